@@ -1,0 +1,3 @@
+//! tminus coordinates software releases in chat. The modules in reading order.
+
+pub mod ports;

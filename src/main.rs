@@ -1,0 +1,3 @@
+//! Parses the command line, wires the house and runs it.
+
+fn main() {}

@@ -1,0 +1,347 @@
+//! What we ask of the world, in the world's own words.
+//!
+//! **Invariant:** nothing here knows what a release is. A chat platform has places, messages and
+//! buttons; a deploy backend has runs. The rules and the words are chosen above this line, so that
+//! one more platform is one more adapter and no more.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+/// Why a neighbour did not do what we asked, by what delivery does next.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum Failure {
+    /// It did not happen and may work later.
+    #[error("{why}")]
+    Transient { why: String, retry_after: Option<Duration> },
+    /// It did not happen and will not: a person has to mend something.
+    #[error("{why}")]
+    Permanent { why: String },
+    /// It may have happened. Look before trying again.
+    #[error("{why}")]
+    Unknown { why: String },
+}
+
+impl Failure {
+    pub fn transient(why: impl Into<String>) -> Self {
+        Self::Transient { why: why.into(), retry_after: None }
+    }
+
+    pub fn permanent(why: impl Into<String>) -> Self {
+        Self::Permanent { why: why.into() }
+    }
+
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self::Unknown { why: why.into() }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Messages
+
+/// What is said, before any platform's markup. The first block is the lead: it alone must be
+/// enough on a phone's lock screen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    pub tone: Tone,
+    pub body: Vec<Block>,
+    /// Rows of buttons, in reading order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buttons: Vec<Vec<Button>>,
+}
+
+/// How it feels at a glance: a colour where the platform has one, never the only carrier.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tone {
+    #[default]
+    Plain,
+    Good,
+    Warning,
+    Bad,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Block {
+    Heading(Vec<Inline>),
+    Paragraph(Vec<Inline>),
+    List(Vec<Vec<Inline>>),
+    Quote(Vec<Inline>),
+    /// Shown as it is, in a fixed width.
+    Code(String),
+    Table {
+        head: Vec<Vec<Inline>>,
+        rows: Vec<Vec<Vec<Inline>>>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Inline {
+    Text(String),
+    Strong(Vec<Inline>),
+    Emphasis(Vec<Inline>),
+    Code(String),
+    Break,
+    /// Only http and https.
+    Link {
+        url: String,
+        text: String,
+    },
+    /// An instant: the platform shows the reader's own time where it can, else `text`.
+    Time {
+        at: i64,
+        text: String,
+    },
+    /// A person who must act; `id` is this platform's id. Names of people who need not act are text.
+    Mention {
+        id: String,
+        name: String,
+    },
+    /// A channel of this platform.
+    Channel {
+        id: String,
+        name: String,
+    },
+}
+
+/// A button carries the command line that does the same, so that a click and a typed line cannot
+/// differ, and so that it outlives the process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Button {
+    pub label: String,
+    pub command: String,
+    #[serde(default)]
+    pub style: Style,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Style {
+    #[default]
+    Plain,
+    Primary,
+    Danger,
+}
+
+/// Asked in a dialog of the platform; a form without fields is a confirmation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Form {
+    pub title: String,
+    /// What is about to happen, in full sentences.
+    pub text: Vec<Block>,
+    /// The line that the answers complete.
+    pub command: String,
+    pub fields: Vec<Field>,
+    pub submit: String,
+    #[serde(default)]
+    pub style: Style,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// The argument of the command that it fills.
+    pub name: String,
+    pub label: String,
+    pub hint: String,
+    pub kind: FieldKind,
+    pub required: bool,
+    #[serde(default)]
+    pub value: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FieldKind {
+    Line,
+    Paragraph,
+    Choice(Vec<(String, String)>),
+}
+
+// ---------------------------------------------------------------------------------------------
+// Chat
+
+/// Where something is said: a channel's id, or one person in private.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    Channel(String),
+    Person(String),
+}
+
+/// A message as the platform names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MessageRef {
+    pub channel: String,
+    pub message: String,
+}
+
+/// A channel that we would like to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomWish {
+    /// The same on each try: a room that was opened under it is reused.
+    pub key: String,
+    /// Without the leading mark; the adapter applies its platform's rules and avoids collisions.
+    pub name: String,
+    pub topic: String,
+    pub purpose: String,
+    pub members: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    pub channel: String,
+    pub name: String,
+}
+
+/// A chat platform. Every method may be called again with the same key and then does nothing new
+/// where the platform allows to know; where it does not, it answers `Failure::Unknown`.
+#[async_trait]
+pub trait Chat: Send + Sync {
+    async fn post(
+        &self,
+        place: &Place,
+        key: &str,
+        message: &Message,
+    ) -> Result<MessageRef, Failure>;
+
+    /// The message that was posted under this key, if the platform has it.
+    async fn find(&self, place: &Place, key: &str) -> Result<Option<MessageRef>, Failure>;
+
+    async fn edit(&self, at: &MessageRef, message: &Message) -> Result<(), Failure>;
+
+    async fn pin(&self, at: &MessageRef) -> Result<(), Failure>;
+
+    async fn open_room(&self, wish: &RoomWish) -> Result<Room, Failure>;
+
+    async fn set_topic(&self, channel: &str, topic: &str) -> Result<(), Failure>;
+
+    async fn invite(&self, channel: &str, members: &[String]) -> Result<(), Failure>;
+
+    async fn archive(&self, channel: &str) -> Result<(), Failure>;
+}
+
+/// What a platform heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// The platform's own id of this delivery: the same id gets the same answer and acts once.
+    pub id: String,
+    pub platform: String,
+    pub tenant: String,
+    pub user: String,
+    pub channel: Option<String>,
+    pub said: Said,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// What was typed after `/release`.
+    Line(String),
+    /// The command of a button.
+    Pressed(String),
+    /// A form that came back: its command and what was filled in.
+    Submitted { command: String, fields: BTreeMap<String, String> },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// Only the asker sees it.
+    Private(Message),
+    Form(Form),
+}
+
+/// What could be typed next: `text` is the whole line after `/release` if it is chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    pub text: String,
+    pub about: String,
+}
+
+/// The side of the conversation that listens.
+#[async_trait]
+pub trait Ear: Send + Sync {
+    async fn hear(&self, heard: Heard) -> Reply;
+
+    /// From memory only: it is asked at every key.
+    fn complete(&self, user: &str, channel: Option<&str>, line: &str) -> Vec<Completion>;
+}
+
+/// Takes an announcement somewhere that cannot be answered back: a webhook, a mailbox.
+#[async_trait]
+pub trait Courier: Send + Sync {
+    /// `to` is a name from the configuration; `key` is the same on each try.
+    async fn send(&self, to: &str, key: &str, letter: &Letter) -> Result<(), Failure>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// The kind of message, for the receiver's switch.
+    pub kind: String,
+    pub subject: String,
+    pub text: String,
+    pub body: Vec<Block>,
+}
+
+// ---------------------------------------------------------------------------------------------
+// Deploying
+
+/// One run of one action that the operator declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// The idempotency key that the backend gets: the same for the same try of the same step.
+    pub key: String,
+    pub action: String,
+    /// Fills the action's placeholders.
+    pub with: BTreeMap<String, String>,
+    pub limit: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    pub outcome: Outcome,
+    /// The last output, secrets masked, at most 4 KiB.
+    pub tail: String,
+    /// SHA-256 of the whole output, in hex.
+    pub digest: String,
+    pub took: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Worked,
+    /// It ran and said no: the exit status or the answer, in words.
+    Failed(String),
+    /// It was stopped at its limit, the whole process group.
+    TimedOut,
+    /// It was stopped because we asked.
+    Stopped,
+}
+
+/// What looking after a run found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sighting {
+    Running,
+    Ended(Ran),
+    /// The backend proves that it never began.
+    NeverBegan,
+    Unknown(String),
+}
+
+/// A deploy backend.
+#[async_trait]
+pub trait Deployer: Send + Sync {
+    /// Runs to the end. `Err(Unknown)` means that it may have run. Each line of output, masked and
+    /// cut, goes to `line` as it comes.
+    async fn run(&self, run: &Run, line: &(dyn Fn(&str) + Send + Sync)) -> Result<Ran, Failure>;
+
+    /// Stops what runs under this key: TERM, ten seconds, KILL, the whole process group. Answers
+    /// when nothing of it runs any more.
+    async fn stop(&self, run: &Run) -> Result<(), Failure>;
+
+    /// Looks after a run whose outcome we do not know, by its key and the action's `status` command.
+    async fn look(&self, run: &Run) -> Result<Sighting, Failure>;
+}
