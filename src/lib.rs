@@ -1,3 +1,4 @@
 //! tminus coordinates software releases in chat. The modules in reading order.
 
+pub mod domain;
 pub mod ports;

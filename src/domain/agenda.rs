@@ -1,0 +1,276 @@
+//! What time will ask for: derived from state, never stored. Rescheduling changes one field and
+//! every deadline moves; there are no timers to lose in a crash.
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+
+use super::command::Command;
+use super::ids::{AnnouncementId, FreezeId, ReleaseId};
+use super::plan::{AnnounceAt, PlannedAnnouncement};
+use super::policy::Policy;
+use super::state::{Phase, Rehearsal, Release, State};
+use super::time::{Span, Time};
+
+/// Something that falls due.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deadline {
+    AskVotes,
+    Announce(AnnouncementId),
+    OpenRoom,
+    RemindVoters(String),
+    OfferStart,
+    MissStart,
+    EndSoak(usize),
+    AskForUpdate(u32),
+    RecallCheck(usize),
+    Escalate(u32),
+    CloseRelease,
+}
+
+impl Deadline {
+    /// What a person reads in the agenda.
+    pub fn about(&self) -> String {
+        match self {
+            Self::AskVotes => "ask for go or no-go".into(),
+            Self::Announce(id) => format!("announce {id}"),
+            Self::OpenRoom => "open the war room".into(),
+            Self::RemindVoters(before) => format!("remind who has not voted ({before})"),
+            Self::OfferStart => "T-0: offer the start".into(),
+            Self::MissStart => "hold it if nobody has started it".into(),
+            Self::EndSoak(stage) => format!("end of soak, stage {}", stage + 1),
+            Self::AskForUpdate(1) => "ask the deploying engineer for an update".into(),
+            Self::AskForUpdate(_) => "ask the backup for an update".into(),
+            Self::RecallCheck(_) => "check after the deploy".into(),
+            Self::Escalate(_) => "escalate to the next contact".into(),
+            Self::CloseRelease => "post the report and archive the room".into(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    Release(ReleaseId),
+    Freeze(FreezeId),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Due {
+    pub at: Time,
+    /// Unique within its scope and time: part of the request's id.
+    pub key: String,
+    pub about: String,
+    pub command: Command,
+}
+
+/// All that time will ask for in this scope, the earliest first.
+pub fn agenda(state: &State, scope: &Scope) -> Vec<Due> {
+    match scope {
+        Scope::Freeze(id) => {
+            let due = |freeze: &super::command::FreezeWish| Due {
+                at: freeze.until,
+                key: format!("freeze-over/{id}"),
+                about: format!("end of the freeze: {}", freeze.reason),
+                command: Command::FreezeOver { id: id.clone() },
+            };
+            state.house.freezes.get(id).map(due).into_iter().collect()
+        }
+        Scope::Release(id) => match state.releases.get(id) {
+            Some(release) => of_release(release, state.house.policy()),
+            None => Vec::new(),
+        },
+    }
+}
+
+/// Every scope there is.
+pub fn scopes(state: &State) -> impl Iterator<Item = Scope> {
+    let releases = state.releases.keys().cloned().map(Scope::Release);
+    releases.chain(state.house.freezes.keys().cloned().map(Scope::Freeze))
+}
+
+fn of_release(release: &Release, policy: &Policy) -> Vec<Due> {
+    let mut list: Vec<(Time, Deadline)> = Vec::new();
+    list.extend(announcements(release, policy));
+    if release.held.is_none() || release.phase.is_before_deploy() {
+        list.extend(of_phase(release, policy));
+    }
+    list.extend(checks(release));
+    list.extend(escalation(release, policy));
+    list.extend(closing(release, policy));
+    list.sort();
+    list.into_iter().map(|(at, deadline)| due(release, at, deadline)).collect()
+}
+
+fn due(release: &Release, at: Time, deadline: Deadline) -> Due {
+    let key = key_of(&deadline);
+    let about = deadline.about();
+    Due { at, key, about, command: Command::Tick { release: release.id.clone(), deadline } }
+}
+
+fn key_of(deadline: &Deadline) -> String {
+    match deadline {
+        Deadline::AskVotes => "ask-votes".into(),
+        Deadline::Announce(id) => format!("announce/{id}"),
+        Deadline::OpenRoom => "open-room".into(),
+        Deadline::RemindVoters(before) => format!("remind/{before}"),
+        Deadline::OfferStart => "offer-start".into(),
+        Deadline::MissStart => "miss-start".into(),
+        Deadline::EndSoak(stage) => format!("end-soak/{stage}"),
+        Deadline::AskForUpdate(nth) => format!("ask-update/{nth}"),
+        Deadline::RecallCheck(check) => format!("check/{check}"),
+        Deadline::Escalate(nth) => format!("escalate/{nth}"),
+        Deadline::CloseRelease => "close".into(),
+    }
+}
+
+/// The announcements of the plan and of the policy; the plan's own wins over the policy's of the
+/// same name.
+pub fn planned_announcements<'a>(
+    release: &'a Release,
+    policy: &'a Policy,
+) -> impl Iterator<Item = &'a PlannedAnnouncement> {
+    let own = &release.plan.announcements;
+    let policy = policy.announcements.iter();
+    let policy = policy.filter(|general| !own.iter().any(|mine| mine.id == general.id));
+    let told = |planned: &&PlannedAnnouncement| {
+        !planned.user_facing_only || release.plan.release.user_facing
+    };
+    own.iter().chain(policy).filter(told)
+}
+
+/// When an announcement falls due; `None` while what it counts from has not happened.
+pub fn announcement_at(release: &Release, planned: &PlannedAnnouncement) -> Option<Time> {
+    match planned.at {
+        AnnounceAt::Start(offset) => Some(release.start.at + offset.duration()),
+        AnnounceAt::Completion(offset) => {
+            release.rolled_out_at.map(|done| done + offset.duration())
+        }
+    }
+}
+
+fn announcements(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
+    let due = |planned: &PlannedAnnouncement| {
+        let open = match planned.at {
+            AnnounceAt::Start(_) => release.phase.is_before_deploy() && !release.start_missed,
+            AnnounceAt::Completion(_) => matches!(release.phase, Phase::Watching | Phase::Done),
+        };
+        let at = announcement_at(release, planned)?;
+        // Said for this very time, or said before it: an earlier one that was moved is said anew.
+        let said = release.said.get(&planned.id).is_some_and(|said| said.at >= at);
+        (open && !said).then(|| (at, Deadline::Announce(planned.id.clone())))
+    };
+    planned_announcements(release, policy).filter_map(due).collect()
+}
+
+fn of_phase(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
+    match release.phase {
+        Phase::CountingDown | Phase::Ready => before_start(release, policy),
+        Phase::Deploying { .. } | Phase::AtGate { .. } => silence(release, policy),
+        Phase::Soaking { stage, until } => vec![(until, Deadline::EndSoak(stage))],
+        Phase::Watching
+        | Phase::Done
+        | Phase::Scrubbed
+        | Phase::RollingBack
+        | Phase::RolledBack
+        | Phase::RollbackFailed => Vec::new(),
+    }
+}
+
+fn before_start(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
+    if release.start_missed {
+        return Vec::new();
+    }
+    let start = release.start.at;
+    let timing = &policy.timing;
+    let mut list = Vec::new();
+    if release.asked_at.is_none() {
+        list.push((start - Duration::hours(48), Deadline::AskVotes));
+    }
+    if !release.room.wanted {
+        list.push((start - timing.room_opens.duration(), Deadline::OpenRoom));
+    }
+    let silent = release.seats.iter().any(|seat| seat.vote(release.poll_revision).is_none());
+    if silent && release.asked_at.is_some() {
+        let open = timing.reminders.iter().filter(|before| !is_reminded(release, **before));
+        list.extend(open.map(|before| {
+            (start - before.duration(), Deadline::RemindVoters(reminder_name(*before)))
+        }));
+    }
+    if !release.start_offered {
+        list.push((start, Deadline::OfferStart));
+    }
+    list.push((start + timing.start_within.duration(), Deadline::MissStart));
+    list
+}
+
+pub fn reminder_name(before: Span) -> String {
+    format!("T-{before}")
+}
+
+fn is_reminded(release: &Release, before: Span) -> bool {
+    release.reminded.contains(&reminder_name(before))
+}
+
+/// **Invariant:** never while soaking: there is nothing to report then.
+fn silence(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
+    let Some(last) = release.last_update else { return Vec::new() };
+    let nth = release.prompts + 1;
+    if nth > 2 {
+        return Vec::new();
+    }
+    let quiet = policy.timing.silence.duration() * i32::try_from(nth).unwrap_or(1);
+    vec![(last + quiet, Deadline::AskForUpdate(nth))]
+}
+
+fn checks(release: &Release) -> Vec<(Time, Deadline)> {
+    let Some(done) = release.rolled_out_at else { return Vec::new() };
+    if !matches!(release.phase, Phase::Watching | Phase::Done) {
+        return Vec::new();
+    }
+    let open = |index: &usize| !release.recalled.contains(index);
+    (0..release.plan.checks.len())
+        .filter(open)
+        .map(|index| {
+            let after = release.plan.checks[index].after.duration();
+            (done + after, Deadline::RecallCheck(index))
+        })
+        .collect()
+}
+
+fn escalation(release: &Release, policy: &Policy) -> Option<(Time, Deadline)> {
+    if release.phase != Phase::RollbackFailed {
+        return None;
+    }
+    let rollback = release.rollback.as_ref()?;
+    let nth = rollback.escalated + 1;
+    if nth as usize > super::rollback::contacts(release).len() {
+        return None;
+    }
+    let at = match rollback.last_escalation {
+        Some(last) => last + policy.timing.escalate_after.duration(),
+        None => release.phase_since,
+    };
+    Some((at, Deadline::Escalate(nth)))
+}
+
+fn closing(release: &Release, policy: &Policy) -> Option<(Time, Deadline)> {
+    if release.room.closed || release.room.kept {
+        return None;
+    }
+    let since = match release.phase {
+        Phase::Watching => release.rolled_out_at?,
+        Phase::Done | Phase::RolledBack | Phase::Scrubbed => release.ended_at?,
+        Phase::CountingDown
+        | Phase::Ready
+        | Phase::Deploying { .. }
+        | Phase::Soaking { .. }
+        | Phase::AtGate { .. }
+        | Phase::RollingBack
+        | Phase::RollbackFailed => return None,
+    };
+    // A rehearsal that still runs would post into an archived room.
+    if matches!(release.rehearsal, Rehearsal::Running { .. }) {
+        return None;
+    }
+    Some((since + policy.timing.watch.duration(), Deadline::CloseRelease))
+}

@@ -1,0 +1,189 @@
+//! The checklist: sections of items, each with an owner and a state. No launch without a green one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ItemId, PersonId, slug};
+use super::plan::{EvidenceKind, ItemPhase, Plan, PlannedItem};
+use super::policy::Policy;
+use super::time::Time;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    pub id: ItemId,
+    pub section: String,
+    pub section_title: String,
+    pub name: String,
+    pub owner: Option<PersonId>,
+    pub evidence: Option<EvidenceKind>,
+    pub limit: Option<Limit>,
+    pub phase: ItemPhase,
+    pub state: ItemState,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum ItemState {
+    Open,
+    Passed { by: String, at: Time, link: Option<String>, note: Option<String> },
+    Failed { by: String, at: Time, link: Option<String>, note: Option<String> },
+    Waived { by: String, at: Time, why: String },
+}
+
+impl ItemState {
+    pub fn is_green(&self) -> bool {
+        match self {
+            Self::Passed { .. } | Self::Waived { .. } => true,
+            Self::Open | Self::Failed { .. } => false,
+        }
+    }
+}
+
+/// What somebody says of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    Pass,
+    Fail,
+    Waive,
+    Reopen,
+}
+
+/// `lighthouse > 90`, `LCP < 2.5 s`: by what a reported number is judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Limit {
+    pub name: String,
+    pub above: bool,
+    pub value: f64,
+    pub unit: String,
+}
+
+impl Limit {
+    /// Not a number is never within a limit.
+    pub fn holds(&self, value: f64) -> bool {
+        if self.above { value > self.value } else { value < self.value }
+    }
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a limit: write for example `LCP < 2.5 s`");
+        let at = text.find(['<', '>']).ok_or_else(wrong)?;
+        let (name, rest) = text.split_at(at);
+        let above = rest.starts_with('>');
+        let rest = rest[1..].trim();
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let value: f64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let name = name.trim().to_owned();
+        if name.is_empty() {
+            return Err(wrong());
+        }
+        Ok(Self { name, above, value, unit: rest[digits..].trim().to_owned() })
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.above { '>' } else { '<' };
+        write!(f, "{} {sign} {}", self.name, self.value)?;
+        if self.unit.is_empty() { Ok(()) } else { write!(f, " {}", self.unit) }
+    }
+}
+
+impl TryFrom<String> for Limit {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Limit> for String {
+    fn from(limit: Limit) -> Self {
+        limit.to_string()
+    }
+}
+
+/// The item that a successful `rollback --dry-run` settles.
+pub const REHEARSAL: &str = "rollback-readiness/rollback-rehearsed";
+
+/// The checklist that a plan opens with: the library's sections that it chose, its own items, and
+/// what policy insists on.
+pub fn opened(plan: &Plan, policy: &Policy) -> Vec<Item> {
+    let mut items: Vec<Item> = Vec::new();
+    for section in &plan.checklist.sections {
+        if let Some(library) = policy.checklist.get(section) {
+            items.extend(library.items.iter().map(|item| open(item, section, policy)));
+        }
+    }
+    items.extend(plan.checklist.items.iter().map(|item| open(item, &item.section, policy)));
+    if policy.rules.rehearse_rollback && !items.iter().any(|item| item.id.as_str() == REHEARSAL) {
+        items.push(rehearsal(plan, policy));
+    }
+    items.dedup_by(|later, earlier| later.id == earlier.id);
+    items
+}
+
+fn open(item: &PlannedItem, section: &str, policy: &Policy) -> Item {
+    Item {
+        id: ItemId::new(format!("{section}/{}", slug(&item.name))),
+        section: section.to_owned(),
+        section_title: section_title(section, policy),
+        name: item.name.clone(),
+        owner: item.owner.clone(),
+        evidence: item.evidence,
+        limit: item.limit.clone(),
+        phase: item.phase,
+        state: ItemState::Open,
+    }
+}
+
+fn rehearsal(plan: &Plan, policy: &Policy) -> Item {
+    Item {
+        id: ItemId::from(REHEARSAL),
+        section: "rollback-readiness".into(),
+        section_title: section_title("rollback-readiness", policy),
+        name: "Rollback rehearsed".into(),
+        owner: plan.release.deployer.clone(),
+        evidence: Some(EvidenceKind::RollbackRehearsal),
+        limit: None,
+        phase: ItemPhase::Before,
+        state: ItemState::Open,
+    }
+}
+
+fn section_title(section: &str, policy: &Policy) -> String {
+    match policy.checklist.get(section) {
+        Some(known) => known.title.clone(),
+        None => section.replace('-', " "),
+    }
+}
+
+/// How many of the plan's sections are green before the launch: `5/6 sections passed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub passed: usize,
+    pub sections: usize,
+}
+
+/// Counts sections by their items that are due before the launch.
+pub fn tally(items: &[Item]) -> Tally {
+    let mut sections: Vec<(&str, bool)> = Vec::new();
+    for item in items.iter().filter(|item| item.phase <= ItemPhase::T30m) {
+        match sections.iter_mut().find(|(name, _)| *name == item.section) {
+            Some((_, green)) => *green &= item.state.is_green(),
+            None => sections.push((&item.section, item.state.is_green())),
+        }
+    }
+    Tally { passed: sections.iter().filter(|(_, green)| *green).count(), sections: sections.len() }
+}
+
+/// What stands between the checklist and green.
+pub fn missing(items: &[Item]) -> impl Iterator<Item = &Item> {
+    items.iter().filter(|item| item.phase <= ItemPhase::T30m && !item.state.is_green())
+}

@@ -1,0 +1,259 @@
+//! What can be asked: of people by their words and clicks, of the clock by its deadlines, and of
+//! neighbours by how they fared. Facts arrive inside commands, so that a replay decides the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::agenda::Deadline;
+use super::checklist::Mark;
+use super::ids::{Account, ActionName, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId};
+use super::plan::{EvidenceKind, Finding, Plan};
+use super::policy::Policy;
+use super::state::{Card, Posted, Start};
+use super::time::Time;
+
+/// A command with its id and who asks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The platform's own id. The same id twice changes nothing the second time.
+    pub id: String,
+    pub by: Actor,
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Actor {
+    Person {
+        account: Account,
+        #[serde(default, skip_serializing_if = "Claims::is_plain")]
+        claims: Claims,
+    },
+    /// A token of the API.
+    Machine(String),
+    /// A deadline.
+    Clock,
+    /// A neighbour, by how it fared.
+    Neighbour,
+    /// The program's owner at its start.
+    Operator,
+}
+
+/// Under which facts somebody is judged, as they were when they asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<String>,
+    #[serde(default)]
+    pub guest: bool,
+}
+
+impl Claims {
+    fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a click commits to. Only a change of *this* makes it stale.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Commitment {
+    pub revision: Option<u32>,
+    pub stage: Option<usize>,
+    pub attempt: Option<u32>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    // The house.
+    Begin { jumpable: bool },
+    AdoptPolicy { policy: Box<Policy> },
+    JumpClock { to: Time },
+    AddFreeze { id: FreezeId, freeze: FreezeWish },
+    LiftFreeze { id: FreezeId, reason: String },
+    Lock { target: String, version: String, reason: String },
+    Unlock { target: String, version: String, reason: String },
+
+    // A release before its deploy.
+    Schedule { plan: Box<Plan>, start: Start },
+    Reschedule { release: ReleaseId, start: Start, reason: Option<String> },
+    Edit { release: ReleaseId, plan: Box<Plan> },
+    Scrub { release: ReleaseId, reason: String },
+    Mark { release: ReleaseId, item: ItemId, mark: Mark, why: Option<String>, link: Option<String> },
+    Report { release: ReleaseId, report: EvidenceReport },
+    Vote { release: ReleaseId, role: Option<Role>, vote: Vote, commits: Commitment },
+    Override { release: ReleaseId, obstacle: String, reason: String },
+    AcceptRisk { release: ReleaseId, risk: String, reason: String },
+    Handover { release: ReleaseId, to: PersonId },
+    KeepRoom { release: ReleaseId },
+    Announce { release: ReleaseId, text: String },
+
+    // The rollout.
+    Start { release: ReleaseId, commits: Commitment },
+    Update { release: ReleaseId, text: String },
+    Advance { release: ReleaseId, commits: Commitment },
+    Hold { release: ReleaseId, reason: String },
+    Resume { release: ReleaseId },
+    Retry { release: ReleaseId },
+    Verify { release: ReleaseId },
+    Complete { release: ReleaseId },
+    RunAction { release: ReleaseId, action: ActionName, with: BTreeMap<String, String> },
+    Outcome { release: ReleaseId, worked: bool, reason: String },
+
+    // Going back.
+    Rollback { release: ReleaseId, reason: Option<String>, commits: Commitment },
+    RehearseRollback { release: ReleaseId },
+
+    // Time.
+    Tick { release: ReleaseId, deadline: Deadline },
+    FreezeOver { id: FreezeId },
+
+    // Neighbours.
+    Ended { release: ReleaseId, run: RunId, end: RunEnd },
+    Posted { release: ReleaseId, card: Option<Card>, posted: Posted },
+    NotPosted { release: ReleaseId, to: String, what: String, why: String, unknown: bool },
+    RoomOpened { release: ReleaseId, room: super::state::Room },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FreezeWish {
+    pub from: Time,
+    pub until: Time,
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceReport {
+    pub kind: EvidenceKind,
+    pub result: Finding,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vote {
+    Go,
+    NoGo { reason: String },
+}
+
+/// How a run ended, as the backend says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunEnd {
+    pub outcome: RunOutcome,
+    /// The last output, masked, at most 4 KiB.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tail: String,
+    /// SHA-256 of the whole output.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
+    #[serde(default)]
+    pub took_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunOutcome {
+    Worked,
+    Failed(String),
+    TimedOut,
+    Stopped,
+    /// Nobody can tell. A person is asked; it is never repeated blindly.
+    Unknown(String),
+}
+
+impl Command {
+    /// The release that it is about.
+    pub fn release(&self) -> Option<&ReleaseId> {
+        match self {
+            Self::Begin { .. }
+            | Self::AdoptPolicy { .. }
+            | Self::JumpClock { .. }
+            | Self::AddFreeze { .. }
+            | Self::LiftFreeze { .. }
+            | Self::Lock { .. }
+            | Self::Unlock { .. }
+            | Self::FreezeOver { .. }
+            | Self::Schedule { .. } => None,
+            Self::Reschedule { release, .. }
+            | Self::Edit { release, .. }
+            | Self::Scrub { release, .. }
+            | Self::Mark { release, .. }
+            | Self::Report { release, .. }
+            | Self::Vote { release, .. }
+            | Self::Override { release, .. }
+            | Self::AcceptRisk { release, .. }
+            | Self::Handover { release, .. }
+            | Self::KeepRoom { release }
+            | Self::Announce { release, .. }
+            | Self::Start { release, .. }
+            | Self::Update { release, .. }
+            | Self::Advance { release, .. }
+            | Self::Hold { release, .. }
+            | Self::Resume { release }
+            | Self::Retry { release }
+            | Self::Verify { release }
+            | Self::Complete { release }
+            | Self::RunAction { release, .. }
+            | Self::Outcome { release, .. }
+            | Self::Rollback { release, .. }
+            | Self::RehearseRollback { release }
+            | Self::Tick { release, .. }
+            | Self::Ended { release, .. }
+            | Self::Posted { release, .. }
+            | Self::NotPosted { release, .. }
+            | Self::RoomOpened { release, .. } => Some(release),
+        }
+    }
+
+    /// What was asked, in the grammar's word, for the log of what was refused.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Begin { .. } => "begin",
+            Self::AdoptPolicy { .. } => "adopt-policy",
+            Self::JumpClock { .. } => "jump",
+            Self::AddFreeze { .. } => "freeze add",
+            Self::LiftFreeze { .. } => "freeze lift",
+            Self::Lock { .. } => "lock",
+            Self::Unlock { .. } => "unlock",
+            Self::Schedule { .. } => "schedule",
+            Self::Reschedule { .. } => "reschedule",
+            Self::Edit { .. } => "edit",
+            Self::Scrub { .. } => "scrub",
+            Self::Mark { .. } => "checklist",
+            Self::Report { .. } => "evidence",
+            Self::Vote { vote: Vote::Go, .. } => "go",
+            Self::Vote { vote: Vote::NoGo { .. }, .. } => "no-go",
+            Self::Override { .. } => "override",
+            Self::AcceptRisk { .. } => "accept",
+            Self::Handover { .. } => "handover",
+            Self::KeepRoom { .. } => "keep",
+            Self::Announce { .. } => "announce",
+            Self::Start { .. } => "start",
+            Self::Update { .. } => "update",
+            Self::Advance { .. } => "advance",
+            Self::Hold { .. } => "hold",
+            Self::Resume { .. } => "resume",
+            Self::Retry { .. } => "retry",
+            Self::Verify { .. } => "verify",
+            Self::Complete { .. } => "complete",
+            Self::RunAction { .. } => "run",
+            Self::Outcome { .. } => "outcome",
+            Self::Rollback { .. } => "rollback",
+            Self::RehearseRollback { .. } => "rollback --dry-run",
+            Self::Tick { .. } | Self::FreezeOver { .. } => "tick",
+            Self::Ended { .. } => "ended",
+            Self::Posted { .. } => "posted",
+            Self::NotPosted { .. } => "not-posted",
+            Self::RoomOpened { .. } => "room-opened",
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What the world is asked to do about what happened. Committed with the events, before any of it
+//! is done.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{Account, PersonId, ReleaseId, RunId};
+use super::notice::Notice;
+use super::policy::RoomHome;
+use super::state::{Card, Posted};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Says something once.
+    Say {
+        to: Target,
+        notice: Box<Notice>,
+    },
+    /// Brings a live card up to date. Carries nothing: it is rendered from the committed state when
+    /// it is delivered, at most once a second.
+    Refresh {
+        card: Card,
+    },
+    Pin {
+        release: ReleaseId,
+        posted: Posted,
+    },
+    OpenRoom {
+        release: ReleaseId,
+        home: RoomHome,
+        wish: RoomWish,
+    },
+    Archive {
+        release: ReleaseId,
+        platform: String,
+        channel: String,
+    },
+    Run {
+        release: ReleaseId,
+        run: RunId,
+        call: Call,
+    },
+    /// Looks after a run that a crash left behind.
+    Look {
+        release: ReleaseId,
+        run: RunId,
+        call: Call,
+    },
+    Stop {
+        release: ReleaseId,
+        run: RunId,
+        call: Call,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    Channel { platform: String, channel: String },
+    Person { person: PersonId, account: Account },
+    Courier { kind: String, name: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomWish {
+    pub name: String,
+    pub topic: String,
+    pub purpose: String,
+    pub members: Vec<Account>,
+}
+
+/// An action with its arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    pub action: super::ids::ActionName,
+    pub with: std::collections::BTreeMap<String, String>,
+    pub limit_ms: u64,
+    pub repeat_safe: bool,
+}
+
+impl Effect {
+    /// What shares a lane is done in order, one at a time; what does not, does not wait for it.
+    pub fn lane(&self) -> String {
+        match self {
+            Self::Say { to: Target::Channel { platform, channel }, .. } => {
+                format!("{platform}/{channel}")
+            }
+            Self::Say { to: Target::Person { account, .. }, .. } => account.to_string(),
+            Self::Say { to: Target::Courier { kind, name }, .. } => format!("{kind}:{name}"),
+            Self::Refresh { card } => format!("{}/{}", card.platform, card.channel),
+            Self::Pin { posted, .. } => format!("{}/{}", posted.platform, posted.channel),
+            Self::Archive { platform, channel, .. } => format!("{platform}/{channel}"),
+            Self::OpenRoom { release, home, .. } => format!("room/{}/{release}", home.platform),
+            Self::Run { run, .. } | Self::Look { run, .. } => format!("run/{run}"),
+            // **Invariant:** a stop never waits behind what it stops.
+            Self::Stop { run, .. } => format!("stop/{run}"),
+        }
+    }
+}

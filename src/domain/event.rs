@@ -1,0 +1,284 @@
+//! What happened. Events are the audit log: past participles, additive, never edited.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::checklist::{Item, Mark};
+use super::command::{EvidenceReport, FreezeWish, RunEnd, Vote};
+use super::ids::{ActionName, AnnouncementId, FreezeId, ItemId, PersonId, ReleaseId, Role};
+use super::plan::Plan;
+use super::policy::{Destination, Policy};
+use super::refusal::Refusal;
+use super::report::Result as ReleaseResult;
+use super::state::{Card, Posted, Room, Start, Step};
+use super::time::Time;
+use super::verdict::Reason;
+
+/// The version of the events' shape, hashed with each entry.
+pub const SCHEMA: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// The first entry. A jumpable log refuses real neighbours for ever.
+    Begun {
+        jumpable: bool,
+    },
+    PolicyAdopted {
+        policy: Box<Policy>,
+    },
+    ClockJumped {
+        to: Time,
+    },
+    /// Somebody asked for what may not be. Nothing changed.
+    Refused {
+        verb: String,
+        why: Refusal,
+    },
+    /// Somebody asked for what was so already. Nothing changed.
+    AlreadySo {
+        verb: String,
+        what: String,
+    },
+    FreezeAdded {
+        id: FreezeId,
+        freeze: FreezeWish,
+    },
+    FreezeLifted {
+        id: FreezeId,
+        reason: String,
+    },
+    FreezeEnded {
+        id: FreezeId,
+    },
+    Locked {
+        target: String,
+        version: String,
+        reason: String,
+    },
+    Unlocked {
+        target: String,
+        version: String,
+        reason: String,
+    },
+    Release {
+        release: ReleaseId,
+        did: Happened,
+    },
+}
+
+/// What happened to a release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Happened {
+    // Refusals and repetitions that concern one release, so that its audit is complete.
+    Refused {
+        verb: String,
+        why: Refusal,
+    },
+    AlreadySo {
+        verb: String,
+        what: String,
+    },
+
+    // Before the deploy.
+    Scheduled {
+        plan: Box<Plan>,
+        start: Start,
+        requester: Option<PersonId>,
+        seats: Vec<Role>,
+        items: Vec<Item>,
+        /// What was already past when it was scheduled, merged into the opening notice.
+        merged: Vec<AnnouncementId>,
+        warnings: Vec<String>,
+    },
+    Rescheduled {
+        start: Start,
+        keeps_votes: bool,
+        reason: Option<String>,
+    },
+    Edited {
+        plan: Box<Plan>,
+        items: Vec<Item>,
+        stale: bool,
+    },
+    Scrubbed {
+        reason: String,
+    },
+    ItemMarked {
+        item: ItemId,
+        mark: Mark,
+        by: String,
+        why: Option<String>,
+        link: Option<String>,
+    },
+    EvidenceReported {
+        report: EvidenceReport,
+        by: String,
+    },
+    VoteCast {
+        role: Role,
+        person: PersonId,
+        vote: Vote,
+    },
+    /// The verdict is go: start will be offered at T-0.
+    WentGo,
+    /// The verdict is no longer go.
+    WentNoGo {
+        reasons: Vec<Reason>,
+    },
+    Overridden {
+        obstacle: String,
+        person: PersonId,
+        reason: String,
+    },
+    RiskAccepted {
+        risk: String,
+        person: PersonId,
+        reason: String,
+    },
+    HandedOver {
+        to: PersonId,
+    },
+
+    // What is said.
+    VotesAsked,
+    VotersReminded {
+        before: String,
+        roles: Vec<Role>,
+    },
+    Announced {
+        id: AnnouncementId,
+        to: Vec<Destination>,
+        planned: Time,
+        late: bool,
+    },
+    AnnouncementSkipped {
+        id: AnnouncementId,
+        planned: Time,
+        why: String,
+    },
+    SaidByHand {
+        text: String,
+        by: PersonId,
+    },
+    Posted {
+        card: Option<Card>,
+        posted: Posted,
+    },
+    NotPosted {
+        to: String,
+        what: String,
+        why: String,
+        unknown: bool,
+    },
+
+    // The room.
+    RoomWanted,
+    RoomOpened {
+        room: Room,
+    },
+    RoomKept,
+    RoomClosed,
+
+    // The rollout.
+    StartOffered,
+    StartMissed {
+        why: String,
+    },
+    Started {
+        by: PersonId,
+    },
+    StepStarted {
+        step: Step,
+        attempt: u32,
+        action: ActionName,
+        with: BTreeMap<String, String>,
+    },
+    StepEnded {
+        step: Step,
+        attempt: u32,
+        end: RunEnd,
+    },
+    /// A person said how a step ended that nobody could tell, or that failed.
+    OutcomeSettled {
+        step: Step,
+        attempt: u32,
+        worked: bool,
+        by: PersonId,
+        reason: String,
+    },
+    RetryAsked {
+        step: Step,
+    },
+    StageDeployed {
+        stage: usize,
+        soak_until: Option<Time>,
+    },
+    SoakEnded {
+        stage: usize,
+    },
+    AdvanceAsked {
+        stage: usize,
+    },
+    StageApproved {
+        stage: usize,
+        role: Role,
+        person: PersonId,
+    },
+    StageAdvanced {
+        stage: usize,
+        by: Option<PersonId>,
+    },
+    UpdatePosted {
+        text: String,
+        by: String,
+    },
+    SilenceNoticed {
+        nth: u32,
+        who: Option<PersonId>,
+    },
+    Held {
+        reason: String,
+        by: Option<PersonId>,
+    },
+    Resumed,
+
+    // Afterwards.
+    RolledOut,
+    SmokeTallied {
+        passed: usize,
+        total: usize,
+    },
+    CheckRecalled {
+        check: usize,
+    },
+    Finished {
+        result: ReleaseResult,
+        by: Option<PersonId>,
+    },
+
+    // Going back.
+    RehearsalAsked,
+    RehearsalEnded {
+        worked: bool,
+        why: Option<String>,
+    },
+    RollbackAsked {
+        from: String,
+        to: String,
+        by: PersonId,
+        reason: Option<String>,
+    },
+    RolledBack {
+        took_ms: u64,
+    },
+    RollbackFailed {
+        why: String,
+    },
+    Escalated {
+        nth: u32,
+        to: PersonId,
+    },
+}

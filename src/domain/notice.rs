@@ -1,0 +1,395 @@
+//! What we say: the data of it, frozen when it is committed. The words are in `messages/`, one
+//! file per kind, named as here.
+
+use serde::{Deserialize, Serialize};
+
+use super::checklist::Tally;
+use super::ids::{Account, PersonId, ReleaseId};
+use super::policy::Policy;
+use super::state::{Release, Room};
+use super::time::Time;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    pub kind: NoticeKind,
+    /// The release as it was then; absent for what concerns the whole house.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brief: Option<Brief>,
+}
+
+/// One kind of notice with what only it knows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum NoticeKind {
+    // Announcements: the template's name is the plan's.
+    Announcement {
+        template: String,
+        planned: Time,
+        late: bool,
+        at: Time,
+    },
+    Opening {
+        merged: Vec<String>,
+        warnings: Vec<String>,
+    },
+    Correction {
+        was: Time,
+        reason: Option<String>,
+    },
+    Retraction {
+        reason: String,
+    },
+    SaidByHand {
+        text: String,
+        by: PersonRef,
+    },
+
+    // The poll.
+    VoteWanted {
+        role: String,
+        before: Option<String>,
+        people: Vec<PersonRef>,
+    },
+    WentGo,
+    WentNoGo {
+        reasons: Vec<ReasonText>,
+        after_go: bool,
+    },
+
+    // The rollout, in the war room. `at` is the stamp.
+    StartOffered {
+        at: Time,
+        until: Time,
+        captain: PersonRef,
+    },
+    StartMissed {
+        at: Time,
+        why: String,
+    },
+    Started {
+        at: Time,
+        by: String,
+    },
+    StageDone {
+        at: Time,
+        text: String,
+        traffic: Option<f64>,
+        took_ms: u64,
+    },
+    StepDone {
+        at: Time,
+        text: String,
+        took_ms: u64,
+    },
+    Soaking {
+        at: Time,
+        stage: String,
+        until: Time,
+        checks: Vec<String>,
+    },
+    AdvanceWanted {
+        at: Time,
+        stage: String,
+        next: Option<String>,
+        waits_for: Vec<String>,
+        people: Vec<PersonRef>,
+    },
+    Advanced {
+        at: Time,
+        next: String,
+        by: Option<String>,
+    },
+    StepFailed {
+        at: Time,
+        step: String,
+        why: String,
+        tail: String,
+        people: Vec<PersonRef>,
+        from: String,
+        to: Option<String>,
+    },
+    StepUnknown {
+        at: Time,
+        step: String,
+        why: String,
+        people: Vec<PersonRef>,
+    },
+    Update {
+        at: Time,
+        text: String,
+        by: String,
+    },
+    SilencePrompt {
+        at: Time,
+        minutes: i64,
+        person: Option<PersonRef>,
+    },
+    Held {
+        at: Time,
+        reason: String,
+        by: Option<String>,
+    },
+    Resumed {
+        at: Time,
+        by: String,
+    },
+    RolledOut {
+        at: Time,
+        took_ms: u64,
+    },
+    SmokeTallied {
+        at: Time,
+        passed: usize,
+        total: usize,
+        failed: Vec<String>,
+    },
+    CheckWanted {
+        at: Time,
+        name: String,
+        expect: Option<String>,
+        people: Vec<PersonRef>,
+    },
+
+    // Going back.
+    RehearsalEnded {
+        at: Time,
+        worked: bool,
+        why: Option<String>,
+    },
+    RollbackBegan {
+        at: Time,
+        from: String,
+        to: String,
+        by: String,
+        reason: Option<String>,
+        steps: usize,
+        people: Vec<PersonRef>,
+    },
+    RolledBack {
+        at: Time,
+        from: String,
+        to: String,
+        by: String,
+        took_ms: u64,
+        rto_met: Option<bool>,
+        rto: Option<String>,
+        verified: bool,
+        downtime: bool,
+    },
+    RollbackFailed {
+        at: Time,
+        why: String,
+        people: Vec<PersonRef>,
+    },
+    Escalation {
+        at: Time,
+        why: String,
+        nth: u32,
+        person: PersonRef,
+    },
+
+    // Around it.
+    Overridden {
+        at: Time,
+        obstacle: String,
+        by: String,
+        reason: String,
+    },
+    HandedOver {
+        at: Time,
+        to: PersonRef,
+    },
+    Finished {
+        at: Time,
+        outcome: String,
+        state: String,
+        issues: Vec<String>,
+        took_ms: Option<u64>,
+        smoke: Option<(usize, usize)>,
+        head: bool,
+    },
+    RoomClosing {
+        at: Time,
+    },
+    RollbackPlan {
+        at: Time,
+        steps: Vec<StepText>,
+        to: String,
+        rto: String,
+        constraints: Vec<String>,
+        contact: Option<PersonRef>,
+    },
+    Undelivered {
+        to: String,
+        what: String,
+        why: String,
+        unknown: bool,
+    },
+    PhaseHead {
+        at: Time,
+        phase: String,
+    },
+    FreezeAdded {
+        from: Time,
+        until: Time,
+        reason: String,
+        target: String,
+    },
+    FreezeLifted {
+        reason: String,
+        id: String,
+    },
+    Unlocked {
+        version: String,
+        target: String,
+        reason: String,
+    },
+    Locked {
+        version: String,
+        target: String,
+        reason: String,
+    },
+}
+
+/// A step with the exact command that it runs, for the day on which we are down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepText {
+    pub name: String,
+    pub command: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReasonText {
+    pub text: String,
+    pub owner: Option<PersonRef>,
+}
+
+/// A person, so that each platform can mention them in its own way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PersonRef {
+    pub person: PersonId,
+    pub name: String,
+    pub accounts: Vec<Account>,
+}
+
+impl PersonRef {
+    pub fn of(person: &PersonId, policy: &Policy) -> Self {
+        let known = policy.people.get(person);
+        Self {
+            person: person.clone(),
+            name: policy.name_of(person).to_owned(),
+            accounts: known.map(|p| p.accounts.iter().cloned().collect()).unwrap_or_default(),
+        }
+    }
+}
+
+/// What every notice about a release may say of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Brief {
+    pub release: ReleaseId,
+    pub title: String,
+    pub name: String,
+    pub version: String,
+    pub service: String,
+    pub environment: String,
+    pub headline: String,
+    pub kind: super::plan::Kind,
+    pub strategy: super::plan::Strategy,
+    pub start: Time,
+    pub zone: chrono_tz::Tz,
+    pub captain: PersonRef,
+    pub deployer: Option<PersonRef>,
+    pub oncall: Vec<PersonRef>,
+    pub features: Vec<String>,
+    pub enhancements: Vec<String>,
+    pub fixes: usize,
+    pub breaking: usize,
+    pub security: usize,
+    pub impact: Option<String>,
+    pub duration_ms: Option<i64>,
+    pub downtime_ms: Option<i64>,
+    pub user_facing: bool,
+    pub support: Option<String>,
+    pub notes_url: Option<String>,
+    pub plan_url: Option<String>,
+    pub rooms: Vec<Room>,
+    pub go: usize,
+    pub seats: usize,
+    pub waiting: Vec<Waiting>,
+    pub tally: Tally,
+    pub rollback_to: Option<String>,
+    pub rehearsed_at: Option<Time>,
+    pub revision: u32,
+    pub phase: String,
+}
+
+/// A seat that has not answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    pub role: String,
+    pub asked_at: Option<Time>,
+}
+
+impl Brief {
+    pub fn of(release: &Release, policy: &Policy) -> Self {
+        let plan = &release.plan;
+        let head = &plan.release;
+        let scope = &plan.scope;
+        let person = |id: &PersonId| PersonRef::of(id, policy);
+        let seat = |seat: &super::state::Seat| seat.vote(release.poll_revision).cloned();
+        let votes = release.seats.iter().filter_map(seat);
+        let go = votes.filter(|b| b.vote == super::command::Vote::Go).count();
+        Self {
+            release: release.id.clone(),
+            title: plan.title(),
+            name: plan.name().to_owned(),
+            version: head.version.clone(),
+            service: head.service.clone(),
+            environment: head.environment.clone(),
+            headline: head.title.clone(),
+            kind: head.kind,
+            strategy: head.strategy,
+            start: release.start.at,
+            zone: release.start.zone,
+            captain: person(&release.captain),
+            deployer: head.deployer.as_ref().map(person),
+            oncall: plan.monitoring.oncall.people().map(person).collect(),
+            features: scope.features.iter().map(|feature| feature.name.clone()).collect(),
+            enhancements: scope.enhancements.clone(),
+            fixes: scope.fixes.len(),
+            breaking: scope.breaking.len(),
+            security: scope.security.len(),
+            impact: head.impact.clone(),
+            duration_ms: head.duration.map(|span| span.duration().num_milliseconds()),
+            downtime_ms: head.downtime.map(|span| span.duration().num_milliseconds()),
+            user_facing: head.user_facing,
+            support: head.support.clone(),
+            notes_url: head.notes_url.clone(),
+            plan_url: head.plan_url.clone(),
+            rooms: release.room.open.clone(),
+            go,
+            seats: release.seats.len(),
+            waiting: waiting(release, policy),
+            tally: super::checklist::tally(&release.items),
+            rollback_to: plan.rollback.as_ref().map(|back| back.to.clone()),
+            rehearsed_at: match release.rehearsal {
+                super::state::Rehearsal::Worked { at } => Some(at),
+                super::state::Rehearsal::Never
+                | super::state::Rehearsal::Running { .. }
+                | super::state::Rehearsal::Failed { .. } => None,
+            },
+            revision: release.revision,
+            phase: release.phase.name().to_owned(),
+        }
+    }
+}
+
+fn waiting(release: &Release, policy: &Policy) -> Vec<Waiting> {
+    let silent = release.seats.iter().filter(|seat| seat.vote(release.poll_revision).is_none());
+    silent
+        .map(|seat| Waiting {
+            role: policy.title_of(&seat.role).to_owned(),
+            asked_at: release.asked_at,
+        })
+        .collect()
+}

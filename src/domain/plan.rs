@@ -1,0 +1,703 @@
+//! The plan of one release: data, never code. It names actions that the operator declared and holds
+//! no argument list and no address, so that a plan can be reviewed like a document.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ActionName, AnnouncementId, PersonId, Role};
+use super::time::{Offset, Span};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    pub release: Head,
+    #[serde(default)]
+    pub scope: Scope,
+    #[serde(default)]
+    pub signoff: Signoff,
+    #[serde(default, rename = "stage")]
+    pub stages: Vec<Stage>,
+    #[serde(default)]
+    pub database: Option<Database>,
+    /// A plan without one can be read, so that `check` can say what is missing, but not scheduled.
+    #[serde(default)]
+    pub rollback: Option<RollbackPlan>,
+    #[serde(default, rename = "flag")]
+    pub flags: Vec<Flag>,
+    #[serde(default, rename = "smoke")]
+    pub smoke: Vec<Check>,
+    /// What is looked at after the deploy, by time.
+    #[serde(default, rename = "check")]
+    pub checks: Vec<TimedCheck>,
+    #[serde(default)]
+    pub monitoring: Monitoring,
+    #[serde(default, rename = "risk")]
+    pub risks: Vec<Risk>,
+    #[serde(default, rename = "known_issue")]
+    pub known_issues: Vec<KnownIssue>,
+    #[serde(default, rename = "contact")]
+    pub contacts: Vec<Contact>,
+    /// What was already found when the plan was written; CI reports the rest.
+    #[serde(default, rename = "evidence")]
+    pub evidence: Vec<PlannedEvidence>,
+    #[serde(default)]
+    pub checklist: PlannedChecklist,
+    #[serde(default, rename = "announcement")]
+    pub announcements: Vec<PlannedAnnouncement>,
+    #[serde(default)]
+    pub success: Success,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// A slug: `web-shop`.
+    pub service: String,
+    /// As people say it: `Web shop`. The service's slug if absent.
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default = "production")]
+    pub environment: String,
+    pub version: String,
+    /// The digest of what is deployed. Votes are bound to it.
+    #[serde(default)]
+    pub artifact: Option<String>,
+    #[serde(default)]
+    pub commit: Option<String>,
+    #[serde(default)]
+    pub tag: Option<String>,
+    #[serde(default)]
+    pub title: String,
+    /// Local time as people write it (`2026-12-15 10:00`), or a phrase (`tuesday 10:00`) in a
+    /// template; resolved when it is scheduled.
+    #[serde(default)]
+    pub start: Option<String>,
+    /// IANA name. The policy's zone if absent.
+    #[serde(default)]
+    pub zone: Option<chrono_tz::Tz>,
+    #[serde(default)]
+    pub kind: Kind,
+    pub captain: PersonId,
+    #[serde(default)]
+    pub deployer: Option<PersonId>,
+    #[serde(default)]
+    pub backup: Option<PersonId>,
+    pub strategy: Strategy,
+    #[serde(default)]
+    pub rationale: Option<String>,
+    #[serde(default)]
+    pub downtime: Option<Span>,
+    #[serde(default)]
+    pub duration: Option<Span>,
+    /// What people will notice, in one sentence.
+    #[serde(default)]
+    pub impact: Option<String>,
+    /// Whether customers are told.
+    #[serde(default)]
+    pub user_facing: bool,
+    /// Where customers ask.
+    #[serde(default)]
+    pub support: Option<String>,
+    #[serde(default)]
+    pub notes_url: Option<String>,
+    #[serde(default)]
+    pub plan_url: Option<String>,
+}
+
+fn production() -> String {
+    "production".into()
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    Major,
+    #[default]
+    Minor,
+    Patch,
+    Hotfix,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    Direct,
+    Recreate,
+    Rolling,
+    BlueGreen,
+    Canary,
+    FeatureFlag,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scope {
+    #[serde(rename = "feature")]
+    pub features: Vec<Feature>,
+    pub enhancements: Vec<String>,
+    #[serde(rename = "fix")]
+    pub fixes: Vec<Fix>,
+    pub technical: Vec<String>,
+    #[serde(rename = "breaking")]
+    pub breaking: Vec<Breaking>,
+    #[serde(rename = "deprecation")]
+    pub deprecations: Vec<Deprecation>,
+    pub dependencies: Vec<String>,
+    pub configuration: Vec<String>,
+    pub resources: Vec<String>,
+    #[serde(rename = "performance")]
+    pub performance: Vec<Performance>,
+    #[serde(rename = "security")]
+    pub security: Vec<SecurityFix>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feature {
+    pub name: String,
+    #[serde(default)]
+    pub about: String,
+    #[serde(default)]
+    pub flag: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fix {
+    pub id: String,
+    pub title: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Breaking {
+    pub what: String,
+    pub migration_guide: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deprecation {
+    pub what: String,
+    pub removed_in: String,
+    pub alternative: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Performance {
+    pub metric: String,
+    pub before: String,
+    pub after: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecurityFix {
+    pub id: String,
+    pub title: String,
+    pub severity: String,
+}
+
+/// Who is asked for go or no-go. A plan may add seats; it never drops one that policy requires.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Signoff {
+    pub roles: Vec<Role>,
+}
+
+/// One step of the rollout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    pub name: String,
+    /// What is said when it worked: `Pod 1 deployed`.
+    #[serde(default)]
+    pub done: Option<String>,
+    pub action: ActionName,
+    #[serde(default)]
+    pub with: BTreeMap<String, String>,
+    /// Share of the traffic on the new version once it is done, in percent.
+    #[serde(default)]
+    pub traffic: Option<f64>,
+    /// When it is planned: `T+5m`.
+    #[serde(default)]
+    pub at: Option<Offset>,
+    #[serde(default)]
+    pub expect: Option<String>,
+    #[serde(default)]
+    pub soak: Option<Span>,
+    /// Actions that must succeed after the soak before the rollout goes on.
+    #[serde(default)]
+    pub checks: Vec<ActionName>,
+    /// `auto` goes on when the checks pass; `manual` waits for a person to advance.
+    #[serde(default)]
+    pub advance: Advance,
+    /// Roles that must approve the step to the next stage.
+    #[serde(default)]
+    pub approvers: Vec<Role>,
+    #[serde(default)]
+    pub cohort: Option<String>,
+    /// The flag that opens this stage's cohort.
+    #[serde(default)]
+    pub flag: Option<String>,
+    /// Limits by which the numbers judge this stage.
+    #[serde(default, rename = "metric")]
+    pub metrics: Vec<MetricGate>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Advance {
+    Auto,
+    #[default]
+    Manual,
+}
+
+/// How a metric judges a stage. Read and kept, so that a plan written today stays valid; `check`
+/// says that this version does not judge by it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricGate {
+    pub name: String,
+    #[serde(default)]
+    pub hold_above: Option<f64>,
+    #[serde(default)]
+    pub roll_back_above: Option<f64>,
+    #[serde(default, rename = "for")]
+    pub lasting: Option<Span>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    #[serde(default, rename = "migration")]
+    pub migrations: Vec<Migration>,
+    #[serde(default)]
+    pub backup: Option<String>,
+    #[serde(default)]
+    pub maintenance_window: Option<String>,
+    #[serde(default)]
+    pub stop_writes: Option<String>,
+    #[serde(default)]
+    pub resume_writes: Option<String>,
+    #[serde(default)]
+    pub verification: Vec<String>,
+    /// In the order in which they are done, which is the reverse of the migrations'.
+    #[serde(default)]
+    pub rollback: Vec<String>,
+    #[serde(default)]
+    pub duration: Option<Span>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Migration {
+    pub name: String,
+    pub backward_compatible: bool,
+    #[serde(default)]
+    pub destructive: bool,
+    #[serde(default)]
+    pub blocking: bool,
+    #[serde(default)]
+    pub tested_in_staging: bool,
+    #[serde(default)]
+    pub impact: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackPlan {
+    /// The known-good version: `Rollback available to version X`.
+    pub to: String,
+    #[serde(default)]
+    pub triggers: Vec<String>,
+    #[serde(default, rename = "step")]
+    pub steps: Vec<RollbackStep>,
+    /// Actions that prove that the old version answers.
+    #[serde(default, rename = "verify")]
+    pub verify: Vec<RollbackStep>,
+    #[serde(default)]
+    pub database: Option<String>,
+    /// What cannot be rolled back, and why.
+    #[serde(default)]
+    pub constraints: Vec<String>,
+    /// What becomes of data that the new version wrote.
+    #[serde(default)]
+    pub data: Option<String>,
+    #[serde(default)]
+    pub traffic_back: Option<Span>,
+    #[serde(default)]
+    pub full: Option<Span>,
+    pub rto: Span,
+    #[serde(default)]
+    pub rpo: Option<Span>,
+    #[serde(default)]
+    pub escalation: Option<PersonId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackStep {
+    pub name: String,
+    #[serde(default)]
+    pub done: Option<String>,
+    pub action: ActionName,
+    #[serde(default)]
+    pub with: BTreeMap<String, String>,
+    #[serde(default)]
+    pub expect: Option<String>,
+    #[serde(default)]
+    pub limit: Option<Span>,
+    /// The action that proves this step's mechanism without doing it.
+    #[serde(default)]
+    pub rehearse: Option<ActionName>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flag {
+    pub name: String,
+    #[serde(default)]
+    pub owner: Option<PersonId>,
+    #[serde(default)]
+    pub purpose: String,
+    #[serde(default)]
+    pub expires: Option<chrono::NaiveDate>,
+    #[serde(default)]
+    pub provider: Option<String>,
+    #[serde(default)]
+    pub steps: Vec<f64>,
+    #[serde(default)]
+    pub depends_on: Option<String>,
+}
+
+/// Something to check: by an action, or by a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    pub name: String,
+    #[serde(default)]
+    pub action: Option<ActionName>,
+    #[serde(default)]
+    pub with: BTreeMap<String, String>,
+    #[serde(default)]
+    pub expect: Option<String>,
+    #[serde(default)]
+    pub owner: Option<PersonId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimedCheck {
+    /// How long after the last stage: `15m`, `1h`, `24h`, `7d`.
+    pub after: Span,
+    pub name: String,
+    #[serde(default)]
+    pub action: Option<ActionName>,
+    #[serde(default)]
+    pub with: BTreeMap<String, String>,
+    #[serde(default)]
+    pub expect: Option<String>,
+    #[serde(default)]
+    pub owner: Option<PersonId>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Monitoring {
+    #[serde(rename = "metric")]
+    pub metrics: Vec<Metric>,
+    #[serde(rename = "dashboard")]
+    pub dashboards: Vec<Dashboard>,
+    /// The action that says whether the service is healthy.
+    pub health: Option<ActionName>,
+    /// Who watches the first hour.
+    pub watchers: Vec<PersonId>,
+    pub oncall: OnCall,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    pub name: String,
+    #[serde(default)]
+    pub unit: String,
+    #[serde(default)]
+    pub warning: Option<f64>,
+    #[serde(default)]
+    pub critical: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dashboard {
+    pub name: String,
+    pub url: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OnCall {
+    pub primary: Option<PersonId>,
+    pub secondary: Option<PersonId>,
+    pub escalation: Option<PersonId>,
+}
+
+impl OnCall {
+    pub fn people(&self) -> impl Iterator<Item = &PersonId> {
+        [&self.primary, &self.secondary, &self.escalation].into_iter().flatten()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Risk {
+    pub level: Level,
+    pub what: String,
+    #[serde(default)]
+    pub impact: String,
+    #[serde(default)]
+    pub mitigation: String,
+    #[serde(default)]
+    pub contingency: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    Low,
+    Medium,
+    High,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownIssue {
+    pub what: String,
+    pub accepted_by: PersonId,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// What they are for: `Database`, `Customer communication`.
+    pub role: String,
+    pub who: PersonId,
+    /// Lower is asked first.
+    pub order: u32,
+    #[serde(default)]
+    pub when: Condition,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Condition {
+    #[default]
+    Always,
+    Sev1,
+    UserImpact,
+    CustomerCommunication,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedEvidence {
+    pub kind: EvidenceKind,
+    pub result: Finding,
+    #[serde(default)]
+    pub link: Option<String>,
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+/// What CI or a person hands in before a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvidenceKind {
+    Review,
+    Tests,
+    Coverage,
+    SecurityScan,
+    Staging,
+    Performance,
+    Backup,
+    MigrationTest,
+    Infrastructure,
+    RollbackRehearsal,
+    OpenBugs,
+}
+
+impl EvidenceKind {
+    pub const ALL: [Self; 11] = [
+        Self::Review,
+        Self::Tests,
+        Self::Coverage,
+        Self::SecurityScan,
+        Self::Staging,
+        Self::Performance,
+        Self::Backup,
+        Self::MigrationTest,
+        Self::Infrastructure,
+        Self::RollbackRehearsal,
+        Self::OpenBugs,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Review => "review",
+            Self::Tests => "tests",
+            Self::Coverage => "coverage",
+            Self::SecurityScan => "security-scan",
+            Self::Staging => "staging",
+            Self::Performance => "performance",
+            Self::Backup => "backup",
+            Self::MigrationTest => "migration-test",
+            Self::Infrastructure => "infrastructure",
+            Self::RollbackRehearsal => "rollback-rehearsal",
+            Self::OpenBugs => "open-bugs",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    Pass,
+    PassWithWarnings,
+    Fail,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlannedChecklist {
+    /// Sections of the policy's library that this release answers for.
+    pub sections: Vec<String>,
+    #[serde(rename = "item")]
+    pub items: Vec<PlannedItem>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedItem {
+    pub section: String,
+    pub name: String,
+    #[serde(default)]
+    pub owner: Option<PersonId>,
+    /// The evidence that settles it.
+    #[serde(default)]
+    pub evidence: Option<EvidenceKind>,
+    /// The limit that a reported number is judged by: `lighthouse > 90`.
+    #[serde(default)]
+    pub limit: Option<super::checklist::Limit>,
+    #[serde(default)]
+    pub phase: ItemPhase,
+}
+
+/// When an item is due.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ItemPhase {
+    #[default]
+    Before,
+    #[serde(rename = "t-30m")]
+    T30m,
+    During,
+    #[serde(rename = "first-15m")]
+    First15m,
+    FirstHour,
+    #[serde(rename = "first-24h")]
+    First24h,
+    FirstWeek,
+}
+
+/// Something said at T±offset to an audience.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedAnnouncement {
+    pub id: AnnouncementId,
+    /// `T-48h` counts from the start, `done+1h` from the completion of the last stage.
+    pub at: AnnounceAt,
+    pub audience: String,
+    /// A file in `messages/`, without its ending.
+    pub template: String,
+    /// Only if customers notice something.
+    #[serde(default)]
+    pub user_facing_only: bool,
+    /// How long after its time it is still worth saying.
+    #[serde(default = "two_hours")]
+    pub late: Span,
+}
+
+fn two_hours() -> Span {
+    Span::hours(2)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum AnnounceAt {
+    Start(Offset),
+    Completion(Offset),
+}
+
+impl TryFrom<String> for AnnounceAt {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.strip_prefix("done") {
+            Some(rest) => format!("T{rest}").parse().map(Self::Completion),
+            None => text.parse().map(Self::Start),
+        }
+        .map_err(|why: super::time::SpanError| why.to_string())
+    }
+}
+
+impl From<AnnounceAt> for String {
+    fn from(at: AnnounceAt) -> Self {
+        match at {
+            AnnounceAt::Start(offset) => offset.to_string(),
+            AnnounceAt::Completion(offset) => offset.to_string().replacen('T', "done", 1),
+        }
+    }
+}
+
+/// By what the outcome is computed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Success {
+    /// More downtime than this makes a success partial.
+    pub max_downtime: Option<Span>,
+    /// More failed runs than this make a success partial.
+    pub max_failed_runs: u32,
+    pub smoke_must_pass: bool,
+}
+
+impl Default for Success {
+    fn default() -> Self {
+        Self { max_downtime: None, max_failed_runs: 0, smoke_must_pass: true }
+    }
+}
+
+impl Plan {
+    /// `Web shop v1.2.0`.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.name(), self.release.version)
+    }
+
+    pub fn name(&self) -> &str {
+        self.release.name.as_deref().unwrap_or(&self.release.service)
+    }
+}
+
+impl Stage {
+    pub fn done_text(&self) -> String {
+        self.done.clone().unwrap_or_else(|| format!("{} done", self.name))
+    }
+}
+
+impl RollbackStep {
+    pub fn done_text(&self) -> String {
+        self.done.clone().unwrap_or_else(|| format!("{} done", self.name))
+    }
+}

@@ -1,0 +1,448 @@
+//! What an event changes. One arm per event; no event is refused here, since it has happened.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::domain::checklist::{ItemState, Mark};
+use crate::domain::event::{Event, Happened};
+use crate::domain::plan::Finding;
+use crate::domain::policy::Policy;
+
+impl State {
+    /// `at` is the entry's time and `by` its actor, as they stand in the log.
+    pub fn evolve(&mut self, event: &Event, at: Time) {
+        self.last_at = self.last_at.max(Some(at));
+        let house = Arc::make_mut(&mut self.house);
+        match event {
+            Event::Begun { jumpable } => {
+                house.begun = true;
+                house.jumpable = *jumpable;
+            }
+            Event::PolicyAdopted { policy } => {
+                house.policy = Some(Arc::new(Policy::clone(policy)));
+            }
+            Event::ClockJumped { to } => house.jumped = Some((at, *to)),
+            Event::Refused { .. } | Event::AlreadySo { .. } => {}
+            Event::FreezeAdded { id, freeze } => {
+                house.freezes.insert(id.clone(), freeze.clone());
+            }
+            Event::FreezeLifted { id, .. } | Event::FreezeEnded { id } => {
+                house.freezes.remove(id);
+            }
+            Event::Locked { target, version, reason } => {
+                let lock = Lock { reason: reason.clone(), at };
+                house.locks.insert((target.clone(), version.clone()), lock);
+            }
+            Event::Unlocked { target, version, .. } => {
+                house.locks.remove(&(target.clone(), version.clone()));
+            }
+            Event::Release { release, did } => self.happened(release, did, at),
+        }
+    }
+
+    fn happened(&mut self, id: &ReleaseId, did: &Happened, at: Time) {
+        if let Happened::Scheduled { .. } = did {
+            self.releases.insert(id.clone(), Arc::new(opened(id, did, at)));
+            return;
+        }
+        let release = self.releases.get_mut(id).expect("a release is scheduled before it acts");
+        let release = Arc::make_mut(release);
+        release.evolve(did, at);
+        let house = Arc::make_mut(&mut self.house);
+        match did {
+            Happened::RolledOut => went_live(house, release, at),
+            Happened::RolledBack { .. } => went_back(house, release, at),
+            _ => {}
+        }
+    }
+}
+
+fn went_live(house: &mut House, release: &Release, at: Time) {
+    let live = Live {
+        version: release.plan.release.version.clone(),
+        since: at,
+        release: release.id.clone(),
+    };
+    house.live.entry(release.target()).or_default().push(live);
+}
+
+/// The version that was rolled back is no longer live, and locked until somebody lifts the lock.
+fn went_back(house: &mut House, release: &Release, at: Time) {
+    let Some(rollback) = &release.rollback else { return };
+    let versions = house.live.entry(release.target()).or_default();
+    versions.retain(|live| live.release != release.id);
+    let reason = format!("{} was rolled back to {}", rollback.from, rollback.to);
+    house.locks.insert((release.target(), rollback.from.clone()), Lock { reason, at });
+}
+
+fn opened(id: &ReleaseId, did: &Happened, at: Time) -> Release {
+    let Happened::Scheduled { plan, start, requester, seats, items, merged, .. } = did else {
+        unreachable!("only a scheduling opens a release")
+    };
+    let skipped = |id: &AnnouncementId| {
+        let why = Some("merged into the opening notice".to_owned());
+        (id.clone(), Said { planned: start.at, at, skipped: why })
+    };
+    let mut release = Release {
+        id: id.clone(),
+        captain: plan.release.captain.clone(),
+        plan: Arc::new(Plan::clone(plan)),
+        revision: 1,
+        poll_revision: 1,
+        start: start.clone(),
+        scheduled_at: at,
+        requester: requester.clone(),
+        phase: Phase::CountingDown,
+        phase_since: at,
+        held: None,
+        seats: seats.iter().map(empty_seat).collect(),
+        asked_at: None,
+        reminded: BTreeSet::new(),
+        items: items.clone(),
+        evidence: BTreeMap::new(),
+        overrides: Vec::new(),
+        accepted: Vec::new(),
+        said: merged.iter().map(skipped).collect(),
+        told: BTreeSet::new(),
+        room: RoomState::default(),
+        cards: BTreeMap::new(),
+        runs: Vec::new(),
+        start_offered: false,
+        start_missed: false,
+        started_at: None,
+        rolled_out_at: None,
+        ended_at: None,
+        last_update: None,
+        prompts: 0,
+        approvals: BTreeMap::new(),
+        advance_asked: BTreeSet::new(),
+        smoke: None,
+        recalled: BTreeSet::new(),
+        rehearsal: Rehearsal::Never,
+        rollback: None,
+        result: None,
+    };
+    for found in &plan.evidence {
+        let report = EvidenceReport {
+            kind: found.kind,
+            result: found.result,
+            link: found.link.clone(),
+            note: found.note.clone(),
+        };
+        release.report(&report, "the plan", at);
+    }
+    release
+}
+
+fn empty_seat(role: &Role) -> Seat {
+    Seat { role: role.clone(), ballots: Vec::new() }
+}
+
+impl Release {
+    fn evolve(&mut self, did: &Happened, at: Time) {
+        match did {
+            Happened::Refused { .. } | Happened::AlreadySo { .. } => {}
+            Happened::Scheduled { .. } => unreachable!("a scheduling opens a release"),
+            Happened::Rescheduled { start, keeps_votes, .. } => self.moved(start, *keeps_votes, at),
+            Happened::Edited { plan, items, stale } => self.edited(plan, items, *stale, at),
+            Happened::Scrubbed { .. } => self.end(Phase::Scrubbed, at),
+            Happened::ItemMarked { item, mark, by, why, link } => {
+                self.mark(item, *mark, by, why.as_ref(), link.as_ref(), at);
+            }
+            Happened::EvidenceReported { report, by } => self.report(report, by, at),
+            Happened::VoteCast { role, person, vote } => self.vote(role, person, vote, at),
+            Happened::WentGo => self.enter(Phase::Ready, at),
+            Happened::WentNoGo { .. } => self.enter(Phase::CountingDown, at),
+            Happened::Overridden { obstacle, person, reason } => {
+                self.overrides.push(overridden(obstacle, person, reason, at));
+            }
+            Happened::RiskAccepted { risk, person, reason } => {
+                self.accepted.push(overridden(risk, person, reason, at));
+            }
+            Happened::HandedOver { to } => self.captain = to.clone(),
+            Happened::VotesAsked => self.asked_at = Some(at),
+            Happened::VotersReminded { before, .. } => {
+                self.reminded.insert(before.clone());
+            }
+            Happened::Announced { id, to, planned, .. } => {
+                let said = Said { planned: *planned, at, skipped: None };
+                self.said.insert(id.clone(), said);
+                self.told.extend(to.iter().cloned());
+            }
+            Happened::AnnouncementSkipped { id, planned, why } => {
+                let said = Said { planned: *planned, at, skipped: Some(why.clone()) };
+                self.said.insert(id.clone(), said);
+            }
+            Happened::SaidByHand { .. } | Happened::NotPosted { .. } => {}
+            Happened::Posted { card, posted } => {
+                if let Some(card) = card {
+                    self.cards.insert(card.clone(), posted.clone());
+                }
+            }
+            Happened::RoomWanted => self.room.wanted = true,
+            Happened::RoomOpened { room } => self.room.open.push(room.clone()),
+            Happened::RoomKept => self.room.kept = true,
+            Happened::RoomClosed => self.room.closed = true,
+            Happened::StartOffered => self.start_offered = true,
+            Happened::StartMissed { why } => {
+                self.start_missed = true;
+                self.held = Some(Hold { reason: why.clone(), by: None, at });
+            }
+            Happened::Started { .. } => {
+                self.started_at = Some(at);
+                self.spoke(at);
+                self.enter(Phase::Deploying { stage: 0 }, at);
+            }
+            Happened::StepStarted { step, attempt, action, with } => {
+                self.spoke(at);
+                self.runs.push(RunRecord {
+                    id: run_id(&self.id, step, *attempt),
+                    step: step.clone(),
+                    attempt: *attempt,
+                    action: action.clone(),
+                    with: with.clone(),
+                    began: at,
+                    ended: None,
+                    settled: None,
+                    retried: false,
+                });
+            }
+            Happened::StepEnded { step, attempt, end } => {
+                self.spoke(at);
+                if let Some(run) = self.run_mut(step, *attempt) {
+                    run.ended = Some((at, end.clone()));
+                }
+            }
+            Happened::OutcomeSettled { step, attempt, worked, .. } => {
+                self.spoke(at);
+                if let Some(run) = self.run_mut(step, *attempt) {
+                    run.settled = Some(*worked);
+                }
+            }
+            Happened::RetryAsked { step } => self.retry(step, at),
+            Happened::StageDeployed { stage, soak_until } => {
+                self.spoke(at);
+                let stage = *stage;
+                match soak_until {
+                    Some(until) => self.enter(Phase::Soaking { stage, until: *until }, at),
+                    None => self.enter(Phase::AtGate { stage }, at),
+                }
+            }
+            Happened::SoakEnded { stage } => {
+                self.spoke(at);
+                self.enter(Phase::AtGate { stage: *stage }, at);
+            }
+            Happened::AdvanceAsked { stage } => {
+                self.advance_asked.insert(*stage);
+            }
+            Happened::StageApproved { stage, role, person } => {
+                let approvals = self.approvals.entry(*stage).or_default();
+                approvals.insert(role.clone(), person.clone());
+            }
+            Happened::StageAdvanced { stage, .. } => {
+                self.spoke(at);
+                self.enter(Phase::Deploying { stage: stage + 1 }, at);
+            }
+            Happened::UpdatePosted { .. } => self.spoke(at),
+            Happened::SilenceNoticed { nth, .. } => self.prompts = *nth,
+            Happened::Held { reason, by } => {
+                self.held = Some(Hold { reason: reason.clone(), by: by.clone(), at });
+            }
+            Happened::Resumed => {
+                self.held = None;
+                self.spoke(at);
+            }
+            Happened::RolledOut => {
+                self.rolled_out_at = Some(at);
+                self.enter(Phase::Watching, at);
+            }
+            Happened::SmokeTallied { passed, total } => self.smoke = Some((*passed, *total)),
+            Happened::CheckRecalled { check } => {
+                self.recalled.insert(*check);
+            }
+            Happened::Finished { result, .. } => {
+                self.result = Some(result.clone());
+                if self.phase == Phase::Watching {
+                    self.end(Phase::Done, at);
+                }
+            }
+            Happened::RehearsalAsked => {
+                let attempt = self.attempts(&Step::Rehearse(0)) + 1;
+                self.rehearsal = Rehearsal::Running { attempt };
+            }
+            Happened::RehearsalEnded { worked, why } => self.rehearsed(*worked, why.as_ref(), at),
+            Happened::RollbackAsked { from, to, by, reason } => {
+                let round = self.rollback.as_ref().map_or(0, |before| before.round) + 1;
+                self.rollback = Some(Rollback {
+                    from: from.clone(),
+                    to: to.clone(),
+                    by: by.clone(),
+                    reason: reason.clone(),
+                    asked_at: self.rollback.as_ref().map_or(at, |before| before.asked_at),
+                    round,
+                    ended_at: None,
+                    failed: None,
+                    escalated: 0,
+                    last_escalation: None,
+                });
+                self.held = None;
+                self.ended_at = None;
+                self.enter(Phase::RollingBack, at);
+            }
+            Happened::RolledBack { .. } => {
+                if let Some(rollback) = &mut self.rollback {
+                    rollback.ended_at = Some(at);
+                }
+                self.end(Phase::RolledBack, at);
+            }
+            Happened::RollbackFailed { why } => {
+                if let Some(rollback) = &mut self.rollback {
+                    rollback.failed = Some(why.clone());
+                }
+                self.enter(Phase::RollbackFailed, at);
+            }
+            Happened::Escalated { nth, .. } => {
+                if let Some(rollback) = &mut self.rollback {
+                    rollback.escalated = *nth;
+                    rollback.last_escalation = Some(at);
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, at: Time) {
+        self.phase = phase;
+        self.phase_since = at;
+    }
+
+    fn end(&mut self, phase: Phase, at: Time) {
+        self.held = None;
+        self.ended_at = Some(at);
+        self.enter(phase, at);
+    }
+
+    /// Something was heard of the deploy: the prompts for silence begin anew.
+    fn spoke(&mut self, at: Time) {
+        self.last_update = Some(at);
+        self.prompts = 0;
+    }
+
+    fn moved(&mut self, start: &Start, keeps_votes: bool, at: Time) {
+        self.revision += 1;
+        self.start = start.clone();
+        self.start_offered = false;
+        if self.start_missed {
+            self.start_missed = false;
+            self.held = None;
+        }
+        self.reminded.clear();
+        if !keeps_votes {
+            self.forget_votes(at);
+        }
+    }
+
+    fn edited(&mut self, plan: &Plan, items: &[Item], stale: bool, at: Time) {
+        self.revision += 1;
+        let mut items = items.to_vec();
+        for item in &mut items {
+            if let Some(before) = self.items.iter().find(|before| before.id == item.id)
+                && !stale
+            {
+                item.state = before.state.clone();
+            }
+        }
+        self.items = items;
+        self.plan = Arc::new(plan.clone());
+        if stale {
+            self.evidence.clear();
+            self.rehearsal = Rehearsal::Never;
+            self.forget_votes(at);
+        }
+    }
+
+    fn forget_votes(&mut self, at: Time) {
+        self.poll_revision += 1;
+        self.asked_at = self.asked_at.map(|_| at);
+        self.reminded.clear();
+        if self.phase == Phase::Ready {
+            self.enter(Phase::CountingDown, at);
+        }
+    }
+
+    fn vote(&mut self, role: &Role, by: &PersonId, vote: &Vote, at: Time) {
+        let poll_revision = self.poll_revision;
+        if let Some(seat) = self.seats.iter_mut().find(|seat| seat.role == *role) {
+            seat.ballots.push(Ballot { vote: vote.clone(), by: by.clone(), at, poll_revision });
+        }
+    }
+
+    fn mark(
+        &mut self,
+        id: &crate::domain::ids::ItemId,
+        mark: Mark,
+        by: &str,
+        why: Option<&String>,
+        link: Option<&String>,
+        at: Time,
+    ) {
+        let by = by.to_owned();
+        let Some(item) = self.items.iter_mut().find(|item| item.id == *id) else { return };
+        item.state = match mark {
+            Mark::Pass => ItemState::Passed { by, at, link: link.cloned(), note: why.cloned() },
+            Mark::Fail => ItemState::Failed { by, at, link: link.cloned(), note: why.cloned() },
+            Mark::Waive => ItemState::Waived { by, at, why: why.cloned().unwrap_or_default() },
+            Mark::Reopen => ItemState::Open,
+        };
+    }
+
+    /// Evidence settles the items that wait for it, except where a person has waived them.
+    fn report(&mut self, report: &EvidenceReport, by: &str, at: Time) {
+        let found = Evidence { report: report.clone(), by: by.to_owned(), at };
+        self.evidence.insert(report.kind, found);
+        let (by, link, note) = (by.to_owned(), report.link.clone(), report.note.clone());
+        for item in self.items.iter_mut().filter(|item| item.evidence == Some(report.kind)) {
+            if matches!(item.state, ItemState::Waived { .. }) {
+                continue;
+            }
+            let (by, link, note) = (by.clone(), link.clone(), note.clone());
+            item.state = match report.result {
+                Finding::Pass | Finding::PassWithWarnings => {
+                    ItemState::Passed { by, at, link, note }
+                }
+                Finding::Fail => ItemState::Failed { by, at, link, note },
+            };
+        }
+    }
+
+    fn rehearsed(&mut self, worked: bool, why: Option<&String>, at: Time) {
+        let why = why.cloned();
+        self.rehearsal = if worked {
+            Rehearsal::Worked { at }
+        } else {
+            Rehearsal::Failed { at, why: why.clone().unwrap_or_default() }
+        };
+        let result = if worked { Finding::Pass } else { Finding::Fail };
+        let kind = EvidenceKind::RollbackRehearsal;
+        let report = EvidenceReport { kind, result, link: None, note: why };
+        self.report(&report, "tminus", at);
+    }
+
+    fn retry(&mut self, step: &Step, at: Time) {
+        for run in self.runs.iter_mut().filter(|run| run.step == *step) {
+            run.retried = true;
+        }
+        self.held = None;
+        self.spoke(at);
+        if self.phase == Phase::RollbackFailed {
+            self.enter(Phase::RollingBack, at);
+        }
+    }
+
+    fn run_mut(&mut self, step: &Step, attempt: u32) -> Option<&mut RunRecord> {
+        self.runs.iter_mut().find(|run| run.step == *step && run.attempt == attempt)
+    }
+}
+
+fn overridden(what: &str, by: &PersonId, reason: &str, at: Time) -> Override {
+    Override { what: what.to_owned(), by: by.clone(), reason: reason.to_owned(), at }
+}
