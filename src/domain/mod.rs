@@ -5,17 +5,28 @@
 //! [`agenda`](agenda::agenda) what time will ask for.
 
 pub mod agenda;
+pub mod announcement;
+pub mod authority;
 pub mod checklist;
 pub mod command;
+pub mod decide;
 pub mod effect;
 pub mod event;
+pub mod freeze;
 pub mod ids;
+pub mod lint;
 pub mod notice;
 pub mod plan;
 pub mod policy;
+pub mod poll;
+pub mod react;
 pub mod refusal;
 pub mod report;
 pub mod rollback;
+pub mod rollout;
+pub mod schedule;
+pub mod settle;
 pub mod state;
 pub mod time;
 pub mod verdict;
+pub mod words;

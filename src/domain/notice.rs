@@ -206,28 +206,12 @@ pub enum NoticeKind {
         issues: Vec<String>,
         took_ms: Option<u64>,
         smoke: Option<(usize, usize)>,
-        head: bool,
-    },
-    RoomClosing {
-        at: Time,
-    },
-    RollbackPlan {
-        at: Time,
-        steps: Vec<StepText>,
-        to: String,
-        rto: String,
-        constraints: Vec<String>,
-        contact: Option<PersonRef>,
     },
     Undelivered {
         to: String,
         what: String,
         why: String,
         unknown: bool,
-    },
-    PhaseHead {
-        at: Time,
-        phase: String,
     },
     FreezeAdded {
         from: Time,
@@ -249,13 +233,6 @@ pub enum NoticeKind {
         target: String,
         reason: String,
     },
-}
-
-/// A step with the exact command that it runs, for the day on which we are down.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StepText {
-    pub name: String,
-    pub command: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

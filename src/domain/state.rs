@@ -257,6 +257,8 @@ pub enum CardKind {
     Poll,
     /// The live card, pinned in the war room.
     Live,
+    /// How to go back by hand, pinned for the day on which we are down ourselves.
+    RollbackPlan,
     /// One run's output as it comes.
     Run(RunId),
 }
@@ -308,8 +310,8 @@ pub struct RunRecord {
     pub ended: Option<(Time, RunEnd)>,
     /// What a person said of it.
     pub settled: Option<bool>,
-    /// A person asked for another attempt.
-    pub retried: bool,
+    /// Nobody waits for it any more: another attempt was asked for, or a person went on regardless.
+    pub set_aside: bool,
 }
 
 impl RunRecord {
@@ -357,8 +359,6 @@ pub struct Rollback {
     pub by: PersonId,
     pub reason: Option<String>,
     pub asked_at: Time,
-    /// How many times it was begun: a retry runs its steps anew.
-    pub round: u32,
     pub ended_at: Option<Time>,
     pub failed: Option<String>,
     pub escalated: u32,
@@ -397,7 +397,10 @@ impl Release {
     /// The run whose failure or silence holds the release, if any.
     pub fn unsettled(&self) -> Option<&RunRecord> {
         self.runs.iter().rev().find(|run| {
-            !run.is_running() && !run.retried && run.worked() != Some(true) && self.needs(&run.step)
+            !run.is_running()
+                && !run.set_aside
+                && run.worked() != Some(true)
+                && self.needs(&run.step)
         })
     }
 
@@ -409,7 +412,8 @@ impl Release {
             Step::Rollback(_) | Step::RollbackVerify(_) => {
                 matches!(self.phase, Phase::RollingBack | Phase::RollbackFailed)
             }
-            Step::Smoke(_) | Step::Timed(_) | Step::Rehearse(_) | Step::Named(_) => false,
+            Step::Smoke(_) | Step::Timed(_) => self.phase == Phase::Watching,
+            Step::Rehearse(_) | Step::Named(_) => false,
         }
     }
 

@@ -204,7 +204,7 @@ impl Release {
                     began: at,
                     ended: None,
                     settled: None,
-                    retried: false,
+                    set_aside: false,
                 });
             }
             Happened::StepEnded { step, attempt, end } => {
@@ -217,6 +217,12 @@ impl Release {
                 self.spoke(at);
                 if let Some(run) = self.run_mut(step, *attempt) {
                     run.settled = Some(*worked);
+                }
+                if *worked {
+                    self.held = None;
+                }
+                if *worked && self.phase == Phase::RollbackFailed {
+                    self.enter(Phase::RollingBack, at);
                 }
             }
             Happened::RetryAsked { step } => self.retry(step, at),
@@ -250,6 +256,7 @@ impl Release {
             }
             Happened::Resumed => {
                 self.held = None;
+                self.set_aside(|step| matches!(step, Step::Smoke(_) | Step::Timed(_)));
                 self.spoke(at);
             }
             Happened::RolledOut => {
@@ -272,14 +279,12 @@ impl Release {
             }
             Happened::RehearsalEnded { worked, why } => self.rehearsed(*worked, why.as_ref(), at),
             Happened::RollbackAsked { from, to, by, reason } => {
-                let round = self.rollback.as_ref().map_or(0, |before| before.round) + 1;
                 self.rollback = Some(Rollback {
                     from: from.clone(),
                     to: to.clone(),
                     by: by.clone(),
                     reason: reason.clone(),
                     asked_at: self.rollback.as_ref().map_or(at, |before| before.asked_at),
-                    round,
                     ended_at: None,
                     failed: None,
                     escalated: 0,
@@ -287,6 +292,7 @@ impl Release {
                 });
                 self.held = None;
                 self.ended_at = None;
+                self.result = None;
                 self.enter(Phase::RollingBack, at);
             }
             Happened::RolledBack { .. } => {
@@ -427,9 +433,17 @@ impl Release {
         self.report(&report, "tminus", at);
     }
 
+    fn set_aside(&mut self, which: impl Fn(&Step) -> bool) {
+        let ended = self.runs.iter_mut().filter(|run| run.ended.is_some());
+        for run in ended.filter(|run| which(&run.step)) {
+            run.set_aside = true;
+        }
+    }
+
     fn retry(&mut self, step: &Step, at: Time) {
-        for run in self.runs.iter_mut().filter(|run| run.step == *step) {
-            run.retried = true;
+        self.set_aside(|other| other == step);
+        if matches!(step, Step::Smoke(_)) {
+            self.smoke = None;
         }
         self.held = None;
         self.spoke(at);

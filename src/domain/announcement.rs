@@ -1,0 +1,185 @@
+//! What is said at T±offset, once to each audience; what is late says so or is skipped, and the log
+//! says why. And everything else that time asks for.
+
+use super::agenda::{self, Deadline};
+use super::decide::{Case, Decided, did};
+use super::event::{Event, Happened};
+use super::ids::AnnouncementId;
+use super::plan::{AnnounceAt, Plan, PlannedAnnouncement};
+use super::policy::{Destination, Policy, Right};
+use super::refusal::Refusal;
+use super::state::{Phase, Start};
+use super::time::Time;
+use super::verdict;
+
+/// The announcements whose time is past when a release is scheduled: one opening notice says it all.
+pub fn already_past(plan: &Plan, policy: &Policy, start: &Start, now: Time) -> Vec<AnnouncementId> {
+    let own = &plan.announcements;
+    let standing = policy.announcements.iter();
+    let standing = standing.filter(|one| !own.iter().any(|mine| mine.id == one.id));
+    let past = |planned: &&PlannedAnnouncement| match planned.at {
+        AnnounceAt::Start(offset) => {
+            start.at + offset.duration() <= now
+                && (!planned.user_facing_only || plan.release.user_facing)
+        }
+        AnnounceAt::Completion(_) => false,
+    };
+    own.iter().chain(standing).filter(past).map(|planned| planned.id.clone()).collect()
+}
+
+/// After a move, what was never said and whose new time is past is covered by the correction.
+pub(super) fn overtaken_by_move(case: &Case, start: &Start) -> Vec<Event> {
+    let mut moved = case.release.clone();
+    moved.start = start.clone();
+    let skipped = |planned: &PlannedAnnouncement| {
+        let at = agenda::announcement_at(&moved, planned)?;
+        let never_said = !case.release.said.contains_key(&planned.id);
+        (at <= case.now && never_said).then(|| {
+            let why = "its time was past when the release was moved".to_owned();
+            let skipped =
+                Happened::AnnouncementSkipped { id: planned.id.clone(), planned: at, why };
+            did(&case.release.id, skipped)
+        })
+    };
+    agenda::planned_announcements(&moved, case.policy).filter_map(skipped).collect()
+}
+
+/// A deadline that is no longer on the agenda decides to nothing and leaves no entry.
+pub(super) fn tick(case: &Case, deadline: &Deadline) -> Decided {
+    let scope = agenda::Scope::Release(case.release.id.clone());
+    let due = agenda::agenda(case.state, &scope);
+    let still_due = due.iter().any(|due| {
+        due.at <= case.now
+            && matches!(&due.command, super::command::Command::Tick { deadline: found, .. }
+                if found == deadline)
+    });
+    if !still_due {
+        return Ok(Vec::new());
+    }
+    match deadline {
+        Deadline::Announce(id) => announce(case, id),
+        Deadline::AskVotes => case.did(Happened::VotesAsked),
+        Deadline::OpenRoom => case.did(Happened::RoomWanted),
+        Deadline::RemindVoters(before) => remind(case, before),
+        Deadline::OfferStart => offer_start(case),
+        Deadline::MissStart => {
+            let within = case.policy.timing.start_within;
+            let why = format!("nobody started it within {within} of T-0");
+            case.did(Happened::StartMissed { why })
+        }
+        Deadline::EndSoak(stage) => case.did(Happened::SoakEnded { stage: *stage }),
+        Deadline::AskForUpdate(nth) => {
+            let head = &case.release.plan.release;
+            let who = if *nth == 1 { &head.deployer } else { &head.backup };
+            case.did(Happened::SilenceNoticed { nth: *nth, who: who.clone() })
+        }
+        Deadline::RecallCheck(check) => case.did(Happened::CheckRecalled { check: *check }),
+        Deadline::Escalate(nth) => escalate(case, *nth),
+        Deadline::CloseRelease => close(case),
+    }
+}
+
+fn announce(case: &Case, id: &AnnouncementId) -> Decided {
+    let mut all = agenda::planned_announcements(case.release, case.policy);
+    let planned = all.find(|planned| planned.id == *id).expect("it is on the agenda");
+    let at = agenda::announcement_at(case.release, planned).expect("it is on the agenda");
+    let behind = case.now - at;
+    let skip =
+        |why: String| case.did(Happened::AnnouncementSkipped { id: id.clone(), planned: at, why });
+    if let Some(newer) = overtaken(case, planned, at) {
+        return skip(format!("it was late, and {newer} was due as well"));
+    }
+    if behind > planned.late.duration() {
+        let late = super::time::span(behind);
+        return skip(format!("it was {late} late, and is worth saying for {}", planned.late));
+    }
+    let to: Vec<Destination> =
+        case.policy.audiences.get(&planned.audience).cloned().unwrap_or_default();
+    if to.is_empty() {
+        return skip(format!("the audience {} has no destination", planned.audience));
+    }
+    let late = behind > case.policy.timing.punctual.duration();
+    case.did(Happened::Announced { id: id.clone(), to, planned: at, late })
+}
+
+/// Never two count-downs at once to the same audience: only the latest that is due is said.
+fn overtaken<'a>(
+    case: &'a Case,
+    planned: &PlannedAnnouncement,
+    at: Time,
+) -> Option<&'a AnnouncementId> {
+    agenda::planned_announcements(case.release, case.policy)
+        .filter(|other| other.audience == planned.audience && other.id != planned.id)
+        .filter(|other| {
+            let counts =
+                matches!((&other.at, &planned.at), (AnnounceAt::Start(_), AnnounceAt::Start(_)));
+            let due = agenda::announcement_at(case.release, other);
+            counts && due.is_some_and(|due| at < due && due <= case.now)
+        })
+        .map(|other| &other.id)
+        .last()
+}
+
+fn remind(case: &Case, before: &str) -> Decided {
+    let silent = case.release.seats.iter();
+    let silent = silent.filter(|seat| seat.vote(case.release.poll_revision).is_none());
+    let roles = silent.map(|seat| seat.role.clone()).collect();
+    case.did(Happened::VotersReminded { before: before.to_owned(), roles })
+}
+
+/// tminus never starts a deploy by itself; at T-0 it offers to, or says why it cannot.
+fn offer_start(case: &Case) -> Decided {
+    let release = case.release;
+    if let Some(hold) = &release.held {
+        let why = format!("it was on hold at T-0: {}", hold.reason);
+        return case.did(Happened::StartMissed { why });
+    }
+    match release.phase {
+        Phase::Ready => case.did(Happened::StartOffered),
+        Phase::CountingDown
+        | Phase::Deploying { .. }
+        | Phase::Soaking { .. }
+        | Phase::AtGate { .. }
+        | Phase::Watching
+        | Phase::Done
+        | Phase::Scrubbed
+        | Phase::RollingBack
+        | Phase::RolledBack
+        | Phase::RollbackFailed => {
+            let open = verdict::reasons(release, case.policy).len();
+            let things =
+                if open == 1 { "1 thing was".into() } else { format!("{open} things were") };
+            let why = format!("it was not go at T-0: {things} open");
+            case.did(Happened::StartMissed { why })
+        }
+    }
+}
+
+fn escalate(case: &Case, nth: u32) -> Decided {
+    let contacts = super::rollback::contacts(case.release);
+    match contacts.get(nth as usize - 1) {
+        Some(to) => case.did(Happened::Escalated { nth, to: to.clone() }),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn close(case: &Case) -> Decided {
+    let mut events = Vec::new();
+    if case.release.phase == Phase::Watching {
+        let result = super::report::result(case.release);
+        events.push(did(&case.release.id, Happened::Finished { result, by: None }));
+    }
+    events.push(did(&case.release.id, Happened::RoomClosed));
+    Ok(events)
+}
+
+/// Said now, by a person, to everyone who was told so far.
+pub(super) fn by_hand(case: &Case, text: &str) -> Decided {
+    let by = case.person_may(Right::Schedule)?;
+    super::poll::not_too_long("The text", text)?;
+    if text.trim().is_empty() {
+        let hint = "Say what is to be announced: `announce \"…\"`.".into();
+        return Err(Refusal::NothingToDo { hint });
+    }
+    case.did(Happened::SaidByHand { text: text.to_owned(), by })
+}

@@ -1,0 +1,747 @@
+//! What the world is asked to do about what happened. It sees the state after the event. A replay
+//! never calls it.
+
+use super::command::{EvidenceReport, Vote};
+use super::effect::{Call, Effect, RoomWish, Target};
+use super::event::{Event, Happened};
+use super::ids::{PersonId, ReleaseId, Role, slug};
+use super::notice::{Brief, Notice, NoticeKind, PersonRef, ReasonText};
+use super::plan::PlannedAnnouncement;
+use super::policy::{Destination, Policy};
+use super::report::{rollback_time, step_name};
+use super::rollout::{how_it_ended, wanted_approvals};
+use super::state::{Card, CardKind, Phase, Posted, Release, RunRecord, State, Step};
+use super::time::{Span, Time};
+use super::verdict::{self, Reason};
+use super::words;
+
+pub fn react(state: &State, event: &Event, at: Time) -> Vec<Effect> {
+    match event {
+        Event::Release { release, did } => match state.releases.get(release) {
+            Some(release) => {
+                let scene = Scene { policy: state.house.policy(), release, at };
+                let mut effects = of_release(&scene, did);
+                effects.extend(refreshed(&scene, did));
+                effects
+            }
+            None => Vec::new(),
+        },
+        Event::FreezeAdded { freeze, .. } => {
+            let target = match (&freeze.service, &freeze.environment) {
+                (Some(service), Some(environment)) => format!("{service}/{environment}"),
+                (Some(one), None) | (None, Some(one)) => one.clone(),
+                (None, None) => "everything".into(),
+            };
+            let (from, until, reason) = (freeze.from, freeze.until, freeze.reason.clone());
+            to_internal(state, NoticeKind::FreezeAdded { from, until, reason, target })
+        }
+        Event::FreezeLifted { id, reason } => {
+            let (id, reason) = (id.to_string(), reason.clone());
+            to_internal(state, NoticeKind::FreezeLifted { id, reason })
+        }
+        Event::Locked { target, version, reason } => {
+            let (target, version) = (target.clone(), version.clone());
+            to_internal(state, NoticeKind::Locked { target, version, reason: reason.clone() })
+        }
+        Event::Unlocked { target, version, reason } => {
+            let (target, version) = (target.clone(), version.clone());
+            to_internal(state, NoticeKind::Unlocked { target, version, reason: reason.clone() })
+        }
+        Event::Begun { .. }
+        | Event::PolicyAdopted { .. }
+        | Event::ClockJumped { .. }
+        | Event::Refused { .. }
+        | Event::AlreadySo { .. }
+        | Event::FreezeEnded { .. } => Vec::new(),
+    }
+}
+
+/// Where teams hear of releases.
+pub const INTERNAL: &str = "internal";
+pub const CUSTOMERS: &str = "customers";
+
+fn to_internal(state: &State, kind: NoticeKind) -> Vec<Effect> {
+    let to = state.house.policy().audiences.get(INTERNAL).cloned().unwrap_or_default();
+    to.iter().map(|to| say(to, Notice { kind: kind.clone(), brief: None })).collect()
+}
+
+fn say(to: &Destination, notice: Notice) -> Effect {
+    let notice = Box::new(notice);
+    let to = match to {
+        Destination::Channel { platform, channel, .. } => {
+            Target::Channel { platform: platform.clone(), channel: channel.clone() }
+        }
+        Destination::Courier { kind, name } => {
+            Target::Courier { kind: kind.clone(), name: name.clone() }
+        }
+    };
+    Effect::Say { to, notice }
+}
+
+/// One release, as it stands after the event.
+struct Scene<'a> {
+    policy: &'a Policy,
+    release: &'a Release,
+    at: Time,
+}
+
+impl Scene<'_> {
+    fn notice(&self, kind: NoticeKind) -> Notice {
+        Notice { kind, brief: Some(Brief::of(self.release, self.policy)) }
+    }
+
+    fn audience(&self, audience: &str) -> &[Destination] {
+        self.policy.audiences.get(audience).map_or(&[], Vec::as_slice)
+    }
+
+    fn to(&self, destinations: &[Destination], kind: NoticeKind) -> Vec<Effect> {
+        let notice = self.notice(kind);
+        destinations.iter().map(|to| say(to, notice.clone())).collect()
+    }
+
+    /// In the war room; before it is open, where teams hear of releases.
+    fn room(&self, kind: NoticeKind) -> Vec<Effect> {
+        let rooms = &self.release.room.open;
+        if rooms.is_empty() || self.release.room.closed {
+            return self.to(self.audience(INTERNAL), kind);
+        }
+        let notice = self.notice(kind);
+        let say = |room: &super::state::Room| Effect::Say {
+            to: Target::Channel { platform: room.platform.clone(), channel: room.channel.clone() },
+            notice: Box::new(notice.clone()),
+        };
+        rooms.iter().map(say).collect()
+    }
+
+    /// In the room and to everyone who was told of the release.
+    fn everyone(&self, kind: NoticeKind) -> Vec<Effect> {
+        let mut effects = self.room(kind.clone());
+        let told: Vec<Destination> = self.release.told.iter().cloned().collect();
+        let open = !self.release.room.open.is_empty() && !self.release.room.closed;
+        let internal = self.audience(INTERNAL).iter().filter(|to| open || !told.contains(to));
+        // Without a room, `room` has told the internal audience already.
+        let already: Vec<_> = if open { vec![] } else { internal.cloned().collect() };
+        let rest = told
+            .into_iter()
+            .filter(|to| open || !self.audience(INTERNAL).contains(to) || already.contains(to));
+        let rest: Vec<Destination> = rest.filter(|to| !already.contains(to)).collect();
+        effects.extend(self.to(&rest, kind));
+        effects
+    }
+
+    /// Privately, on each platform that the person is on.
+    fn tell(&self, person: &PersonId, kind: NoticeKind) -> Vec<Effect> {
+        let known = self.policy.people.get(person);
+        let accounts = known.into_iter().flat_map(|known| known.accounts.iter());
+        let homes = accounts.filter(|account| {
+            self.policy.rooms.iter().any(|home| home.platform == account.platform)
+        });
+        let notice = self.notice(kind);
+        homes
+            .map(|account| Effect::Say {
+                to: Target::Person { person: person.clone(), account: account.clone() },
+                notice: Box::new(notice.clone()),
+            })
+            .collect()
+    }
+
+    fn person(&self, person: &PersonId) -> PersonRef {
+        PersonRef::of(person, self.policy)
+    }
+
+    fn name(&self, person: &PersonId) -> String {
+        self.policy.name_of(person).to_owned()
+    }
+
+    fn by(&self, by: &Option<PersonId>) -> Option<String> {
+        by.as_ref().map(|by| self.name(by))
+    }
+
+    /// Who must act when the deploy is stuck: on-call, or else the captain.
+    fn pagers(&self) -> Vec<PersonRef> {
+        let oncall = &self.release.plan.monitoring.oncall;
+        let first = oncall.primary.as_ref().unwrap_or(&self.release.captain);
+        vec![self.person(first)]
+    }
+}
+
+fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
+    let (release, at) = (scene.release, scene.at);
+    match did {
+        Happened::Refused { .. }
+        | Happened::AlreadySo { .. }
+        | Happened::RiskAccepted { .. }
+        | Happened::StageApproved { .. }
+        | Happened::SilenceNoticed { nth: 0, .. }
+        | Happened::RetryAsked { .. }
+        | Happened::EvidenceReported { report: EvidenceReport { .. }, .. }
+        | Happened::ItemMarked { .. }
+        | Happened::VotesAsked
+        | Happened::AnnouncementSkipped { .. }
+        | Happened::OutcomeSettled { .. }
+        | Happened::SoakEnded { .. }
+        | Happened::RoomKept
+        | Happened::RehearsalAsked => Vec::new(),
+        Happened::Scheduled { merged, warnings, .. } => opening(scene, merged, warnings),
+        Happened::Rescheduled { reason, .. } => correction(scene, reason.as_ref()),
+        Happened::Edited { stale, .. } => match stale {
+            true => ask_again(scene),
+            false => Vec::new(),
+        },
+        Happened::Scrubbed { reason } => {
+            scene.everyone(NoticeKind::Retraction { reason: reason.clone() })
+        }
+        Happened::VoteCast { vote: Vote::Go, .. } => Vec::new(),
+        // From `Ready`, the fall back says it.
+        Happened::VoteCast { vote: Vote::NoGo { .. }, .. } => match release.phase {
+            Phase::CountingDown => no_go(scene, &verdict::reasons(release, scene.policy), false),
+            _ => Vec::new(),
+        },
+        Happened::WentGo => scene.room(NoticeKind::WentGo),
+        Happened::WentNoGo { reasons } => no_go(scene, reasons, true),
+        Happened::Overridden { obstacle, person, reason } => scene.room(NoticeKind::Overridden {
+            at,
+            obstacle: obstacle.clone(),
+            by: scene.name(person),
+            reason: reason.clone(),
+        }),
+        Happened::HandedOver { to } => {
+            scene.room(NoticeKind::HandedOver { at, to: scene.person(to) })
+        }
+        Happened::VotersReminded { before, roles } => remind(scene, before, roles),
+        Happened::Announced { id, to, planned, late } => {
+            announce(scene, id.as_str(), to, *planned, *late)
+        }
+        Happened::SaidByHand { text, by } => {
+            scene.everyone(NoticeKind::SaidByHand { text: text.clone(), by: scene.person(by) })
+        }
+        Happened::Posted { card, posted } => pin(release, card.as_ref(), posted),
+        Happened::NotPosted { to, what, why, unknown } => scene.tell(
+            &release.captain,
+            NoticeKind::Undelivered {
+                to: to.clone(),
+                what: what.clone(),
+                why: why.clone(),
+                unknown: *unknown,
+            },
+        ),
+        Happened::RoomWanted => open_rooms(scene),
+        Happened::RoomOpened { room } => room_cards(&release.id, room),
+        Happened::RoomClosed => close_rooms(scene),
+        Happened::StartOffered => {
+            let until = release.start.at + scene.policy.timing.start_within.duration();
+            let captain = scene.person(&release.captain);
+            scene.room(NoticeKind::StartOffered { at, until, captain })
+        }
+        Happened::StartMissed { why } => {
+            scene.room(NoticeKind::StartMissed { at, why: why.clone() })
+        }
+        Happened::Started { by } => scene.room(NoticeKind::Started { at, by: scene.name(by) }),
+        Happened::StepStarted { step, attempt, .. } => run(scene, step, *attempt),
+        Happened::StepEnded { step, attempt, .. } => step_ended(scene, step, *attempt),
+        Happened::StageDeployed { stage, .. } => stage_deployed(scene, *stage),
+        Happened::AdvanceAsked { stage } => advance_wanted(scene, *stage),
+        Happened::StageAdvanced { stage, by } => {
+            let next = release.plan.stages.get(stage + 1).map(|stage| stage.name.clone());
+            scene.room(NoticeKind::Advanced {
+                at,
+                next: next.unwrap_or_default(),
+                by: scene.by(by),
+            })
+        }
+        Happened::UpdatePosted { text, by } => scene.room(NoticeKind::Update {
+            at,
+            text: text.clone(),
+            by: scene.name(&PersonId::new(by.clone())),
+        }),
+        Happened::SilenceNoticed { nth, who } => {
+            let quiet = scene.policy.timing.silence.duration().num_minutes() * i64::from(*nth);
+            let person = who.as_ref().map(|who| scene.person(who));
+            scene.room(NoticeKind::SilencePrompt { at, minutes: quiet, person })
+        }
+        Happened::Held { reason, by } => held(scene, reason, by.as_ref()),
+        Happened::Resumed => scene.room(NoticeKind::Resumed { at, by: String::new() }),
+        Happened::RolledOut => {
+            let took = release.started_at.map_or(0, |began| (at - began).num_milliseconds());
+            let took_ms = u64::try_from(took).unwrap_or(0);
+            scene.room(NoticeKind::RolledOut { at, took_ms })
+        }
+        Happened::SmokeTallied { passed, total } => {
+            let failed = |run: &&RunRecord| {
+                matches!(run.step, Step::Smoke(_)) && run.worked() == Some(false) && !run.set_aside
+            };
+            let failed = release.runs.iter().filter(failed);
+            let failed = failed.map(|run| step_name(release, &run.step)).collect();
+            scene.room(NoticeKind::SmokeTallied { at, passed: *passed, total: *total, failed })
+        }
+        Happened::CheckRecalled { check } => check_wanted(scene, *check),
+        Happened::Finished { result, .. } => scene.room(NoticeKind::Finished {
+            at,
+            outcome: result.outcome.word().into(),
+            state: result.state.word().into(),
+            issues: result.issues.clone(),
+            took_ms: release
+                .started_at
+                .zip(release.rolled_out_at)
+                .and_then(|(from, to)| u64::try_from((to - from).num_milliseconds()).ok()),
+            smoke: release.smoke,
+        }),
+        Happened::RehearsalEnded { worked, why } => {
+            scene.room(NoticeKind::RehearsalEnded { at, worked: *worked, why: why.clone() })
+        }
+        Happened::RollbackAsked { from, to, by, reason } => {
+            rollback_begun(scene, from, to, by, reason.as_ref())
+        }
+        Happened::RolledBack { took_ms } => rolled_back(scene, *took_ms),
+        Happened::RollbackFailed { why } => {
+            scene.room(NoticeKind::RollbackFailed { at, why: why.clone(), people: scene.pagers() })
+        }
+        Happened::Escalated { nth, to } => escalated(scene, *nth, to),
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Before the deploy
+
+/// What was past when it was scheduled is said in one opening notice to everyone it was meant for.
+fn opening(
+    scene: &Scene,
+    merged: &[super::ids::AnnouncementId],
+    warnings: &[String],
+) -> Vec<Effect> {
+    if merged.is_empty() {
+        return Vec::new();
+    }
+    let merged = merged.iter().map(ToString::to_string).collect();
+    let warnings = warnings.to_vec();
+    scene.to(scene.audience(INTERNAL), NoticeKind::Opening { merged, warnings })
+}
+
+/// Everyone who was told gets one correction; voters are asked again on the card.
+fn correction(scene: &Scene, reason: Option<&String>) -> Vec<Effect> {
+    // The time that people were told: that of the last announcement.
+    let said = scene.release.said.values().filter(|said| said.skipped.is_none());
+    let Some(last) = said.max_by_key(|said| said.at) else { return Vec::new() };
+    let was = last.planned;
+    let kind = NoticeKind::Correction { was, reason: reason.cloned() };
+    scene.everyone(kind)
+}
+
+fn ask_again(scene: &Scene) -> Vec<Effect> {
+    if scene.release.asked_at.is_none() {
+        return Vec::new();
+    }
+    let seats = scene.release.seats.iter().map(|seat| seat.role.clone()).collect::<Vec<_>>();
+    vote_wanted(scene, &seats, None)
+}
+
+fn no_go(scene: &Scene, reasons: &[Reason], after_go: bool) -> Vec<Effect> {
+    let text =
+        |reason: &Reason| ReasonText { text: reason_text(reason, scene.policy), owner: None };
+    let reasons = reasons.iter().map(text).collect();
+    scene.room(NoticeKind::WentNoGo { reasons, after_go })
+}
+
+/// A reason as a sentence.
+pub fn reason_text(reason: &Reason, policy: &Policy) -> String {
+    let owned = |owner: &Option<PersonId>| match owner {
+        Some(owner) => format!(" ({})", policy.name_of(owner)),
+        None => String::new(),
+    };
+    match reason {
+        Reason::Silent { role } => format!("{} has not answered.", policy.title_of(role)),
+        Reason::SaidNoGo { role, by, why } => {
+            format!("{}: “{why}” ({}).", policy.title_of(role), policy.name_of(by))
+        }
+        Reason::OnlyTheRequester { by } => {
+            let name = policy.name_of(by);
+            format!("{name} asked for this release and cannot be its only approver.")
+        }
+        Reason::ItemOpen { section, name, owner, .. } => {
+            format!("Open: {section} → {name}{}.", owned(owner))
+        }
+        Reason::ItemFailed { section, name, owner, .. } => {
+            format!("Failed: {section} → {name}{}.", owned(owner))
+        }
+        Reason::EvidenceFailed { kind, note } => match note {
+            Some(note) => format!("{} failed: {note}.", kind.name()),
+            None => format!("{} failed.", kind.name()),
+        },
+        Reason::EvidenceMissing { kind } => format!("No evidence of {} yet.", kind.name()),
+    }
+}
+
+fn remind(scene: &Scene, before: &str, roles: &[Role]) -> Vec<Effect> {
+    vote_wanted(scene, roles, Some(before))
+}
+
+fn vote_wanted(scene: &Scene, roles: &[Role], before: Option<&str>) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for role in roles {
+        let Some(rules) = scene.policy.roles.get(role) else { continue };
+        for person in &rules.members {
+            let kind = NoticeKind::VoteWanted {
+                role: role.to_string(),
+                before: before.map(str::to_owned),
+                people: vec![scene.person(person)],
+            };
+            effects.extend(scene.tell(person, kind));
+        }
+    }
+    effects
+}
+
+fn announce(scene: &Scene, id: &str, to: &[Destination], planned: Time, late: bool) -> Vec<Effect> {
+    let mut all = super::agenda::planned_announcements(scene.release, scene.policy);
+    let found = all.find(|planned: &&PlannedAnnouncement| planned.id.as_str() == id);
+    let Some(found) = found else { return Vec::new() };
+    let template = found.template.clone();
+    let kind = NoticeKind::Announcement { template, planned, late, at: scene.at };
+    scene.to(to, kind)
+}
+
+// ---------------------------------------------------------------------------------------------
+// The room and its cards
+
+fn open_rooms(scene: &Scene) -> Vec<Effect> {
+    let (release, policy) = (scene.release, scene.policy);
+    let head = &release.plan.release;
+    let wish = |home: &super::policy::RoomHome| {
+        let on = |account: &&super::ids::Account| account.platform == home.platform;
+        let people = room_people(release, policy);
+        let accounts = people.iter().filter_map(|person| policy.people.get(person));
+        let members = accounts.filter_map(|known| known.accounts.iter().find(on).cloned());
+        let wish = RoomWish {
+            name: format!("release-{}", slug(&head.version)),
+            topic: format!("{} · captain {}", release.title(), scene.name(&release.captain)),
+            purpose: format!("War room for {}: {}", release.title(), head.title),
+            members: members.collect(),
+        };
+        Effect::OpenRoom { release: release.id.clone(), home: home.clone(), wish }
+    };
+    policy.rooms.iter().map(wish).collect()
+}
+
+/// Captain, sign-off roles, on-call, and those who deploy.
+fn room_people(release: &Release, policy: &Policy) -> Vec<PersonId> {
+    let head = &release.plan.release;
+    let mut people = vec![release.captain.clone()];
+    people.extend([&head.deployer, &head.backup].into_iter().flatten().cloned());
+    people.extend(release.plan.monitoring.oncall.people().cloned());
+    people.extend(release.plan.monitoring.watchers.iter().cloned());
+    for seat in &release.seats {
+        let members = policy.roles.get(&seat.role).map(|rules| rules.members.iter().cloned());
+        people.extend(members.into_iter().flatten());
+    }
+    let mut once: Vec<PersonId> = Vec::new();
+    for person in people {
+        if !once.contains(&person) {
+            once.push(person);
+        }
+    }
+    once
+}
+
+fn room_cards(release: &ReleaseId, room: &super::state::Room) -> Vec<Effect> {
+    let card = |kind: CardKind| Effect::Refresh {
+        card: Card {
+            release: release.clone(),
+            kind,
+            platform: room.platform.clone(),
+            channel: room.channel.clone(),
+        },
+    };
+    vec![card(CardKind::Live), card(CardKind::RollbackPlan)]
+}
+
+fn pin(release: &Release, card: Option<&Card>, posted: &Posted) -> Vec<Effect> {
+    match card.map(|card| &card.kind) {
+        Some(CardKind::Live | CardKind::RollbackPlan) => {
+            vec![Effect::Pin { release: release.id.clone(), posted: posted.clone() }]
+        }
+        Some(CardKind::Poll | CardKind::Run(_)) | None => Vec::new(),
+    }
+}
+
+fn close_rooms(scene: &Scene) -> Vec<Effect> {
+    let archive = |room: &super::state::Room| Effect::Archive {
+        release: scene.release.id.clone(),
+        platform: room.platform.clone(),
+        channel: room.channel.clone(),
+    };
+    scene.release.room.open.iter().map(archive).collect()
+}
+
+/// The cards that show this release, brought up to date by whatever happened to it.
+fn refreshed(scene: &Scene, did: &Happened) -> Vec<Effect> {
+    let quiet = matches!(
+        did,
+        Happened::Refused { .. }
+            | Happened::AlreadySo { .. }
+            | Happened::Posted { .. }
+            | Happened::NotPosted { .. }
+            | Happened::RoomOpened { .. }
+            | Happened::RoomClosed
+    );
+    if quiet || scene.release.room.closed {
+        return Vec::new();
+    }
+    let release = scene.release;
+    let card = |kind: CardKind, platform: &str, channel: &str| Effect::Refresh {
+        card: Card {
+            release: release.id.clone(),
+            kind,
+            platform: platform.to_owned(),
+            channel: channel.to_owned(),
+        },
+    };
+    let mut effects = Vec::new();
+    if release.asked_at.is_some() {
+        for to in scene.audience(INTERNAL) {
+            if let Destination::Channel { platform, channel, .. } = to {
+                effects.push(card(CardKind::Poll, platform, channel));
+            }
+        }
+    }
+    for room in &release.room.open {
+        effects.push(card(CardKind::Live, &room.platform, &room.channel));
+        if matches!(did, Happened::Edited { .. }) {
+            effects.push(card(CardKind::RollbackPlan, &room.platform, &room.channel));
+        }
+        if let Happened::StepStarted { step, attempt, .. }
+        | Happened::StepEnded { step, attempt, .. } = did
+            && step.changes_target()
+        {
+            let run = super::state::run_id(&release.id, step, *attempt);
+            effects.push(card(CardKind::Run(run), &room.platform, &room.channel));
+        }
+    }
+    effects
+}
+
+// ---------------------------------------------------------------------------------------------
+// The rollout
+
+fn call(scene: &Scene, run: &RunRecord) -> Call {
+    let action = scene.policy.actions.get(&run.action);
+    let planned = planned_limit(scene.release, &run.step);
+    let limit = planned.or(action.map(|action| action.limit)).unwrap_or(Span::minutes(10));
+    Call {
+        action: run.action.clone(),
+        with: run.with.clone(),
+        limit_ms: u64::try_from(limit.duration().num_milliseconds()).unwrap_or(0),
+        repeat_safe: action.is_some_and(|action| action.repeat_safe),
+    }
+}
+
+fn planned_limit(release: &Release, step: &Step) -> Option<Span> {
+    let plan = release.plan.rollback.as_ref()?;
+    match step {
+        Step::Rollback(at) => plan.steps.get(*at)?.limit,
+        Step::RollbackVerify(at) => plan.verify.get(*at)?.limit,
+        Step::Stage(_)
+        | Step::StageCheck { .. }
+        | Step::Smoke(_)
+        | Step::Timed(_)
+        | Step::Rehearse(_)
+        | Step::Named(_) => None,
+    }
+}
+
+fn run(scene: &Scene, step: &Step, attempt: u32) -> Vec<Effect> {
+    let found = scene.release.runs.iter().find(|r| r.step == *step && r.attempt == attempt);
+    let Some(found) = found else { return Vec::new() };
+    let (release, run) = (scene.release.id.clone(), found.id.clone());
+    vec![Effect::Run { release, run, call: call(scene, found) }]
+}
+
+fn step_ended(scene: &Scene, step: &Step, attempt: u32) -> Vec<Effect> {
+    let release = scene.release;
+    let found = release.runs.iter().find(|r| r.step == *step && r.attempt == attempt);
+    let Some(run) = found else { return Vec::new() };
+    let Some((_, end)) = &run.ended else { return Vec::new() };
+    let (at, name) = (scene.at, step_name(release, step));
+    match run.worked() {
+        Some(true) => worked(scene, run, end.took_ms),
+        // Stopped because somebody asked: the rollback that follows says so.
+        Some(false) if release.phase == Phase::RollingBack && matches!(step, Step::Stage(_)) => {
+            Vec::new()
+        }
+        // A rehearsal says how it ended as a whole.
+        _ if matches!(step, Step::Rehearse(_)) => Vec::new(),
+        Some(false) => scene.room(NoticeKind::StepFailed {
+            at,
+            step: name,
+            why: how_it_ended(run),
+            tail: end.tail.clone(),
+            people: scene.pagers(),
+            from: release.plan.release.version.clone(),
+            to: release.plan.rollback.as_ref().map(|plan| plan.to.clone()),
+        }),
+        None => scene.room(NoticeKind::StepUnknown {
+            at,
+            step: name,
+            why: how_it_ended(run),
+            people: scene.pagers(),
+        }),
+    }
+}
+
+fn worked(scene: &Scene, run: &RunRecord, took_ms: u64) -> Vec<Effect> {
+    let plan = scene.release.plan.rollback.as_ref();
+    let text = match &run.step {
+        // The stage, the tally and the rehearsal speak for themselves.
+        Step::Stage(_) | Step::StageCheck { .. } | Step::Smoke(_) | Step::Rehearse(_) => {
+            return vec![];
+        }
+        Step::Rollback(at) => plan.and_then(|plan| plan.steps.get(*at)).map(|s| s.done_text()),
+        Step::RollbackVerify(at) => {
+            plan.and_then(|plan| plan.verify.get(*at)).map(|s| s.done_text())
+        }
+        Step::Timed(_) | Step::Named(_) => {
+            Some(format!("{}: passing", step_name(scene.release, &run.step)))
+        }
+    };
+    let text = text.unwrap_or_else(|| step_name(scene.release, &run.step));
+    scene.room(NoticeKind::StepDone { at: scene.at, text, took_ms })
+}
+
+fn stage_deployed(scene: &Scene, stage: usize) -> Vec<Effect> {
+    let (release, at) = (scene.release, scene.at);
+    let Some(plan) = release.plan.stages.get(stage) else { return Vec::new() };
+    let took = release.run(&Step::Stage(stage)).and_then(|run| run.ended.as_ref());
+    let done = NoticeKind::StageDone {
+        at,
+        text: plan.done_text(),
+        traffic: plan.traffic,
+        took_ms: took.map_or(0, |(_, end)| end.took_ms),
+    };
+    let mut effects = scene.room(done);
+    if let Phase::Soaking { until, .. } = release.phase {
+        let stage = plan.name.clone();
+        let checks = plan.checks.iter().map(ToString::to_string).collect();
+        effects.extend(scene.room(NoticeKind::Soaking { at, stage, until, checks }));
+    }
+    effects
+}
+
+fn advance_wanted(scene: &Scene, stage: usize) -> Vec<Effect> {
+    let release = scene.release;
+    let Some(plan) = release.plan.stages.get(stage) else { return Vec::new() };
+    let wanted = wanted_approvals(release, stage);
+    let waits_for = wanted.iter().map(|role| scene.policy.title_of(role).to_owned()).collect();
+    scene.room(NoticeKind::AdvanceWanted {
+        at: scene.at,
+        stage: plan.name.clone(),
+        next: release.plan.stages.get(stage + 1).map(|next| next.name.clone()),
+        waits_for,
+        people: vec![scene.person(&release.captain)],
+    })
+}
+
+/// The step that failed has said why; a hold by the bot itself adds nothing to it.
+fn held(scene: &Scene, reason: &str, by: Option<&PersonId>) -> Vec<Effect> {
+    match by {
+        Some(by) => scene.room(NoticeKind::Held {
+            at: scene.at,
+            reason: reason.to_owned(),
+            by: Some(scene.name(by)),
+        }),
+        None => Vec::new(),
+    }
+}
+
+fn check_wanted(scene: &Scene, check: usize) -> Vec<Effect> {
+    let Some(check) = scene.release.plan.checks.get(check) else { return Vec::new() };
+    if check.action.is_some() {
+        return Vec::new();
+    }
+    let owner = check.owner.as_ref().or(scene.release.plan.monitoring.watchers.first());
+    scene.room(NoticeKind::CheckWanted {
+        at: scene.at,
+        name: check.name.clone(),
+        expect: check.expect.clone(),
+        people: owner.map(|owner| scene.person(owner)).into_iter().collect(),
+    })
+}
+
+// ---------------------------------------------------------------------------------------------
+// Going back
+
+/// First what runs is stopped; then the steps, which [`settle`](super::settle) begins.
+fn rollback_begun(
+    scene: &Scene,
+    from: &str,
+    to: &str,
+    by: &PersonId,
+    reason: Option<&String>,
+) -> Vec<Effect> {
+    let release = scene.release;
+    let stop = |run: &RunRecord| Effect::Stop {
+        release: release.id.clone(),
+        run: run.id.clone(),
+        call: call(scene, run),
+    };
+    let mut effects: Vec<Effect> =
+        release.running().filter(|run| matches!(run.step, Step::Stage(_))).map(stop).collect();
+    let steps = release.plan.rollback.as_ref().map_or(0, |plan| plan.steps.len());
+    effects.extend(scene.room(NoticeKind::RollbackBegan {
+        at: scene.at,
+        from: from.to_owned(),
+        to: to.to_owned(),
+        by: scene.name(by),
+        reason: reason.cloned(),
+        steps,
+        people: scene.pagers(),
+    }));
+    effects
+}
+
+/// Everyone who was told gets told, the incident channel too; customers if they noticed for long.
+fn rolled_back(scene: &Scene, took_ms: u64) -> Vec<Effect> {
+    let release = scene.release;
+    let Some(rollback) = &release.rollback else { return Vec::new() };
+    let (took, rto_met) =
+        rollback_time(release, scene.at).unwrap_or((chrono::Duration::zero(), None));
+    let exposed = release.started_at.map_or(took, |since| scene.at - since);
+    let long = exposed > scene.policy.timing.customers_after.duration();
+    let kind = NoticeKind::RolledBack {
+        at: scene.at,
+        from: rollback.from.clone(),
+        to: rollback.to.clone(),
+        by: scene.name(&rollback.by),
+        took_ms,
+        rto_met,
+        rto: release.plan.rollback.as_ref().map(|plan| super::time::span(plan.rto.duration())),
+        verified: release.plan.rollback.as_ref().is_some_and(|plan| !plan.verify.is_empty()),
+        downtime: release.plan.release.downtime.is_some_and(|span| !span.duration().is_zero()),
+    };
+    let mut effects = scene.everyone(kind.clone());
+    let mut also: Vec<Destination> = scene.audience("on-call").to_vec();
+    if long && release.plan.release.user_facing {
+        also.extend(scene.audience(CUSTOMERS).iter().cloned());
+    }
+    also.retain(|to| !release.told.contains(to));
+    effects.extend(scene.to(&also, kind));
+    effects
+}
+
+fn escalated(scene: &Scene, nth: u32, to: &PersonId) -> Vec<Effect> {
+    let why = scene.release.rollback.as_ref().and_then(|back| back.failed.clone());
+    let kind = NoticeKind::Escalation {
+        at: scene.at,
+        why: why.unwrap_or_default(),
+        nth,
+        person: scene.person(to),
+    };
+    let mut effects = scene.room(kind.clone());
+    effects.extend(scene.tell(to, kind));
+    effects
+}
+
+/// The roles that a release waits for, in words.
+pub fn waiting_roles(release: &Release, policy: &Policy) -> String {
+    let silent = release.seats.iter().filter(|seat| seat.vote(release.poll_revision).is_none());
+    let titles: Vec<_> = silent.map(|seat| policy.title_of(&seat.role)).collect();
+    words::and(&titles)
+}

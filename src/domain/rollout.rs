@@ -1,0 +1,437 @@
+//! The rollout: stage by stage, each with its soak and its gate. Nothing here starts by itself
+//! without a clear outcome before it.
+
+use std::collections::BTreeMap;
+
+use super::authority::is_in;
+use super::command::{Commitment, RunEnd, RunOutcome};
+use super::decide::{Case, Decided, already, did};
+use super::event::Happened;
+use super::freeze;
+use super::ids::{ActionName, Role, RunId};
+use super::plan::Advance;
+use super::policy::Right;
+use super::poll;
+use super::refusal::Refusal;
+use super::report::step_name;
+use super::schedule;
+use super::state::{Phase, Release, RunRecord, State, Step};
+use super::time::{Time, span};
+use super::verdict;
+
+/// **Invariant:** no path leads to `Deploying` without verdict go, a green checklist and no freeze,
+/// or a recorded override by the named role.
+pub(super) fn start(case: &Case, commits: &Commitment) -> Decided {
+    let person = case.person_may(Right::Start)?;
+    let release = case.release;
+    if release.phase.is_rolling_out() {
+        return already(release, "start", format!("{} has started already.", release.title()));
+    }
+    if !release.phase.is_before_deploy() {
+        return Err(case.wrong_phase("It cannot be started any more."));
+    }
+    if commits.revision.is_some_and(|revision| revision != release.revision) {
+        return Err(Refusal::Stale {
+            was: "the plan or its time has changed since it was shown".into(),
+            hint: "Look at the release again: `status`.".into(),
+        });
+    }
+    not_held(case)?;
+    in_time(case)?;
+    let reasons = verdict::reasons(release, case.policy);
+    if !reasons.is_empty() {
+        let reasons = reasons.iter().map(|reason| reason_text(case, reason)).collect();
+        return Err(Refusal::NotGo { reasons });
+    }
+    not_frozen(case)?;
+    schedule::not_locked(case.state, &release.plan)?;
+    free_target(case.state, release, case.policy.timing.settle.duration(), case.now)?;
+    case.did(Happened::Started { by: person })
+}
+
+fn reason_text(case: &Case, reason: &verdict::Reason) -> String {
+    super::react::reason_text(reason, case.policy)
+}
+
+fn not_held(case: &Case) -> Result<(), Refusal> {
+    match &case.release.held {
+        Some(hold) => Err(Refusal::OnHold {
+            release: case.release.title(),
+            reason: hold.reason.clone(),
+            hint: match case.release.start_missed {
+                true => "Reschedule it, or scrub it.".into(),
+                false => "Resume it first.".into(),
+            },
+        }),
+        None => Ok(()),
+    }
+}
+
+fn in_time(case: &Case) -> Result<(), Refusal> {
+    let (start, timing) = (case.release.start.at, &case.policy.timing);
+    if case.now < start {
+        let keeps = span(timing.move_keeps_votes.duration());
+        return Err(Refusal::TooEarly { at: case.when(start), keeps });
+    }
+    let until = start + timing.start_within.duration();
+    if case.now > until {
+        return Err(Refusal::TooLate { until: case.when(until) });
+    }
+    Ok(())
+}
+
+fn not_frozen(case: &Case) -> Result<(), Refusal> {
+    let head = &case.release.plan.release;
+    let found = freeze::covering(
+        &case.state.house,
+        case.policy,
+        &head.service,
+        &head.environment,
+        case.now,
+    );
+    match found {
+        Some((until, reason)) if !case.release.is_overridden("freeze") => Err(Refusal::Frozen {
+            target: case.release.target(),
+            until: case.when(until),
+            reason: reason.to_owned(),
+            hint: format!("To go anyway: `override {} freeze \"why\"`.", head.version),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// **Invariant:** at most one deploy or rollback runs per service and environment, and the last one
+/// has settled.
+fn free_target(
+    state: &State,
+    release: &Release,
+    settle: chrono::Duration,
+    now: Time,
+) -> Result<(), Refusal> {
+    let busy = |other: &&Release| {
+        if other.id == release.id || other.target() != release.target() {
+            return false;
+        }
+        match other.phase {
+            Phase::Deploying { .. }
+            | Phase::Soaking { .. }
+            | Phase::AtGate { .. }
+            | Phase::RollingBack
+            | Phase::RollbackFailed => true,
+            Phase::Watching => other.rolled_out_at.is_some_and(|done| now < done + settle),
+            Phase::CountingDown
+            | Phase::Ready
+            | Phase::Done
+            | Phase::Scrubbed
+            | Phase::RolledBack => false,
+        }
+    };
+    match state.releases.values().map(AsRef::as_ref).find(busy) {
+        Some(other) => Err(Refusal::TargetBusy {
+            other: other.title(),
+            phase: other.phase.name().into(),
+            target: release.target(),
+        }),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn update(case: &Case, text: &str) -> Decided {
+    let who = case.may(Right::Update)?;
+    if text.trim().is_empty() {
+        let hint = "Say what happened: `update \"cache is warm\"`.".into();
+        return Err(Refusal::NothingToDo { hint });
+    }
+    poll::not_too_long("The update", text)?;
+    if case.release.phase.is_over() {
+        return Err(case.wrong_phase("Its room has no more updates."));
+    }
+    case.did(Happened::UpdatePosted { text: text.to_owned(), by: who.name() })
+}
+
+pub(super) fn advance(case: &Case, commits: &Commitment) -> Decided {
+    let release = case.release;
+    let person = case.person()?;
+    let Some(stage) = release.phase.stage() else {
+        return Err(case.wrong_phase("There is no stage to advance from."));
+    };
+    if commits.stage.is_some_and(|shown| shown != stage) {
+        return Err(Refusal::Stale {
+            was: "the rollout has moved on since it was shown".into(),
+            hint: "Look at the stage that runs now: `status`.".into(),
+        });
+    }
+    not_held(case)?;
+    match release.phase {
+        Phase::Soaking { until, .. } => {
+            return Err(Refusal::StillSoaking { until: case.clock(until) });
+        }
+        Phase::Deploying { .. } => return Err(still_running(case, &Step::Stage(stage))),
+        _ => {}
+    }
+    if let Some(check) = unfinished_check(release, stage) {
+        return Err(still_running(case, &check));
+    }
+    let wanted = wanted_approvals(release, stage);
+    if wanted.is_empty() {
+        let by = Some(case.person_may(Right::Advance)?);
+        let advanced = Happened::StageAdvanced { stage, by };
+        return case.did(if stage == release.last_stage() {
+            Happened::RolledOut
+        } else {
+            advanced
+        });
+    }
+    let mine: Vec<Role> =
+        wanted.into_iter().filter(|role| is_in(case.by, &person, role, case.policy)).collect();
+    match mine.first() {
+        Some(role) => case.did(Happened::StageApproved { stage, role: role.clone(), person }),
+        None => Err(case.person_may(Right::Advance).err().unwrap_or(Refusal::NothingToDo {
+            hint: "This stage waits for the approval of its own roles: `status` names them.".into(),
+        })),
+    }
+}
+
+fn still_running(case: &Case, step: &Step) -> Refusal {
+    let name = step_name(case.release, step);
+    match case.release.run(step) {
+        Some(run) if !run.is_running() => Refusal::Unsettled { step: name, why: how_it_ended(run) },
+        run => Refusal::StillRunning {
+            step: name,
+            since: case.clock(run.map_or(case.release.phase_since, |run| run.began)),
+        },
+    }
+}
+
+fn unfinished_check(release: &Release, stage: usize) -> Option<Step> {
+    let checks = 0..release.plan.stages[stage].checks.len();
+    checks
+        .map(|check| Step::StageCheck { stage, check })
+        .find(|step| release.run(step).and_then(RunRecord::worked) != Some(true))
+}
+
+/// Roles whose approval this stage still waits for.
+pub fn wanted_approvals(release: &Release, stage: usize) -> Vec<Role> {
+    let given = release.approvals.get(&stage);
+    let approvers = release.plan.stages[stage].approvers.iter();
+    approvers.filter(|role| given.is_none_or(|given| !given.contains_key(*role))).cloned().collect()
+}
+
+/// Whether a person has to say so before the rollout goes on from this stage.
+pub fn needs_a_person(release: &Release, stage: usize) -> bool {
+    let plan = &release.plan.stages[stage];
+    let manual = plan.advance == Advance::Manual && stage != release.last_stage();
+    let approved = !plan.approvers.is_empty() && wanted_approvals(release, stage).is_empty();
+    !approved && (manual || !plan.approvers.is_empty())
+}
+
+/// How a run ended, completing "it …".
+pub fn how_it_ended(run: &RunRecord) -> String {
+    match run.ended.as_ref().map(|(_, end)| &end.outcome) {
+        None => "is still running".into(),
+        Some(RunOutcome::Worked) => "worked".into(),
+        Some(RunOutcome::Failed(why)) => format!("failed: {why}"),
+        Some(RunOutcome::TimedOut) => "hit its time limit and was stopped".into(),
+        Some(RunOutcome::Stopped) => "was stopped".into(),
+        Some(RunOutcome::Unknown(why)) => format!("has an outcome that nobody can tell: {why}"),
+    }
+}
+
+/// Any known person may hold: a false alarm costs minutes.
+pub(super) fn hold(case: &Case, reason: &str) -> Decided {
+    let person = case.person()?;
+    let release = case.release;
+    poll::not_too_long("The reason", reason)?;
+    if reason.trim().is_empty() {
+        return Err(Refusal::NeedsReason);
+    }
+    if release.phase.is_over() {
+        return Err(case.wrong_phase("There is nothing to hold."));
+    }
+    if matches!(release.phase, Phase::RollingBack | Phase::RollbackFailed) {
+        return Err(case.wrong_phase("A rollback is not held: half of it helps nobody."));
+    }
+    if let Some(hold) = &release.held {
+        return already(release, "hold", format!("It is on hold already: {}.", hold.reason));
+    }
+    case.did(Happened::Held { reason: reason.to_owned(), by: Some(person) })
+}
+
+pub(super) fn resume(case: &Case) -> Decided {
+    case.person_may(Right::Resume)?;
+    let release = case.release;
+    if release.held.is_none() {
+        return Err(Refusal::NotOnHold { release: release.title() });
+    }
+    if release.start_missed {
+        let hint = "Its start was missed. Reschedule it, or scrub it.".into();
+        return Err(Refusal::NothingToDo { hint });
+    }
+    match release.unsettled() {
+        Some(run) if !matches!(run.step, Step::Smoke(_) | Step::Timed(_)) => {
+            let step = step_name(release, &run.step);
+            Err(Refusal::Unsettled { step, why: how_it_ended(run) })
+        }
+        _ => case.did(Happened::Resumed),
+    }
+}
+
+/// A step that failed or whose outcome nobody can tell is run again, because a person says so.
+pub(super) fn retry(case: &Case) -> Decided {
+    match case.release.phase {
+        Phase::RollbackFailed => case.may(Right::Rollback)?,
+        _ => case.may(Right::Resume)?,
+    };
+    match case.release.unsettled() {
+        Some(run) => case.did(Happened::RetryAsked { step: run.step.clone() }),
+        None => {
+            let hint = "No step has failed, so there is nothing to try again.".into();
+            Err(Refusal::NothingToDo { hint })
+        }
+    }
+}
+
+/// Runs the smoke tests once more.
+pub(super) fn verify(case: &Case) -> Decided {
+    case.may(Right::Run)?;
+    if case.release.phase != Phase::Watching {
+        return Err(case.wrong_phase("The smoke tests run once it is rolled out."));
+    }
+    if case.release.running().next().is_some() {
+        return Err(Refusal::NothingToDo { hint: "Checks are running already.".into() });
+    }
+    let tests = case.release.plan.smoke.iter().enumerate().filter(|(_, c)| c.action.is_some());
+    let again: Vec<_> = tests
+        .map(|(index, _)| did(&case.release.id, Happened::RetryAsked { step: Step::Smoke(index) }))
+        .collect();
+    if again.is_empty() {
+        return Err(Refusal::NothingToDo { hint: "The plan has no automatic smoke test.".into() });
+    }
+    Ok(again)
+}
+
+pub(super) fn complete(case: &Case) -> Decided {
+    let by = case.person_may(Right::Advance)?;
+    match case.release.phase {
+        Phase::Watching => {
+            not_held(case)?;
+            let result = super::report::result(case.release);
+            case.did(Happened::Finished { result, by: Some(by) })
+        }
+        Phase::Done => already(case.release, "complete", "It is done already."),
+        _ => Err(case.wrong_phase("It can be completed once it is rolled out and watched.")),
+    }
+}
+
+pub(super) fn run_action(
+    case: &Case,
+    action: &ActionName,
+    with: &BTreeMap<String, String>,
+) -> Decided {
+    case.may(Right::Run)?;
+    let Some(known) = case.policy.actions.get(action) else {
+        let open = case.policy.actions.iter().filter(|(_, action)| action.from_chat);
+        let names: Vec<_> = open.map(|(name, _)| name.as_str()).collect();
+        let hint = match names.is_empty() {
+            true => "The operator allows none from chat.".into(),
+            false => format!("From chat you can run {}.", super::words::or(&names)),
+        };
+        return Err(Refusal::UnknownName { what: format!("The action {action}"), hint });
+    };
+    if !known.from_chat {
+        return Err(Refusal::ActionNotForChat { action: action.to_string() });
+    }
+    let with = filled(case.release, action, with, case.policy)?;
+    let step = Step::Named(action.clone());
+    if case.release.run(&step).is_some_and(RunRecord::is_running) {
+        return Err(Refusal::NothingToDo { hint: format!("{action} is running already.") });
+    }
+    let attempt = case.release.attempts(&step) + 1;
+    case.did(Happened::StepStarted { step, attempt, action: action.clone(), with })
+}
+
+/// The placeholders of an action, from the plan's arguments and from what every release knows.
+pub fn arguments(
+    release: &Release,
+    action: &ActionName,
+    with: &BTreeMap<String, String>,
+    policy: &super::policy::Policy,
+) -> BTreeMap<String, String> {
+    let wanted = policy.actions.get(action).map(|action| action.placeholders.clone());
+    let head = &release.plan.release;
+    let known = |name: &str| match name {
+        "service" => Some(head.service.clone()),
+        "environment" => Some(head.environment.clone()),
+        "version" => Some(head.version.clone()),
+        "artifact" => head.artifact.clone(),
+        "commit" => head.commit.clone(),
+        "tag" => head.tag.clone(),
+        "from" => Some(head.version.clone()),
+        "to" => release.plan.rollback.as_ref().map(|back| back.to.clone()),
+        _ => None,
+    };
+    let value = |name: String| {
+        let value = with.get(&name).cloned().or_else(|| known(&name))?;
+        Some((name, value))
+    };
+    wanted.unwrap_or_default().into_iter().filter_map(value).collect()
+}
+
+fn filled(
+    release: &Release,
+    action: &ActionName,
+    with: &BTreeMap<String, String>,
+    policy: &super::policy::Policy,
+) -> Result<BTreeMap<String, String>, Refusal> {
+    let declared = &policy.actions[action].placeholders;
+    if let Some(unknown) = with.keys().find(|name| !declared.contains(*name)) {
+        let names: Vec<_> = declared.iter().map(String::as_str).collect();
+        return Err(Refusal::UnknownName {
+            what: format!("The argument {unknown} of {action}"),
+            hint: format!("It takes {}.", super::words::and(&names)),
+        });
+    }
+    let arguments = arguments(release, action, with, policy);
+    match declared.iter().find(|name| !arguments.contains_key(*name)) {
+        Some(missing) => Err(Refusal::NothingToDo {
+            hint: format!("{action} needs `{missing}`: `run {action} {missing}=…`."),
+        }),
+        None => Ok(arguments),
+    }
+}
+
+/// A person says how a step ended that failed or that nobody could tell.
+pub(super) fn outcome(case: &Case, worked: bool, reason: &str) -> Decided {
+    let right = match case.release.phase {
+        Phase::RollbackFailed => Right::Rollback,
+        _ => Right::Resume,
+    };
+    let by = case.person_may(right)?;
+    if reason.trim().is_empty() {
+        return Err(Refusal::NeedsReason);
+    }
+    poll::not_too_long("The reason", reason)?;
+    let Some(run) = case.release.unsettled() else {
+        let hint = "No step's outcome is in question.".into();
+        return Err(Refusal::NothingToDo { hint });
+    };
+    case.did(Happened::OutcomeSettled {
+        step: run.step.clone(),
+        attempt: run.attempt,
+        worked,
+        by,
+        reason: reason.to_owned(),
+    })
+}
+
+/// A run that nobody waits for any more changes nothing: its end came twice.
+pub(super) fn ended(case: &Case, id: &RunId, end: &RunEnd) -> Decided {
+    match case.release.runs.iter().find(|run| run.id == *id && run.is_running()) {
+        Some(run) => case.did(Happened::StepEnded {
+            step: run.step.clone(),
+            attempt: run.attempt,
+            end: end.clone(),
+        }),
+        None => Ok(Vec::new()),
+    }
+}

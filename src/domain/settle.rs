@@ -1,0 +1,285 @@
+//! What follows by itself. After each decision, the release is looked at as it then stands, and what
+//! its state calls for is added, until it calls for nothing more. So a rule only says what was asked,
+//! and nothing is forgotten, whichever way a release came to where it is.
+
+use super::command::RunOutcome;
+use super::decide::did;
+use super::event::{Event, Happened};
+use super::ids::{ActionName, ReleaseId};
+use super::policy::Policy;
+use super::report;
+use super::rollout::{arguments, how_it_ended, needs_a_person};
+use super::state::{Phase, Rehearsal, Release, RunRecord, State, Step};
+use super::time::{Span, Time};
+use super::verdict;
+use std::collections::BTreeMap;
+
+/// More than a release can call for at once; a limit, so that a mistake here cannot spin.
+const MOST: usize = 100;
+
+pub fn follow(state: &State, mut events: Vec<Event>, now: Time) -> Vec<Event> {
+    let Some(id) = touched(&events) else { return events };
+    let mut draft = only(state, &id);
+    for event in &events {
+        draft.evolve(event, now);
+    }
+    let policy = state.house.policy();
+    for _ in 0..MOST {
+        let Some(next) = draft.releases.get(&id).and_then(|release| next(release, policy, now))
+        else {
+            break;
+        };
+        let event = did(&id, next);
+        draft.evolve(&event, now);
+        events.push(event);
+    }
+    events
+}
+
+fn touched(events: &[Event]) -> Option<ReleaseId> {
+    events.iter().find_map(|event| match event {
+        Event::Release { release, did } => {
+            let changes = !matches!(did, Happened::Refused { .. } | Happened::AlreadySo { .. });
+            changes.then(|| release.clone())
+        }
+        Event::Begun { .. }
+        | Event::PolicyAdopted { .. }
+        | Event::ClockJumped { .. }
+        | Event::Refused { .. }
+        | Event::AlreadySo { .. }
+        | Event::FreezeAdded { .. }
+        | Event::FreezeLifted { .. }
+        | Event::FreezeEnded { .. }
+        | Event::Locked { .. }
+        | Event::Unlocked { .. } => None,
+    })
+}
+
+/// A state with just this release: what a decision costs must not depend on how many there are.
+fn only(state: &State, id: &ReleaseId) -> State {
+    let release = state.releases.get(id).map(|release| (id.clone(), release.clone()));
+    State {
+        house: state.house.clone(),
+        releases: release.into_iter().collect(),
+        last_at: state.last_at,
+    }
+}
+
+fn next(release: &Release, policy: &Policy, now: Time) -> Option<Happened> {
+    let of_phase = match release.phase {
+        Phase::CountingDown => verdict_reached(release, policy),
+        Phase::Ready => verdict_lost(release, policy),
+        Phase::Deploying { stage } => deploying(release, stage, policy, now),
+        Phase::Soaking { .. } => None,
+        Phase::AtGate { stage } => at_gate(release, stage, policy),
+        Phase::Watching => watching(release, policy),
+        Phase::RollingBack => rolling_back(release, policy, now),
+        Phase::RolledBack | Phase::Scrubbed => finished(release),
+        Phase::Done | Phase::RollbackFailed => None,
+    };
+    of_phase.or_else(|| rehearsing(release, policy))
+}
+
+fn verdict_reached(release: &Release, policy: &Policy) -> Option<Happened> {
+    verdict::reasons(release, policy).is_empty().then_some(Happened::WentGo)
+}
+
+fn verdict_lost(release: &Release, policy: &Policy) -> Option<Happened> {
+    let reasons = verdict::reasons(release, policy);
+    (!reasons.is_empty()).then_some(Happened::WentNoGo { reasons })
+}
+
+/// Where a step stands, for those who wait for it.
+enum Stands {
+    ToBegin {
+        attempt: u32,
+    },
+    Running,
+    Worked,
+    /// It failed, or nobody can tell.
+    Stuck(String),
+}
+
+fn stands(release: &Release, step: &Step) -> Stands {
+    match release.run(step) {
+        None => Stands::ToBegin { attempt: 1 },
+        Some(run) if run.set_aside => Stands::ToBegin { attempt: run.attempt + 1 },
+        Some(run) if run.is_running() => Stands::Running,
+        Some(run) => match run.worked() {
+            Some(true) => Stands::Worked,
+            Some(false) | None => Stands::Stuck(stuck_text(release, run)),
+        },
+    }
+}
+
+fn stuck_text(release: &Release, run: &RunRecord) -> String {
+    format!("{} {}", report::step_name(release, &run.step), how_it_ended(run))
+}
+
+fn begin(
+    release: &Release,
+    step: Step,
+    attempt: u32,
+    action: &ActionName,
+    with: &BTreeMap<String, String>,
+    policy: &Policy,
+) -> Happened {
+    let with = arguments(release, action, with, policy);
+    Happened::StepStarted { step, attempt, action: action.clone(), with }
+}
+
+fn held_by_us(release: &Release, reason: String) -> Option<Happened> {
+    release.held.is_none().then_some(Happened::Held { reason, by: None })
+}
+
+fn deploying(release: &Release, stage: usize, policy: &Policy, now: Time) -> Option<Happened> {
+    let step = Step::Stage(stage);
+    let plan = &release.plan.stages[stage];
+    match stands(release, &step) {
+        // On hold, nothing new begins; what runs finishes.
+        Stands::ToBegin { .. } if release.held.is_some() => None,
+        Stands::ToBegin { attempt } => {
+            Some(begin(release, step, attempt, &plan.action, &plan.with, policy))
+        }
+        Stands::Running => None,
+        Stands::Stuck(why) => held_by_us(release, why),
+        Stands::Worked => {
+            let soak = plan.soak.map(Span::duration).filter(|soak| !soak.is_zero());
+            let soak_until = soak.map(|soak| now + soak);
+            Some(Happened::StageDeployed { stage, soak_until })
+        }
+    }
+}
+
+fn at_gate(release: &Release, stage: usize, policy: &Policy) -> Option<Happened> {
+    if release.held.is_some() {
+        return None;
+    }
+    let plan = &release.plan.stages[stage];
+    for (check, action) in plan.checks.iter().enumerate() {
+        let step = Step::StageCheck { stage, check };
+        match stands(release, &step) {
+            Stands::ToBegin { attempt } => {
+                return Some(begin(release, step, attempt, action, &plan.with, policy));
+            }
+            Stands::Running => return None,
+            Stands::Stuck(why) => return held_by_us(release, why),
+            Stands::Worked => {}
+        }
+    }
+    if needs_a_person(release, stage) {
+        let asked = release.advance_asked.contains(&stage);
+        return (!asked).then_some(Happened::AdvanceAsked { stage });
+    }
+    Some(match stage == release.last_stage() {
+        true => Happened::RolledOut,
+        false => Happened::StageAdvanced { stage, by: None },
+    })
+}
+
+/// The smoke tests, then the checks whose time has come; what fails is a hold and a page.
+fn watching(release: &Release, policy: &Policy) -> Option<Happened> {
+    if release.held.is_some() {
+        return None;
+    }
+    smoke_tests(release, policy)
+        .or_else(|| timed_checks(release, policy))
+        .or_else(|| stuck_check(release))
+}
+
+fn smoke_tests(release: &Release, policy: &Policy) -> Option<Happened> {
+    if release.smoke.is_some() {
+        return None;
+    }
+    let automatic = release.plan.smoke.iter().enumerate();
+    let automatic: Vec<_> = automatic
+        .filter_map(|(index, check)| Some((index, check, check.action.as_ref()?)))
+        .collect();
+    let mut passed = 0;
+    for (index, check, action) in &automatic {
+        let step = Step::Smoke(*index);
+        match stands(release, &step) {
+            Stands::ToBegin { attempt } => {
+                return Some(begin(release, step, attempt, action, &check.with, policy));
+            }
+            Stands::Running => return None,
+            Stands::Worked => passed += 1,
+            Stands::Stuck(_) => {}
+        }
+    }
+    let total = automatic.len();
+    (total > 0).then_some(Happened::SmokeTallied { passed, total })
+}
+
+fn timed_checks(release: &Release, policy: &Policy) -> Option<Happened> {
+    let recalled = release.recalled.iter().filter_map(|index| {
+        let check = release.plan.checks.get(*index)?;
+        Some((*index, check, check.action.as_ref()?))
+    });
+    for (index, check, action) in recalled {
+        let step = Step::Timed(index);
+        match release.run(&step) {
+            None => return Some(begin(release, step, 1, action, &check.with, policy)),
+            Some(run) if run.is_running() => return None,
+            Some(_) => {}
+        }
+    }
+    None
+}
+
+fn stuck_check(release: &Release) -> Option<Happened> {
+    let run = release.unsettled()?;
+    held_by_us(release, stuck_text(release, run))
+}
+
+fn rolling_back(release: &Release, policy: &Policy, now: Time) -> Option<Happened> {
+    // What runs in the target is stopped first.
+    let deploy_runs = |run: &&RunRecord| matches!(run.step, Step::Stage(_));
+    if release.running().any(|run| deploy_runs(&run)) {
+        return None;
+    }
+    let plan = release.plan.rollback.as_ref()?;
+    let steps = plan.steps.iter().enumerate().map(|(at, step)| (Step::Rollback(at), step));
+    let verify = plan.verify.iter().enumerate().map(|(at, step)| (Step::RollbackVerify(at), step));
+    for (step, planned) in steps.chain(verify) {
+        match stands(release, &step) {
+            Stands::ToBegin { attempt } => {
+                let action = &planned.action;
+                return Some(begin(release, step, attempt, action, &planned.with, policy));
+            }
+            Stands::Running => return None,
+            Stands::Stuck(why) => return Some(Happened::RollbackFailed { why }),
+            Stands::Worked => {}
+        }
+    }
+    let asked_at = release.rollback.as_ref()?.asked_at;
+    let took_ms = u64::try_from((now - asked_at).num_milliseconds()).unwrap_or(0);
+    Some(Happened::RolledBack { took_ms })
+}
+
+fn finished(release: &Release) -> Option<Happened> {
+    let result = report::result(release);
+    release.result.is_none().then_some(Happened::Finished { result, by: None })
+}
+
+fn rehearsing(release: &Release, policy: &Policy) -> Option<Happened> {
+    let Rehearsal::Running { attempt } = release.rehearsal else { return None };
+    let plan = release.plan.rollback.as_ref()?;
+    for (at, planned) in plan.steps.iter().enumerate() {
+        let Some(action) = &planned.rehearse else { continue };
+        let step = Step::Rehearse(at);
+        let run = release.run(&step).filter(|run| run.attempt >= attempt);
+        match run {
+            None => return Some(begin(release, step, attempt, action, &planned.with, policy)),
+            Some(run) if run.is_running() => return None,
+            Some(run) => match run.ended.as_ref().map(|(_, end)| &end.outcome) {
+                Some(RunOutcome::Worked) => {}
+                _ => {
+                    let why = Some(stuck_text(release, run));
+                    return Some(Happened::RehearsalEnded { worked: false, why });
+                }
+            },
+        }
+    }
+    Some(Happened::RehearsalEnded { worked: true, why: None })
+}
