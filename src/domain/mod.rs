@@ -1,0 +1,3 @@
+//! The rules: pure, total, replayable.
+
+pub mod time;
