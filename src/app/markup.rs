@@ -32,7 +32,11 @@ pub fn parse(markdown: &str) -> Vec<Block> {
 /// writing are removed. Text with right-to-left letters is isolated, so that it cannot reorder its
 /// neighbours. Meant for running text: inside backticks use the filter `code`.
 pub fn escape(text: &str) -> String {
-    let text = isolate(clean(text));
+    guard(&isolate(clean(text)))
+}
+
+/// Escapes a cleaned line, character by character.
+pub(crate) fn guard(text: &str) -> String {
     let first = text.len() - text.trim_start_matches(' ').len();
     let last = text.trim_end_matches(' ').len();
     let mut escaped = String::with_capacity(text.len() + 8);
@@ -66,7 +70,9 @@ pub(crate) fn clean(text: &str) -> String {
     text.replace("\r\n", "\n")
         .chars()
         .filter_map(|c| match c {
-            '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some(' '),
+            '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => {
+                Some(' ')
+            }
             _ if c.is_control() || steers_direction(c) => None,
             _ => Some(c),
         })
@@ -74,7 +80,8 @@ pub(crate) fn clean(text: &str) -> String {
 }
 
 fn steers_direction(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+        || matches!(c, '\u{2066}'..='\u{2069}')
 }
 
 fn isolate(text: String) -> String {
@@ -228,6 +235,9 @@ impl Reader {
     }
 
     fn push(&mut self, inline: Inline) {
+        if let Inline::Text(text) = inline {
+            return self.say(&text);
+        }
         self.fresh = false;
         let line = self.styles.last_mut().map_or(&mut self.line, |(_, inside)| inside);
         line.push(inline);
@@ -394,10 +404,7 @@ impl Reader {
         match style {
             Style::Strong => self.push(Inline::Strong(inside)),
             Style::Emphasis => self.push(Inline::Emphasis(inside)),
-            Style::Link(url) => match target(&url, line_of(&inside, Urls::Hidden)) {
-                Inline::Text(text) => self.say(&text),
-                inline => self.push(inline),
-            },
+            Style::Link(url) => self.push(target(&url, line_of(&inside, Urls::Hidden))),
         }
     }
 }
@@ -437,7 +444,9 @@ pub fn lead(blocks: &[Block]) -> String {
         Some(Block::Heading(line) | Block::Paragraph(line) | Block::Quote(line)) => {
             line_of(line, Urls::Hidden)
         }
-        Some(Block::List(items)) => items.first().map(|i| line_of(i, Urls::Hidden)).unwrap_or_default(),
+        Some(Block::List(items)) => {
+            items.first().map(|i| line_of(i, Urls::Hidden)).unwrap_or_default()
+        }
         Some(Block::Code(code)) => code.clone(),
         Some(Block::Table { head, .. }) => row_of(head),
         None => String::new(),
@@ -480,7 +489,9 @@ fn text_of(inline: &Inline, urls: Urls) -> String {
         Inline::Text(text) | Inline::Code(text) | Inline::Time { text, .. } => text.clone(),
         Inline::Strong(inside) | Inline::Emphasis(inside) => line_of(inside, urls),
         Inline::Break => "\n".to_owned(),
-        Inline::Link { url, text } if urls == Urls::Shown && url != text => format!("{text} ({url})"),
+        Inline::Link { url, text } if urls == Urls::Shown && url != text => {
+            format!("{text} ({url})")
+        }
         Inline::Link { text, .. } => text.clone(),
         Inline::Mention { name, .. } => format!("@{name}"),
         Inline::Channel { name, .. } => format!("#{name}"),
@@ -537,13 +548,10 @@ mod tests {
     fn raw_html_is_text() {
         assert_eq!(paragraph("<!channel> <b>hi</b>"), [text("<!channel> <b>hi</b>")]);
         assert_eq!(paragraph("a <b>hi</b>"), [text("a <b>hi</b>")]);
-        assert_eq!(paragraph("<div>\nx\n</div>"), [
-            text("<div>"),
-            Inline::Break,
-            text("x"),
-            Inline::Break,
-            text("</div>")
-        ]);
+        assert_eq!(
+            paragraph("<div>\nx\n</div>"),
+            [text("<div>"), Inline::Break, text("x"), Inline::Break, text("</div>")]
+        );
     }
 
     #[test]
@@ -553,47 +561,59 @@ mod tests {
 
     #[test]
     fn nested_lists_are_flat_with_a_dash() {
-        assert_eq!(parse("- a\n  - b\n    - c\n- d"), [Block::List(vec![
-            vec![text("a")],
-            vec![text("– b")],
-            vec![text("\u{a0}\u{a0}– c")],
-            vec![text("d")],
-        ])]);
-        assert_eq!(parse("3. a\n4. b"), [Block::List(vec![vec![text("3. a")], vec![text("4. b")]])]);
+        assert_eq!(
+            parse("- a\n  - b\n    - c\n- d"),
+            [Block::List(vec![
+                vec![text("a")],
+                vec![text("– b")],
+                vec![text("\u{a0}\u{a0}– c")],
+                vec![text("d")],
+            ])]
+        );
+        assert_eq!(
+            parse("3. a\n4. b"),
+            [Block::List(vec![vec![text("3. a")], vec![text("4. b")]])]
+        );
     }
 
     #[test]
     fn a_quote_holds_its_paragraphs_and_lists() {
-        assert_eq!(parse("> a\n>\n> b\n> - c\n\nd"), [
-            Block::Quote(vec![text("a"), Inline::Break, text("b"), Inline::Break, text("– c")]),
-            Block::Paragraph(vec![text("d")]),
-        ]);
+        assert_eq!(
+            parse("> a\n>\n> b\n> - c\n\nd"),
+            [
+                Block::Quote(vec![text("a"), Inline::Break, text("b"), Inline::Break, text("– c")]),
+                Block::Paragraph(vec![text("d")]),
+            ]
+        );
     }
 
     #[test]
     fn code_and_tables_stay() {
         let blocks = parse("# Head\n```sh\na  b\n```\n| x | y |\n|---|---|\n| **1** | `2` |\n");
-        assert_eq!(blocks, [
-            Block::Heading(vec![text("Head")]),
-            Block::Code("a  b".into()),
-            Block::Table {
-                head: vec![vec![text("x")], vec![text("y")]],
-                rows: vec![vec![
-                    vec![Inline::Strong(vec![text("1")])],
-                    vec![Inline::Code("2".into())]
-                ]],
-            },
-        ]);
+        assert_eq!(
+            blocks,
+            [
+                Block::Heading(vec![text("Head")]),
+                Block::Code("a  b".into()),
+                Block::Table {
+                    head: vec![vec![text("x")], vec![text("y")]],
+                    rows: vec![vec![
+                        vec![Inline::Strong(vec![text("1")])],
+                        vec![Inline::Code("2".into())]
+                    ]],
+                },
+            ]
+        );
         assert_eq!(plain(&blocks), "Head\n\na  b\n\nx | y\n1 | 2");
     }
 
     #[test]
     fn plain_text_reads_alone() {
-        let blocks = parse("**Web shop** for [@ann](person:a)\nin [#r](channel:r), [plan](https://p)\n\n- x\n\n> q\n> r");
-        assert_eq!(
-            plain(&blocks),
-            "Web shop for @ann\nin #r, plan (https://p)\n\n- x\n\n> q\n> r"
+        let blocks = parse(
+            "**Web shop** for [@ann](person:a)\nin [#r](channel:r), [plan](https://p)\n\n\
+             - x\n\n> q\n> r",
         );
+        assert_eq!(plain(&blocks), "Web shop for @ann\nin #r, plan (https://p)\n\n- x\n\n> q\n> r");
         assert_eq!(lead(&blocks), "Web shop for @ann in #r, plan");
         assert_eq!(lead(&[]), "");
     }
@@ -666,7 +686,7 @@ mod tests {
                 parse(&format!("[@ {it}](person:x)")),
                 [Block::Paragraph(vec![Inline::Mention {
                     id: "x".into(),
-                    name: format!(" {}", line.first().map(|i| text_of(i, Urls::Shown)).unwrap_or_default()),
+                    name: format!(" {}", line_of(&line, Urls::Shown)),
                 }])]
             );
         }

@@ -184,13 +184,17 @@ enum Near {
 }
 
 fn nearest_zone(said: &str) -> Option<(Tz, Near)> {
-    let city = |zone: &Tz| zone.name().rsplit_once('/').is_some_and(|(_, city)| said.eq_ignore_ascii_case(city));
+    let city = |zone: &Tz| {
+        zone.name().rsplit_once('/').is_some_and(|(_, city)| said.eq_ignore_ascii_case(city))
+    };
     if let Some(zone) = TZ_VARIANTS.iter().find(|zone| city(zone)) {
         return Some((*zone, Near::City));
     }
     TZ_VARIANTS
         .iter()
-        .map(|zone| (strsim::normalized_damerau_levenshtein(&zone.name().to_lowercase(), said), *zone))
+        .map(|zone| {
+            (strsim::normalized_damerau_levenshtein(&zone.name().to_lowercase(), said), *zone)
+        })
         .filter(|(likeness, _)| *likeness > 0.7)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, zone)| (zone, Near::Spelling))
@@ -261,7 +265,8 @@ impl Asked<'_> {
     /// The first day on which the clock shows this time, once, and it is still ahead.
     fn next_day(&self, clock: NaiveTime) -> NaiveDateTime {
         let mut days = self.today().iter_days().take(8).map(|day| day.and_time(clock));
-        let ahead = |local: &NaiveDateTime| resolve(*local, self.zone).is_ok_and(|at| at > self.now);
+        let ahead =
+            |local: &NaiveDateTime| resolve(*local, self.zone).is_ok_and(|at| at > self.now);
         let tomorrow = self.today().and_time(clock) + Duration::days(1);
         days.find(ahead).unwrap_or(tomorrow)
     }
@@ -289,10 +294,13 @@ impl Asked<'_> {
     fn refuse_what_differs(&self, words: &[String]) -> Result<(), TimeError> {
         let text = words.join(" ");
         let ends = ["end of day", "eod", "cob", "eob", "close of business", "end of business"];
-        if let Some(end) = ends.iter().find(|end| format!(" {text} ").contains(&format!(" {end} "))) {
+        if let Some(end) = ends.iter().find(|end| format!(" {text} ").contains(&format!(" {end} ")))
+        {
             return Err(TimeError::EndOfDay((*end).to_owned()));
         }
-        let date = |word: &&String| word.contains(['/', '.']) && word.starts_with(|c: char| c.is_ascii_digit());
+        let date = |word: &&String| {
+            word.contains(['/', '.']) && word.starts_with(|c: char| c.is_ascii_digit())
+        };
         let is_clock = |word: &&String| word.ends_with('m');
         match words.iter().find(|word| date(word) && !is_clock(word)) {
             Some(word) => Err(TimeError::DateOrder(excerpt(word))),
@@ -336,7 +344,10 @@ impl Asked<'_> {
         let of = |day: Option<NaiveDate>| {
             day.map(|day| typed(day.and_time(NaiveTime::MIN), self.zone)).unwrap_or_default()
         };
-        TimeError::Midnight { before: of(Some(first)), after: of(first.checked_add_days(Days::new(1))) }
+        TimeError::Midnight {
+            before: of(Some(first)),
+            after: of(first.checked_add_days(Days::new(1))),
+        }
     }
 
     fn no_clock(&self, words: &[String]) -> TimeError {
@@ -346,8 +357,11 @@ impl Asked<'_> {
         let Some((last, day)) = words.split_last() else { return self.garbled() };
         match last.parse() {
             Ok(hour) if hour < 24 && self.day(day, NaiveTime::MIN).is_some() => {
-                let before = |day: &[String]| day.iter().map(|word| format!("{word} ")).collect::<String>();
-                let later = (1..12).contains(&hour).then(|| format!(" or `{}{}:00`", before(day), hour + 12));
+                let before =
+                    |day: &[String]| day.iter().map(|word| format!("{word} ")).collect::<String>();
+                let later = (1..12)
+                    .contains(&hour)
+                    .then(|| format!(" or `{}{}:00`", before(day), hour + 12));
                 let (said, evening) = (excerpt(self.said), later.unwrap_or_default());
                 TimeError::BareHour { said, day: before(day), hour, evening }
             }
@@ -363,7 +377,10 @@ fn with_offset(words: &[String]) -> Option<DateTime<Utc>> {
     let text = format!("{date}T{}", rest.concat()).to_uppercase();
     let text = text.strip_suffix('Z').map_or(text.clone(), |text| format!("{text}+00:00"));
     let formats = ["%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%dT%H:%M%z"];
-    formats.iter().find_map(|format| DateTime::parse_from_str(&text, format).ok()).map(|at| at.to_utc())
+    formats
+        .iter()
+        .find_map(|format| DateTime::parse_from_str(&text, format).ok())
+        .map(|at| at.to_utc())
 }
 
 /// Four digits, two, two: chrono alone would also take a year of six digits or a sign.
@@ -398,9 +415,15 @@ fn phrase(words: &[&str], today: NaiveDate) -> Option<Day> {
     let (text, yearly) = match words.as_slice() {
         [d, month] if day(d) && is_month(month) => (format!("{d} {month}"), true),
         [month, d] if day(d) && is_month(month) => (format!("{d} {month}"), true),
-        [d, month, y] if day(d) && is_month(month) && year(y) => (format!("{d} {month} {y}"), false),
-        [month, d, y] if day(d) && is_month(month) && year(y) => (format!("{d} {month} {y}"), false),
-        [n, unit @ ("day" | "days" | "week" | "weeks")] if count(n) => (format!("{n} {unit}"), false),
+        [d, month, y] if day(d) && is_month(month) && year(y) => {
+            (format!("{d} {month} {y}"), false)
+        }
+        [month, d, y] if day(d) && is_month(month) && year(y) => {
+            (format!("{d} {month} {y}"), false)
+        }
+        [n, unit @ ("day" | "days" | "week" | "weeks")] if count(n) => {
+            (format!("{n} {unit}"), false)
+        }
         _ => return None,
     };
     let base = today.and_time(NaiveTime::MIN).and_utc();
@@ -618,14 +641,17 @@ mod tests {
     fn the_past_is_refused_with_what_was_understood_and_what_is_next() {
         assert_eq!(
             refused("10:00"),
-            "Sat 21 Nov, 10:00 CET is in the past. The next one is `2026-11-22 10:00 Europe/Berlin`."
+            "Sat 21 Nov, 10:00 CET is in the past. \
+             The next one is `2026-11-22 10:00 Europe/Berlin`."
         );
         assert_eq!(
             refused("2025-12-01 14:00"),
             "Mon 1 Dec 2025, 14:00 CET is in the past. \
              The next one is `2026-11-21 14:00 Europe/Berlin`."
         );
-        assert!(refused("1 mar 10:00").ends_with("The next one is `2027-03-01 10:00 Europe/Berlin`."));
+        assert!(
+            refused("1 mar 10:00").ends_with("The next one is `2027-03-01 10:00 Europe/Berlin`.")
+        );
         assert!(refused("yesterday 10:00").starts_with("Fri 20 Nov, 10:00 CET is in the past."));
     }
 
@@ -669,11 +695,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_exact_form_comes_back(seconds in 1i64..400_000_000, zone in any::<prop::sample::Index>()) {
+        fn the_exact_form_comes_back(
+            seconds in 1i64..400_000_000,
+            zone in any::<prop::sample::Index>(),
+        ) {
             let zone = TZ_VARIANTS[zone.index(TZ_VARIANTS.len())];
             let at = DateTime::from_timestamp(now().timestamp() + seconds, 0).expect("in range");
             let local = at.with_timezone(&zone).naive_local();
-            let lettered = ABBREVIATIONS.iter().any(|(names, _)| names.contains(&&*zone.name().to_lowercase()));
+            let name = zone.name().to_lowercase();
+            let lettered = ABBREVIATIONS.iter().any(|(names, _)| names.contains(&&*name));
             prop_assume!(!lettered && resolve(local, zone).is_ok());
             prop_assert_eq!(
                 instant(&typed(local, zone), now(), Berlin),
@@ -691,7 +721,10 @@ mod tests {
         #[test]
         fn near_misses_are_answered_without_panic(
             words in prop::collection::vec(
-                "(in|next|tue|dec|1st|[0-9]{1,5}|[0-9]{1,3}(:[0-9]{1,3})?(am|pm|d|w|h)?|midnight|noon|end of day|2026-1[0-9]-[0-9]{2}|9999-12-31|\\+|🚀|UTC|at|tomorrow)",
+                prop_oneof![
+                    "in|next|tue|dec|1st|midnight|noon|end of day|9999-12-31|\\+|🚀|UTC|at|tomorrow",
+                    "[0-9]{1,5}|[0-9]{1,3}(:[0-9]{1,3})?(am|pm|d|w|h)?|2026-1[0-9]-[0-9]{2}",
+                ],
                 0..6,
             )
         ) {
