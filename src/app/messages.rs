@@ -3,7 +3,7 @@
 //! A template is a file `messages/<name>.md`; one whose name begins with `_` is only included by
 //! others. Every `{{ value }}` is escaped, so what people wrote stays text; only our own filters
 //! make marks: `time` `clock` `stamp` `span` `person` `name` `channel` `code` `output` `link`
-//! `list` `plural` `percent`. Times are shown in the context's `zone`, and without their year if
+//! `sentence` `list` `plural` `percent`. Times are shown in the context's `zone`, and without their year if
 //! it is that of the context's `now`.
 //!
 //! **Invariant:** a template sees its context and the other templates, never a file; it ends, and
@@ -158,7 +158,17 @@ impl Page {
         if text.chars().count() <= LONGEST {
             return text.into_owned();
         }
-        text.chars().take(LONGEST - 1).chain(['…']).collect()
+        // Cut between lines only: half a piece of inline code would set free what it holds. A
+        // single line is said without any marks; an escaped character takes up to six.
+        let cut: String = text.chars().take(LONGEST - 2).collect();
+        match cut.rsplit_once('\n') {
+            Some((lines, _)) => format!("{lines}\n…"),
+            None => {
+                let plain = markup::plain(&markup::parse(&text));
+                let start: String = plain.chars().take(LONGEST / 6 - 1).chain(['…']).collect();
+                markup::escape(&start)
+            }
+        }
     }
 }
 
@@ -417,6 +427,7 @@ mod filters {
         env.add_filter("code", code);
         env.add_filter("output", output);
         env.add_filter("link", link);
+        env.add_filter("sentence", sentence);
         env.add_filter("list", list);
         env.add_filter("plural", plural);
         env.add_filter("percent", percent);
@@ -533,6 +544,19 @@ mod filters {
         let pad = if text.starts_with(edge) || text.ends_with(edge) { " " } else { "" };
         let pad = if text.trim_matches(' ').is_empty() { "" } else { pad };
         Ok(mark(format!("{ticks}{pad}{text}{pad}{ticks}")))
+    }
+
+    /// A sentence of our own, such as a refusal, in which backticks hold what can be typed.
+    fn sentence(value: Value) -> Result<Value, Error> {
+        let text = defined(value)?.to_string();
+        let mut sentence = String::new();
+        for (at, part) in text.split('`').enumerate() {
+            match at % 2 {
+                0 => sentence.push_str(&markup::escape(part)),
+                _ => sentence.push_str(&code(part.into())?.to_string()),
+            }
+        }
+        Ok(mark(sentence))
     }
 
     /// Lines in a fixed width, such as the last output of a command, on lines of their own.
@@ -757,6 +781,30 @@ mod tests {
     }
 
     #[test]
+    fn a_sentence_keeps_its_code_and_nothing_else() {
+        let why = "Not [x](person:y). Say `a|b` or `c*d*`.";
+        let code = |code: &str| Inline::Code(code.into());
+        let text = |text: &str| Inline::Text(text.into());
+        assert_eq!(
+            parse(&said("{{ why|sentence }}", json!({ "why": why }))),
+            [Block::Paragraph(vec![
+                text("Not [x](person:y). Say "),
+                code("a|b"),
+                text(" or "),
+                code("c*d*"),
+                text("."),
+            ])]
+        );
+    }
+
+    #[test]
+    fn doubling_a_text_ends_at_the_limit_too() {
+        let doubling = "{% set ns = namespace(x='xxxxxxxxxxxxxxxx') %}\
+                        {% for _ in range(14) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}";
+        assert!(said(doubling, json!({"v": 1})).chars().count() <= LONGEST);
+    }
+
+    #[test]
     fn an_override_wins() {
         let (messages, problems) = with_overrides(&[
             ("hello.md", "Servus {{ name }}. {% include '_mine.md' %}"),
@@ -848,7 +896,18 @@ mod tests {
     #[test]
     fn a_message_is_cut_at_its_limit() {
         let text = said("{{ v }}", json!({"v": "🚀".repeat(50_000)}));
-        assert_eq!((text.chars().count(), text.ends_with('…')), (LONGEST, true));
+        assert_eq!((text.chars().count(), text.ends_with('…')), (LONGEST / 6, true));
+        let lines = said("{{ v|output }}", json!({"v": "x\n".repeat(30_000)}));
+        assert!(lines.chars().count() <= LONGEST && lines.ends_with("x\n…"));
+    }
+
+    #[test]
+    fn a_cut_sets_nothing_free() {
+        let value = "[@ann](person:ann) ".repeat(3_000);
+        for template in ["{{ v|code }}", "a\n{{ v|code }}", "- {{ v }}", "x\n{{ v|output }}"] {
+            let blocks = parse(&said(template, json!({ "v": value })));
+            assert!(!format!("{blocks:?}").contains("Mention"), "{template}");
+        }
     }
 
     #[test]
