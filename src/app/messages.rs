@@ -3,8 +3,8 @@
 //! A template is a file `messages/<name>.md`; one whose name begins with `_` is only included by
 //! others. Every `{{ value }}` is escaped, so what people wrote stays text; only our own filters
 //! make marks: `time` `clock` `stamp` `span` `person` `name` `channel` `code` `output` `link`
-//! `sentence` `list` `plural` `percent`. Times are shown in the context's `zone`, and without their year if
-//! it is that of the context's `now`.
+//! `sentence` `list` `plural` `percent`. Times are shown in the context's `zone`, and without
+//! their year if it is that of the context's `now`.
 //!
 //! **Invariant:** a template sees its context and the other templates, never a file; it ends, and
 //! what it writes is bounded.
