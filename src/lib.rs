@@ -1,4 +1,6 @@
 //! tminus coordinates software releases in chat. The modules in reading order.
 
+pub mod app;
 pub mod domain;
 pub mod ports;
+pub mod store;

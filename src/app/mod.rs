@@ -1,0 +1,5 @@
+//! Where the rules meet the world.
+
+pub mod markup;
+pub mod messages;
+pub mod times;
