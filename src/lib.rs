@@ -1,3 +1,4 @@
 //! tminus coordinates software releases in chat. The modules in reading order.
 
 pub mod ports;
+pub mod store;
