@@ -198,3 +198,138 @@ fn code(text: &str) -> String {
     let room = if line.starts_with('`') || line.ends_with('`') { " " } else { "" };
     format!("{fence}{room}{}{room}{fence}", line.replace('|', r"\|"))
 }
+
+#[cfg(test)]
+mod tests {
+    use pulldown_cmark::{Event, Options, Parser, Tag};
+    use serde_json::Value;
+
+    use super::super::log::{Hash, Hashed};
+    use super::super::testing::{entries, entry};
+    use super::super::{NewEntry, Store};
+    use super::*;
+
+    /// Six entries, one of which has been written by somebody with ideas.
+    async fn exported(format: Format) -> anyhow::Result<(String, Vec<Entry>)> {
+        let dir = tempfile::tempdir()?;
+        let store = Store::open(dir.path()).await?;
+        let mut batch = entries(1..=6);
+        batch.entries[3] = NewEntry {
+            request: "=cmd|' /C calc'!A0".to_owned(),
+            release: Some("-2+3`|`".to_owned()),
+            event: r#"{"said":"a|b\\|c `x` \"quoted\", *bold*\n<b>"}"#.to_owned(),
+            ..entry(4)
+        };
+        store.commit(&batch).await?;
+        let mut out = Vec::new();
+        let describe = |entry: &Entry| match entry.seq {
+            4 => "@ann said: *go* | [now](https://example.org)\nand <b>left</b>".to_owned(),
+            seq => format!("ann said {seq}"),
+        };
+        let count = export(store.reader(), Which::default(), format, &describe, &mut out).await?;
+        assert_eq!(count, 6);
+        Ok((String::from_utf8(out)?, store.reader().entries(&Which::default()).await?))
+    }
+
+    #[tokio::test]
+    async fn the_chain_can_be_recomputed_from_the_json_lines_alone() -> anyhow::Result<()> {
+        let (text, entries) = exported(Format::JsonLines).await?;
+        let mut hash = Hash::GENESIS;
+        for line in text.lines() {
+            let line: Value = serde_json::from_str(line)?;
+            let text = |name: &str| line[name].as_str().expect("a text");
+            let entry = Hashed {
+                seq: line["seq"].as_u64().expect("a number"),
+                at: text("at"),
+                actor: text("actor"),
+                request: text("request"),
+                release: line["release"].as_str(),
+                schema: u32::try_from(line["schema"].as_u64().expect("a number"))?,
+                event: text("event"),
+            };
+            hash = entry.after(&hash);
+            assert_eq!(hash.to_string(), text("hash"));
+        }
+        assert_eq!(Some(hash), entries.last().map(|entry| entry.hash));
+        assert_eq!(text.lines().count(), 6);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn no_cell_of_the_csv_is_a_formula() -> anyhow::Result<()> {
+        let (text, entries) = exported(Format::Csv).await?;
+        let mut csv = csv::Reader::from_reader(text.as_bytes());
+        assert_eq!(csv.headers()?, &COLUMNS[..]);
+        let records = csv.records().collect::<Result<Vec<_>, _>>()?;
+        assert!(records.iter().flatten().all(|cell| !cell.starts_with(['=', '+', '-', '@'])));
+        let record = &records[3];
+        assert_eq!(&record[2], "'@ann said: *go* | [now](https://example.org)\nand <b>left</b>");
+        assert_eq!(&record[4], "'=cmd|' /C calc'!A0");
+        assert_eq!(&record[5], "'-2+3`|`");
+        assert_eq!(&record[7], entries[3].event);
+        assert_eq!(&record[8], entries[3].hash.to_string());
+        Ok(())
+    }
+
+    #[test]
+    fn what_only_begins_like_a_formula_is_marked_and_nothing_else() {
+        for cell in ["=1", "+1", "-1", "@a", "\tx", "\rx", "\n=1"] {
+            assert_eq!(harmless(cell.to_owned()), format!("'{cell}"));
+        }
+        for cell in ["", "1-2", "{}", "a=b"] {
+            assert_eq!(harmless(cell.to_owned()), cell);
+        }
+    }
+
+    /// The cells as a reader of the rendered table sees them.
+    fn cells(markdown: &str) -> Vec<Vec<String>> {
+        let mut rows = Vec::new();
+        for event in Parser::new_ext(markdown, Options::ENABLE_TABLES) {
+            if let Event::Start(Tag::TableHead | Tag::TableRow) = event {
+                rows.push(Vec::new());
+            } else if let Event::Start(Tag::TableCell) = event {
+                rows.last_mut().expect("a cell is in a row").push(String::new());
+            } else if let Event::Text(text) | Event::Code(text) = event {
+                rows.last_mut().and_then(|row| row.last_mut()).expect("in a cell").push_str(&text);
+            } else {
+                let ours = matches!(event, Event::Start(Tag::Table(_)) | Event::End(_));
+                assert!(ours, "{event:?} has no place in a table of ours");
+            }
+        }
+        rows
+    }
+
+    #[tokio::test]
+    async fn the_markdown_shows_what_the_log_holds() -> anyhow::Result<()> {
+        let (text, entries) = exported(Format::Markdown).await?;
+        let rows = cells(&text);
+        assert_eq!(rows[0], COLUMNS);
+        for (row, entry) in rows[1..].iter().zip(&entries) {
+            assert_eq!(row[0], entry.seq.to_string());
+            assert_eq!(row[1], instant(entry.at));
+            assert_eq!(row[3], entry.actor);
+            assert_eq!(row[4], entry.request);
+            assert_eq!(row[5], entry.release.clone().unwrap_or_default());
+            assert_eq!(row[7], entry.event);
+            assert_eq!(row[8], entry.hash.to_string());
+        }
+        assert_eq!(rows[4][2], "@ann said: *go* | [now](https://example.org) and <b>left</b>");
+        assert_eq!(rows.len(), 7);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_export_that_cannot_be_written_says_so() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let store = Store::open(dir.path()).await?;
+        store.commit(&entries(1..=2000)).await?;
+        for format in [Format::JsonLines, Format::Csv, Format::Markdown] {
+            let mut small = [0; 64];
+            let out = &mut small[..];
+            let done = export(store.reader(), Which::default(), format, &|_| String::new(), out);
+            let error = done.await.expect_err("no room");
+            assert!(matches!(error, ExportError::Write(_)), "{error}");
+        }
+        Ok(())
+    }
+}

@@ -397,3 +397,102 @@ fn select(which: &Which, after: u64, limit: usize) -> QueryBuilder<Sqlite> {
     query.push(" order by seq limit ").push_bind(signed(limit as u64));
     query
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{entry, filled, noon};
+    use super::*;
+
+    fn numbers(entries: &[Entry]) -> Vec<u64> {
+        entries.iter().map(|entry| entry.seq).collect()
+    }
+
+    /// Computed with another program in another language, from the description alone. If this
+    /// breaks, every log out there does.
+    #[test]
+    fn the_hash_is_the_one_that_was_promised() {
+        let entry = |micros: i64, request: &str, release: Option<&str>, event: &str| NewEntry {
+            at: DateTime::from_timestamp_micros(1_796_148_000_000_000 + micros).expect("in range"),
+            actor: r#"{"person":"ann"}"#.to_owned(),
+            request: request.to_owned(),
+            release: release.map(str::to_owned),
+            schema: 1,
+            event: event.to_owned(),
+        };
+        let entries = [
+            entry(1, "console/1", None, r#"{"held":{}}"#),
+            entry(2, "console/2", Some("web/prod/1"), r#"{"said":"größer"}"#),
+        ];
+        let links = chain(Head::GENESIS, &entries).expect("both are JSON");
+        let hashes: Vec<_> = links.iter().map(|link| link.hash.to_string()).collect();
+        assert_eq!(
+            hashes,
+            [
+                "d8ce21d4e158e9a8d47d1137a248ff44c2a288aaf2078798d9adc2afed2795a2",
+                "0d9f2ecd0ef9fca806c3658490a5fe62f142eb33316c317a098dc6a39ab75400",
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_moves_from_one_field_into_the_next() {
+        let hash = |actor: &str, request: &str, release: Option<&str>| {
+            let (actor, request) = (format!("\"{actor}\""), request.to_owned());
+            let release = release.map(str::to_owned);
+            let entries = [NewEntry { actor, request, release, ..entry(1) }];
+            chain(Head::GENESIS, &entries).expect("JSON")[0].hash
+        };
+        assert_ne!(hash("ab", "c", None), hash("a", "bc", None));
+        assert_ne!(hash("a", "bc", Some("")), hash("a", "b", Some("c")));
+        assert_ne!(hash("a", "b", Some("")), hash("a", "b", None));
+    }
+
+    #[test]
+    fn a_hash_reads_as_it_is_written_and_no_other_way() {
+        let text = "00ff".repeat(16);
+        assert_eq!(text.parse::<Hash>().expect("64 digits").to_string(), text);
+        for wrong in [&text[1..], &text.to_uppercase(), &text.replace('f', "g"), ""] {
+            assert!(wrong.parse::<Hash>().is_err(), "{wrong}");
+        }
+        let head = Head { seq: 412, hash: text.parse().expect("64 digits") };
+        assert_eq!(head.to_string(), format!("#412 sha256:{}", "00ff".repeat(8)));
+    }
+
+    #[tokio::test]
+    async fn pages_cover_everything_once_whatever_their_size() -> anyhow::Result<()> {
+        let dir = filled(10).await?;
+        let reader = Reader::open(dir.path()).await?;
+        for size in 1..=11 {
+            let mut pages = Pages { size, ..reader.pages(Which::default()) };
+            let mut read = Vec::new();
+            while let Some(page) = pages.next().await? {
+                assert!((1..=size).contains(&page.len()));
+                read.extend(page);
+            }
+            assert_eq!(numbers(&read), Vec::from_iter(1..=10), "in pages of {size}");
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn entries_are_found_by_number_release_request_and_time() -> anyhow::Result<()> {
+        let dir = filled(10).await?;
+        let reader = Reader::open(dir.path()).await?;
+        let micros = |micros| Some(noon() + chrono::TimeDelta::microseconds(micros));
+        let all = Which::default();
+        let release = Some("web/prod/1".to_owned());
+        let cases = [
+            (Which { first: Some(3), last: Some(5), ..all.clone() }, vec![3, 4, 5]),
+            (Which { release: release.clone(), ..all.clone() }, vec![1, 5, 7]),
+            (Which { release, first: Some(2), last: Some(6), ..all.clone() }, vec![5]),
+            (Which { request: Some("console/4".to_owned()), ..all.clone() }, vec![4]),
+            (Which { from: micros(8), ..all.clone() }, vec![8, 9, 10]),
+            (Which { from: micros(2), until: micros(4), ..all.clone() }, vec![2, 3]),
+            (Which { request: Some("' or 1 --".to_owned()), ..all }, vec![]),
+        ];
+        for (which, expected) in cases {
+            assert_eq!(numbers(&reader.entries(&which).await?), expected, "{which:?}");
+        }
+        Ok(())
+    }
+}

@@ -8,6 +8,8 @@ mod fault;
 pub mod log;
 mod open;
 pub mod outbox;
+#[cfg(test)]
+mod testing;
 pub mod verify;
 
 use std::collections::HashMap;
@@ -207,5 +209,224 @@ impl Writer {
         let head = log::head(&mut self.conn).await;
         sqlx::query("rollback").execute(&mut self.conn).await?;
         head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::AssertSqlSafe;
+
+    use super::testing::{effect, entries, entry, filled, raw};
+    use super::*;
+
+    async fn opened() -> anyhow::Result<(tempfile::TempDir, Store)> {
+        let dir = tempfile::tempdir()?;
+        let store = Store::open(dir.path()).await?;
+        Ok((dir, store))
+    }
+
+    fn numbers(written: &[(u64, Hash)]) -> Vec<u64> {
+        written.iter().map(|(seq, _)| *seq).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_committed_is_read_back_after_a_restart() -> anyhow::Result<()> {
+        let (dir, store) = opened().await?;
+        assert_eq!(store.head(), Head::GENESIS);
+        let written = store.commit(&entries(1..=3)).await?;
+        let last = written[2];
+        assert_eq!(store.head(), Head { seq: 3, hash: last.1 });
+        store.close().await;
+
+        let store = Store::open(dir.path()).await?;
+        assert_eq!(store.head(), Head { seq: 3, hash: last.1 });
+        let read = store.reader().entries(&Which::default()).await?;
+        for (read, (seq, hash)) in read.iter().zip(&written) {
+            let NewEntry { at, actor, request, release, schema, event } = entry(*seq);
+            let (seq, hash) = (*seq, *hash);
+            assert_eq!(*read, Entry { seq, at, actor, request, release, schema, event, hash });
+        }
+        assert_eq!(read.len(), 3);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_batch_keeps_its_order_beyond_one_statement() -> anyhow::Result<()> {
+        let (_dir, store) = opened().await?;
+        assert_eq!(numbers(&store.commit(&entries(1..=700)).await?), Vec::from_iter(1..=700));
+        let read = store.reader().entries(&Which::default()).await?;
+        let requests: Vec<_> = read.iter().map(|entry| entry.request.clone()).collect();
+        assert_eq!(requests, Vec::from_iter((1..=700).map(|seq| format!("console/{seq}"))));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn writers_that_come_together_are_chained_one_after_the_other() -> anyhow::Result<()> {
+        let (_dir, store) = opened().await?;
+        let (one, two, three) = (entries(1..=5), entries(6..=9), entries(10..=10));
+        let (a, b, c) = tokio::join!(store.commit(&one), store.commit(&two), store.commit(&three));
+        assert_eq!(numbers(&[a?, b?, c?].concat()), Vec::from_iter(1..=10));
+        let found = verify(store.reader(), None).await?;
+        assert_eq!(found, Finding::Verified { entries: 10, head: store.head() });
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_request_finds_the_entries_that_it_left() -> anyhow::Result<()> {
+        let (_dir, store) = opened().await?;
+        let mut batch = entries(1..=400);
+        batch.entries[6].request = "console/1".to_owned();
+        store.commit(&batch).await?;
+        let asked: Vec<_> = (0..=400).map(|seq| format!("console/{seq}")).collect();
+        let answered = store.answered(&asked).await?;
+        let left: Vec<_> = answered["console/1"].iter().map(|entry| entry.seq).collect();
+        assert_eq!(left, [1, 7]);
+        assert!(!answered.contains_key("console/0"), "never asked before");
+        assert_eq!(answered.len(), 399, "all but the seventh, which took the first one's id");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_changes_nothing_and_is_survived() -> anyhow::Result<()> {
+        let (_dir, store) = opened().await?;
+        store.commit(&entries(1..=1)).await?;
+        let before = store.head();
+        limit(&store, "pragma max_page_count = 1").await?;
+
+        let mut big = entries(2..=3);
+        big.entries[1].event = format!("\"{}\"", "x".repeat(1 << 20));
+        big.effects = vec![effect("announce", 2)];
+        let error = store.commit(&big).await.expect_err("no page is left");
+        assert!(matches!(&error, CommitError::NotRecorded(why) if why.contains("full")), "{error}");
+        assert_eq!(store.head(), before);
+        assert_eq!(store.reader().head().await?, before);
+        assert_eq!(store.outbox().await?, []);
+
+        limit(&store, "pragma max_page_count = 1000000").await?;
+        store.check().await?;
+        assert_eq!(numbers(&store.commit(&big).await?), [2, 3]);
+        assert_eq!(store.outbox().await?.len(), 1);
+        let found = verify(store.reader(), None).await?;
+        assert_eq!(found, Finding::Verified { entries: 3, head: store.head() });
+        Ok(())
+    }
+
+    async fn limit(store: &Store, pragma: &'static str) -> sqlx::Result<()> {
+        let mut writer = store.writer.lock().await;
+        sqlx::query(pragma).execute(&mut writer.conn).await.map(|_| ())
+    }
+
+    #[tokio::test]
+    async fn a_stranger_who_holds_the_database_is_named_and_survived() -> anyhow::Result<()> {
+        let (dir, store) = opened().await?;
+        let mut stranger = raw(dir.path()).await?;
+        sqlx::query("begin immediate").execute(&mut stranger).await?;
+        let error = store.commit(&entries(1..=1)).await.expect_err("somebody else writes");
+        assert!(
+            matches!(&error, CommitError::NotRecorded(why) if why.contains("holds")),
+            "{error}"
+        );
+        assert!(matches!(store.check().await, Err(CommitError::NotRecorded(_))));
+
+        sqlx::query("rollback").execute(&mut stranger).await?;
+        assert_eq!(numbers(&store.commit(&entries(1..=1)).await?), [1]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_effect_that_waits_already_refuses_its_whole_batch() -> anyhow::Result<()> {
+        let (_dir, store) = opened().await?;
+        store.commit(&Batch { effects: vec![effect("a", 1)], ..entries(1..=1) }).await?;
+        let twice = Batch { effects: vec![effect("a", 2)], ..entries(2..=2) };
+        assert!(matches!(store.commit(&twice).await, Err(CommitError::NotRecorded(_))));
+        assert_eq!(store.head().seq, 1);
+        let settled = Batch { settled: vec!["a".to_owned()], ..twice };
+        assert_eq!(numbers(&store.commit(&settled).await?), [2]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn what_is_not_json_is_refused_before_it_is_hashed() -> anyhow::Result<()> {
+        let (_dir, store) = opened().await?;
+        let mut batch = entries(1..=2);
+        batch.entries[1].event = "{".to_owned();
+        let error = store.commit(&batch).await.expect_err("half an object");
+        assert!(error.to_string().contains("the event of entry #2 is not JSON"), "{error}");
+        assert_eq!(store.head(), Head::GENESIS);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_commit_is_admitted_by_every_write_after_it() -> anyhow::Result<()> {
+        let (dir, store) = opened().await?;
+        let batch = entries(1..=1);
+        {
+            let mut commit = std::pin::pin!(store.commit(&batch));
+            let first = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(commit.as_mut().poll(context).is_pending())
+            });
+            assert!(first.await, "it waits for the disk");
+        }
+        assert!(matches!(store.commit(&batch).await, Err(CommitError::Uncertain(_))));
+        assert!(matches!(store.claim("a").await, Err(CommitError::Uncertain(_))));
+        store.close().await;
+
+        let store = Store::open(dir.path()).await?;
+        assert_eq!(numbers(&store.commit(&batch).await?), [store.head().seq]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_empty_batch_is_nothing_to_write() -> anyhow::Result<()> {
+        let (_dir, store) = opened().await?;
+        assert_eq!(store.commit(&Batch::default()).await?, []);
+        assert_eq!(store.head(), Head::GENESIS);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn the_database_itself_refuses_to_rewrite_history() -> anyhow::Result<()> {
+        let dir = filled(3).await?;
+        let mut conn = raw(dir.path()).await?;
+        let copy = |verb: &str, seq: i64| {
+            format!(
+                "{verb} into log (seq, at, actor, request, release, schema, event, hash) \
+                 select {seq}, at, actor, request, release, schema, event, hash from log \
+                 where seq = 2"
+            )
+        };
+        let attempts = [
+            ("update log set event = '{}' where seq = 2".to_owned(), "never changed"),
+            ("delete from log where seq = 3".to_owned(), "never removed"),
+            (copy("insert or replace", 2), "only the next number"),
+            (copy("insert or ignore", 0), "only the next number"),
+            (copy("insert", 5), "only the next number"),
+            (copy("insert", -1), "only the next number"),
+        ];
+        for (attempt, said) in attempts {
+            let done = sqlx::query(AssertSqlSafe(attempt.clone())).execute(&mut conn).await;
+            let error = done.expect_err(&attempt).to_string();
+            assert!(error.contains(said), "{attempt}: {error}");
+        }
+        let reader = Reader::open(dir.path()).await?;
+        assert!(matches!(verify(&reader, None).await?, Finding::Verified { entries: 3, .. }));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_keeps_nobody_from_writing() -> anyhow::Result<()> {
+        let (dir, store) = opened().await?;
+        store.commit(&entries(1..=10)).await?;
+        let reader = Reader::open(dir.path()).await?;
+        let mut pages = reader.pages(Which::default());
+        pages.next().await?;
+        let commit = tokio::time::timeout(Duration::from_secs(10), async {
+            store.commit(&entries(11..=12)).await
+        });
+        assert_eq!(numbers(&commit.await??), [11, 12]);
+        assert_eq!(reader.head().await?, store.head());
+        Ok(())
     }
 }

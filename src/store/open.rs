@@ -272,3 +272,140 @@ fn unmigrated(file: &Path, error: MigrateError) -> OpenError {
     }
     OpenError::Unusable { path: file.to_owned(), why: error.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::testing::{entries, filled, raw};
+    use super::super::{Finding, Store, Which, verify};
+    use super::*;
+
+    async fn refused(dir: &Path) -> OpenError {
+        Store::open(dir).await.err().expect("this must not open")
+    }
+
+    #[tokio::test]
+    async fn a_missing_directory_is_made_for_us_alone() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let state = dir.path().join("state/of/tminus");
+        let store = Store::open(&state).await?;
+        store.check().await?;
+        assert_eq!(std::fs::metadata(&state)?.permissions().mode() & 0o777, 0o700);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn the_second_one_is_refused_and_told_who_was_first() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let first = Store::open(dir.path()).await?;
+        let error = refused(dir.path()).await;
+        assert!(
+            matches!(error, OpenError::InUse { pid: Some(pid), .. } if pid == std::process::id())
+        );
+        assert!(error.to_string().contains("is in use by another tminus (process "), "{error}");
+        first.close().await;
+        Store::open(dir.path()).await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_newer_database_is_refused_by_writer_and_reader() -> anyhow::Result<()> {
+        let dir = filled(1).await?;
+        let mut conn = raw(dir.path()).await?;
+        sqlx::query(
+            "insert into _sqlx_migrations (version, description, success, checksum, execution_time) \
+             values (99, 'from the future', true, x'00', 0)",
+        )
+        .execute(&mut conn)
+        .await?;
+        conn.close().await?;
+        let error = refused(dir.path()).await;
+        assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error}");
+        let error = Reader::open(dir.path()).await.expect_err("newer");
+        assert!(error.to_string().contains("it has version 99, this program knows up to 1"));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_database_is_left_alone() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let text = "Dear diary, ".repeat(100);
+        std::fs::write(dir.path().join(DATABASE), &text)?;
+        assert!(matches!(refused(dir.path()).await, OpenError::NotOurs(_)));
+        assert_eq!(std::fs::read_to_string(dir.path().join(DATABASE))?, text);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_strangers_database_is_left_alone() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let mut conn = raw(dir.path()).await?;
+        sqlx::query("create table recipes (name text)").execute(&mut conn).await?;
+        conn.close().await?;
+        let before = std::fs::read(dir.path().join(DATABASE))?;
+        let error = refused(dir.path()).await;
+        assert!(error.to_string().contains("is not a tminus database; move it away"), "{error}");
+        assert_eq!(std::fs::read(dir.path().join(DATABASE))?, before);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_file_in_the_place_of_the_directory_is_named() -> anyhow::Result<()> {
+        let file = tempfile::NamedTempFile::new()?;
+        assert!(matches!(refused(file.path()).await, OpenError::NotADirectory(_)));
+        assert!(matches!(refused(&file.path().join("below")).await, OpenError::NotADirectory(_)));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_directory_in_the_place_of_the_file_is_named() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        std::fs::create_dir(dir.path().join(DATABASE))?;
+        let error = refused(dir.path()).await;
+        assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_first_start_that_was_cut_short_is_finished() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        std::fs::write(dir.path().join(DATABASE), "")?;
+        assert!(matches!(Reader::open(dir.path()).await, Err(OpenError::Missing(_))));
+        Store::open(dir.path()).await?.check().await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_reader_creates_nothing() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let error = Reader::open(dir.path()).await.expect_err("nothing to read");
+        assert!(error.to_string().starts_with("there is no log at "), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path())?.count(), 0);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_reader_cannot_write() -> anyhow::Result<()> {
+        let dir = filled(1).await?;
+        let reader = Reader::open(dir.path()).await?;
+        let done = sqlx::query("update pulse set beats = 0").execute(&reader.pool).await;
+        assert_eq!(fault(&done.expect_err("read-only")), Fault::ReadOnly);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_reader_sees_what_a_crash_left_in_the_journal() -> anyhow::Result<()> {
+        let (dir, copy) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let store = Store::open(dir.path()).await?;
+        store.commit(&entries(1..=5)).await?;
+        for file in [DATABASE, "tminus.db-wal"] {
+            std::fs::copy(dir.path().join(file), copy.path().join(file))?;
+        }
+        let reader = Reader::open(copy.path()).await?;
+        assert_eq!(reader.entries(&Which::default()).await?.len(), 5);
+        let expected = Finding::Verified { entries: 5, head: store.head() };
+        assert_eq!(verify(&reader, None).await?, expected);
+        Ok(())
+    }
+}

@@ -211,3 +211,118 @@ pub(super) async fn want(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Batch;
+    use super::super::testing::{effect, entries, noon};
+    use super::*;
+
+    fn keys(waiting: &[Waiting]) -> Vec<&str> {
+        waiting.iter().map(|effect| effect.key.as_str()).collect()
+    }
+
+    async fn with_effects(effects: &[(&str, u64)]) -> anyhow::Result<(tempfile::TempDir, Store)> {
+        let dir = tempfile::tempdir()?;
+        let store = Store::open(dir.path()).await?;
+        let effects = effects.iter().map(|(key, seq)| effect(key, *seq)).collect();
+        store.commit(&Batch { effects, ..entries(1..=3) }).await?;
+        Ok((dir, store))
+    }
+
+    #[tokio::test]
+    async fn effects_wait_in_the_order_in_which_they_were_wanted() -> anyhow::Result<()> {
+        let (_dir, store) = with_effects(&[("z", 1), ("a", 1), ("m", 3), ("k", 2)]).await?;
+        assert_eq!(keys(&store.outbox().await?), ["z", "a", "k", "m"]);
+        store.commit(&Batch { settled: vec!["a".to_owned()], ..entries(4..=4) }).await?;
+        assert_eq!(keys(&store.outbox().await?), ["z", "k", "m"]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn many_effects_and_outcomes_fit_in_one_batch() -> anyhow::Result<()> {
+        let (_dir, store) = with_effects(&[]).await?;
+        let names: Vec<_> = (0..1000).map(|number| format!("effect/{number}")).collect();
+        let effects = names.iter().map(|key| effect(key, 4)).collect();
+        store.commit(&Batch { effects, ..entries(4..=4) }).await?;
+        assert_eq!(keys(&store.outbox().await?), names);
+        store.commit(&Batch { settled: names[1..].to_vec(), ..entries(5..=5) }).await?;
+        assert_eq!(keys(&store.outbox().await?), ["effect/0"]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_effect_of_an_entry_that_is_not_there_is_refused() -> anyhow::Result<()> {
+        let (_dir, store) = with_effects(&[]).await?;
+        let orphan = Batch { effects: vec![effect("a", 9)], ..entries(4..=4) };
+        assert!(matches!(store.commit(&orphan).await, Err(CommitError::NotRecorded(_))));
+        assert_eq!(store.head().seq, 3);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_effect_is_claimed_once() -> anyhow::Result<()> {
+        let (_dir, store) = with_effects(&[("a", 1)]).await?;
+        assert!(store.claim("a").await?);
+        assert!(!store.claim("a").await?, "somebody is at it");
+        assert!(!store.claim("b").await?, "there is no such effect");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn what_was_being_tried_is_still_so_after_a_crash() -> anyhow::Result<()> {
+        let (dir, store) = with_effects(&[("a", 1), ("b", 1)]).await?;
+        assert!(store.claim("a").await?);
+        drop(store);
+        let store = Store::open(dir.path()).await?;
+        let states: Vec<_> = store.outbox().await?.iter().map(|effect| effect.state).collect();
+        assert_eq!(states, [Delivery::Trying, Delivery::Pending]);
+        assert!(!store.claim("a").await?, "its outcome is unknown: it must be looked up first");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_postponed_effect_says_when_and_why() -> anyhow::Result<()> {
+        let (_dir, store) = with_effects(&[("a", 2)]).await?;
+        assert!(!store.postpone("a", noon(), "nobody has tried it").await?);
+        assert!(store.claim("a").await?);
+        assert!(store.postpone("a", noon(), "429, try later").await?);
+        let expected = Waiting {
+            key: "a".to_owned(),
+            lane: "room".to_owned(),
+            seq: 2,
+            state: Delivery::Pending,
+            tries: 1,
+            due_at: Some(noon()),
+            last_failure: Some("429, try later".to_owned()),
+            effect: "{}".to_owned(),
+        };
+        assert_eq!(store.outbox().await?, [expected]);
+        assert!(store.claim("a").await?, "it may be tried again");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_card_is_behind_until_the_latest_wish_is_written() -> anyhow::Result<()> {
+        let (_dir, store) = with_effects(&[]).await?;
+        let wish = |key: &str| CardWish { key: key.to_owned(), lane: "room".to_owned() };
+        let cards = vec![wish("war-room"), wish("summary"), wish("war-room")];
+        store.commit(&Batch { cards, ..entries(4..=5) }).await?;
+        let behind = |key: &str, wanted_seq, written_seq| CardRow {
+            key: key.to_owned(),
+            lane: "room".to_owned(),
+            wanted_seq,
+            written_seq,
+        };
+        let both = [behind("summary", 5, 0), behind("war-room", 5, 0)];
+        assert_eq!(store.cards_behind().await?, both);
+
+        store.commit(&Batch { cards: vec![wish("war-room")], ..entries(6..=6) }).await?;
+        store.card_written("war-room", 5).await?;
+        store.card_written("summary", 5).await?;
+        assert_eq!(store.cards_behind().await?, [behind("war-room", 6, 5)]);
+        store.card_written("war-room", 6).await?;
+        assert_eq!(store.cards_behind().await?, []);
+        Ok(())
+    }
+}
