@@ -1,4 +1,4 @@
--- The file says whose it is ("tmin"), so that a stranger's database is refused before it is touched.
+-- The file says whose it is ("tmin"): a stranger's database is refused before it is touched.
 pragma application_id = 1953327470;
 
 -- What happened, in the order in which it happened. Nothing here is ever changed or removed.

@@ -314,7 +314,8 @@ mod tests {
         let dir = filled(1).await?;
         let mut conn = raw(dir.path()).await?;
         sqlx::query(
-            "insert into _sqlx_migrations (version, description, success, checksum, execution_time) \
+            "insert into _sqlx_migrations \
+             (version, description, success, checksum, execution_time) \
              values (99, 'from the future', true, x'00', 0)",
         )
         .execute(&mut conn)
