@@ -1,5 +1,6 @@
 //! tminus coordinates software releases in chat. The modules in reading order.
 
-pub mod adapters;
-
 pub mod ports;
+
+pub mod adapters;
+pub mod demo;

@@ -15,7 +15,7 @@ use sha2::Sha256;
 use crate::ports::Failure;
 
 /// Beyond this many bytes an answer is not read.
-pub(super) const MOST: usize = 64 * 1024;
+pub(super) const MOST: usize = 1024 * 1024;
 const TOLERANCE: u64 = 5 * 60;
 
 /// Signs what we send and checks what comes back. With several secrets, as while one replaces

@@ -11,6 +11,8 @@
 //! A `status` command answers for a run that nobody watched to its end. Its exit status says:
 //! 0 worked, 1 failed, 3 never began, 4 still running, anything else unknown.
 //!
+//! A program outlives us only if nobody else ends it: under systemd set `KillMode=process`.
+//!
 //! A step that prints more than the ceiling (1 GiB) is stopped and has failed: the disk that it
 //! fills is the one that the log is on.
 
@@ -635,4 +637,20 @@ fn safe_name(key: &str) -> String {
     let start: String = key.chars().take(60).map(plain).collect();
     let digest = output::hex(&Sha256::digest(key.as_bytes()));
     format!("{}-{}", start.trim_start_matches('.'), &digest[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_has_a_plain_directory_of_its_own() {
+        for key in ["..", "/etc/passwd", "a/../../b", "", "магазин", &"x".repeat(500)] {
+            let name = safe_name(key);
+            assert!(!name.starts_with('.') && !name.contains('/'), "{name}");
+            assert!(name.is_ascii() && name.len() < 100, "{name}");
+        }
+        assert_ne!(safe_name("a/b"), safe_name("a-b"));
+        assert!(safe_name("shop/v1.2.0#1").starts_with("shop-v1.2.0-1-"));
+    }
 }

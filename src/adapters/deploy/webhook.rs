@@ -365,8 +365,8 @@ struct Inbox {
     /// By the key of the run, with the actions whose secret signed it.
     arrived: BTreeMap<String, (BTreeSet<String>, Ended)>,
     keys: VecDeque<String>,
-    /// Ids of callbacks that were taken; all of them are younger than what a signature allows, or
-    /// there were a thousand since.
+    /// Ids of the callbacks that were taken. A signature is good for five minutes, so that one
+    /// which is forgotten here is too old by then, but for a thousand callbacks in that time.
     ids: VecDeque<String>,
 }
 
