@@ -218,8 +218,8 @@ async fn of_a_long_output_the_end_is_kept_as_valid_text() {
 #[tokio::test]
 async fn a_flood_is_stopped_before_it_fills_the_disk() {
     let dir = tempfile::tempdir().expect("a directory");
-    let program =
-        program(dir.path(), script("yes")).with_limits(Duration::from_millis(500), 100_000);
+    let program = program(dir.path(), script("while :; do echo much; done"))
+        .with_limits(Duration::from_millis(500), 100_000);
     let (ran, _) = all(&program, &run("k", &[])).await;
     let outcome = ran.expect("it ran").outcome;
     assert!(matches!(&outcome, Outcome::Failed(why) if why.contains("100000")), "{outcome:?}");

@@ -358,8 +358,8 @@ async fn watch_over(
         begun + home.actions[&run.action].limit.map_or(run.limit, |most| most.min(run.limit));
     let ending = how_it_ends(&mut child, limit, stopping, &files.output(), home.ceiling).await;
     let traces = Traces::new(&run.key, &files.directory, group);
-    let ended = match finish(&home, &mut child, ending, &traces).await {
-        Ok(outcome) => Ok(home.sum_up(&run, &files, outcome, begun.elapsed()).await),
+    let ended = match stop_unless_ended(&ending, &home, &mut child, &traces).await {
+        Ok(()) => home.sum_up(&run, &files, ending, begun.elapsed()).await,
         Err(why) => Err(why),
     };
     if let Ok(ran) = &ended
@@ -400,36 +400,30 @@ async fn grows_beyond(output: &Path, ceiling: u64) {
     }
 }
 
-async fn finish(
+async fn stop_unless_ended(
+    ending: &Ending,
     home: &Home,
     child: &mut Child,
-    ending: Ending,
     traces: &Traces,
-) -> Result<Outcome, Failure> {
-    let outcome = match ending {
-        Ending::ByItself(Ok(status)) => return Ok(in_words(status)),
-        Ending::ByItself(Err(why)) => {
-            return Err(Failure::unknown(format!("cannot tell how the program ended: {why}")));
-        }
-        Ending::Late => Outcome::TimedOut,
-        Ending::Asked => Outcome::Stopped,
-        Ending::TooMuch => {
-            Outcome::Failed(format!("stopped: it printed more than {} bytes", home.ceiling))
-        }
-    };
-    traces.stop(home.grace).await?;
+) -> Result<(), Failure> {
+    match ending {
+        Ending::ByItself(_) => return Ok(()),
+        Ending::Late | Ending::Asked | Ending::TooMuch => traces.stop(home.grace).await?,
+    }
     // Nothing of it lives, so this only takes the child off the process table.
-    let reaped = timeout(home.grace, child.wait()).await;
-    if reaped.is_err() {
+    if timeout(home.grace, child.wait()).await.is_err() {
         warn!("a stopped program could not be taken off the process table");
     }
-    Ok(outcome)
+    Ok(())
 }
 
-fn in_words(status: ExitStatus) -> Outcome {
+fn in_words(status: ExitStatus, last_line: Option<String>) -> Outcome {
     match (status.code(), status.signal()) {
         (Some(0), _) => Outcome::Worked,
-        (Some(code), _) => Outcome::Failed(format!("exit status {code}")),
+        (Some(code), _) => Outcome::Failed(match last_line {
+            Some(line) => format!("exit status {code}: {line}"),
+            None => format!("exit status {code}"),
+        }),
         (None, Some(number)) => Outcome::Failed(match Signal::try_from(number) {
             Ok(signal) => format!("killed by {}", signal.as_str()),
             Err(_) => format!("killed by signal {number}"),
@@ -439,21 +433,32 @@ fn in_words(status: ExitStatus) -> Outcome {
 }
 
 impl Home {
-    async fn sum_up(&self, run: &Run, files: &Files, outcome: Outcome, took: Duration) -> Ran {
-        let mask = self.mask_of(run).unwrap_or_else(|_| self.mask.clone());
-        let output = files.output();
+    async fn sum_up(
+        &self,
+        run: &Run,
+        files: &Files,
+        ending: Ending,
+        took: Duration,
+    ) -> Result<Ran, Failure> {
+        let (mask, output) = (self.mask_of(run)?, files.output());
         let read = tokio::task::spawn_blocking(move || output::sum_up(&output, &mask)).await;
         let (tail, digest) = match read.map_err(io::Error::other).flatten() {
             Ok(read) => read,
+            // How it ended is worth more than what it said.
             Err(why) => (format!("(the output cannot be read: {why})"), String::new()),
         };
-        let outcome = match (outcome, output::last_line(&tail)) {
-            (Outcome::Failed(why), Some(line)) if why.starts_with("exit status") => {
-                Outcome::Failed(format!("{why}: {line}"))
+        let outcome = match ending {
+            Ending::ByItself(Ok(status)) => in_words(status, output::last_line(&tail)),
+            Ending::ByItself(Err(why)) => {
+                return Err(Failure::unknown(format!("cannot tell how the program ended: {why}")));
             }
-            (outcome, _) => outcome,
+            Ending::Late => Outcome::TimedOut,
+            Ending::Asked => Outcome::Stopped,
+            Ending::TooMuch => {
+                Outcome::Failed(format!("stopped: it printed more than {} bytes", self.ceiling))
+            }
         };
-        Ran { outcome, tail, digest, took }
+        Ok(Ran { outcome, tail, digest, took })
     }
 
     /// Asks the operator's own command about a run that nobody saw end.
