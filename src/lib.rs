@@ -1,6 +1,10 @@
 //! tminus coordinates software releases in chat. The modules in reading order.
 
-pub mod app;
 pub mod domain;
 pub mod ports;
 pub mod store;
+
+pub mod app;
+
+pub mod adapters;
+pub mod demo;

@@ -331,12 +331,16 @@ pub enum Sighting {
     Unknown(String),
 }
 
+/// Takes a line of output. A name of its own because `async_trait` would give the `&str` of a
+/// `dyn Fn(&str)` in a method's head the lifetime of the whole call, and no line lives that long.
+pub type Line<'a> = dyn Fn(&str) + Send + Sync + 'a;
+
 /// A deploy backend.
 #[async_trait]
 pub trait Deployer: Send + Sync {
     /// Runs to the end. `Err(Unknown)` means that it may have run. Each line of output, masked and
     /// cut, goes to `line` as it comes.
-    async fn run(&self, run: &Run, line: &(dyn Fn(&str) + Send + Sync)) -> Result<Ran, Failure>;
+    async fn run(&self, run: &Run, line: &Line<'_>) -> Result<Ran, Failure>;
 
     /// Stops what runs under this key: TERM, ten seconds, KILL, the whole process group. Answers
     /// when nothing of it runs any more.
