@@ -1,5 +1,8 @@
 //! Where the rules meet the world.
 
+pub mod clock;
+pub mod delivery;
+pub mod engine;
 pub mod markup;
 pub mod messages;
 pub mod times;

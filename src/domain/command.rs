@@ -112,7 +112,7 @@ pub enum Command {
 
     // Neighbours.
     Ended { release: ReleaseId, run: RunId, end: RunEnd },
-    Posted { release: ReleaseId, card: Option<Card>, posted: Posted },
+    Posted { release: ReleaseId, card: Option<Card>, posted: Posted, text: String },
     NotPosted { release: ReleaseId, to: String, what: String, why: String, unknown: bool },
     RoomOpened { release: ReleaseId, room: super::state::Room },
 }

@@ -175,8 +175,9 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
         }
         Command::RehearseRollback { .. } => rollback::rehearse(case),
 
-        Command::Posted { card, posted, .. } => {
-            case.did(Happened::Posted { card: card.clone(), posted: posted.clone() })
+        Command::Posted { card, posted, text, .. } => {
+            let (card, posted, text) = (card.clone(), posted.clone(), text.clone());
+            case.did(Happened::Posted { card, posted, text })
         }
         Command::NotPosted { to, what, why, unknown, .. } => case.did(Happened::NotPosted {
             to: to.clone(),

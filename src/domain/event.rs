@@ -166,6 +166,8 @@ pub enum Happened {
     Posted {
         card: Option<Card>,
         posted: Posted,
+        /// What was said, as plain text.
+        text: String,
     },
     NotPosted {
         to: String,
@@ -281,4 +283,63 @@ pub enum Happened {
         nth: u32,
         to: PersonId,
     },
+}
+
+impl Happened {
+    /// As it stands in the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "refused",
+            Self::AlreadySo { .. } => "already-so",
+            Self::Scheduled { .. } => "scheduled",
+            Self::Rescheduled { .. } => "rescheduled",
+            Self::Edited { .. } => "edited",
+            Self::Scrubbed { .. } => "scrubbed",
+            Self::ItemMarked { .. } => "item-marked",
+            Self::EvidenceReported { .. } => "evidence-reported",
+            Self::VoteCast { .. } => "vote-cast",
+            Self::WentGo => "went-go",
+            Self::WentNoGo { .. } => "went-no-go",
+            Self::Overridden { .. } => "overridden",
+            Self::RiskAccepted { .. } => "risk-accepted",
+            Self::HandedOver { .. } => "handed-over",
+            Self::VotesAsked => "votes-asked",
+            Self::VotersReminded { .. } => "voters-reminded",
+            Self::Announced { .. } => "announced",
+            Self::AnnouncementSkipped { .. } => "announcement-skipped",
+            Self::SaidByHand { .. } => "said-by-hand",
+            Self::Posted { .. } => "posted",
+            Self::NotPosted { .. } => "not-posted",
+            Self::RoomWanted => "room-wanted",
+            Self::RoomOpened { .. } => "room-opened",
+            Self::RoomKept => "room-kept",
+            Self::RoomClosed => "room-closed",
+            Self::StartOffered => "start-offered",
+            Self::StartMissed { .. } => "start-missed",
+            Self::Started { .. } => "started",
+            Self::StepStarted { .. } => "step-started",
+            Self::StepEnded { .. } => "step-ended",
+            Self::OutcomeSettled { .. } => "outcome-settled",
+            Self::RetryAsked { .. } => "retry-asked",
+            Self::StageDeployed { .. } => "stage-deployed",
+            Self::SoakEnded { .. } => "soak-ended",
+            Self::AdvanceAsked { .. } => "advance-asked",
+            Self::StageApproved { .. } => "stage-approved",
+            Self::StageAdvanced { .. } => "stage-advanced",
+            Self::UpdatePosted { .. } => "update-posted",
+            Self::SilenceNoticed { .. } => "silence-noticed",
+            Self::Held { .. } => "held",
+            Self::Resumed => "resumed",
+            Self::RolledOut => "rolled-out",
+            Self::SmokeTallied { .. } => "smoke-tallied",
+            Self::CheckRecalled { .. } => "check-recalled",
+            Self::Finished { .. } => "finished",
+            Self::RehearsalAsked => "rehearsal-asked",
+            Self::RehearsalEnded { .. } => "rehearsal-ended",
+            Self::RollbackAsked { .. } => "rollback-asked",
+            Self::RolledBack { .. } => "rolled-back",
+            Self::RollbackFailed { .. } => "rollback-failed",
+            Self::Escalated { .. } => "escalated",
+        }
+    }
 }

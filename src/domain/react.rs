@@ -215,7 +215,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         Happened::SaidByHand { text, by } => {
             scene.everyone(NoticeKind::SaidByHand { text: text.clone(), by: scene.person(by) })
         }
-        Happened::Posted { card, posted } => pin(release, card.as_ref(), posted),
+        Happened::Posted { card, posted, .. } => pin(release, card.as_ref(), posted),
         Happened::NotPosted { to, what, why, unknown } => scene.tell(
             &release.captain,
             NoticeKind::Undelivered {

@@ -174,7 +174,7 @@ impl Release {
                 self.said.insert(id.clone(), said);
             }
             Happened::SaidByHand { .. } | Happened::NotPosted { .. } => {}
-            Happened::Posted { card, posted } => {
+            Happened::Posted { card, posted, .. } => {
                 if let Some(card) = card {
                     self.cards.insert(card.clone(), posted.clone());
                 }

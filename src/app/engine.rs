@@ -1,0 +1,548 @@
+//! The single writer. It takes all the requests that are waiting, decides and evolves each on a
+//! draft, commits them with one fsync, and only then answers and lets readers see.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
+
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tracing::{error, info};
+
+use super::clock::Clock;
+use crate::domain::agenda::{self, Scope};
+use crate::domain::command::{Actor, Command, Request};
+use crate::domain::decide::decide;
+use crate::domain::effect::Effect;
+use crate::domain::event::{Event, SCHEMA};
+use crate::domain::ids::ReleaseId;
+use crate::domain::react::react;
+use crate::domain::state::State;
+use crate::domain::time::Time;
+use crate::store::{
+    Batch, CardWish, CommitError, Entry, Head, NewEffect, NewEntry, Reader, Store, Waiting, Which,
+};
+
+/// The most that one commit takes.
+const BATCH: usize = 256;
+
+/// A handle on the engine; cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    inbox: mpsc::Sender<Asked>,
+    store: Store,
+    clock: Clock,
+    /// What readers see: committed, never a draft.
+    published: RwLock<State>,
+    agenda: Mutex<Index>,
+    agenda_changed: Notify,
+    committed: broadcast::Sender<Committed>,
+    stuck: AtomicBool,
+    refused: AtomicU64,
+    decided: AtomicU64,
+}
+
+/// What one commit put into the world, for those who deliver it.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    pub head: Head,
+    pub effects: Vec<Waiting>,
+    pub cards: Vec<CardWish>,
+    /// Something in the state changed.
+    pub changed: bool,
+}
+
+/// The events of one request, with their places in the log. The same request gets the same again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub events: Vec<(u64, Event)>,
+    pub repeated: bool,
+}
+
+/// Why a request is not on record.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum Lost {
+    #[error("It was not recorded, and nothing changed: {0}")]
+    NotRecorded(String),
+    #[error("I cannot tell whether it was recorded: {0}. I start again from the file; look there.")]
+    CannotTell(String),
+    #[error("I am stopping. Send it again when I am back.")]
+    Stopping,
+}
+
+struct Asked {
+    work: Work,
+    answer: oneshot::Sender<Result<Answer, Lost>>,
+}
+
+enum Work {
+    /// The effect, if any, leaves the outbox in the same transaction.
+    Request {
+        request: Box<Request>,
+        settles: Option<String>,
+    },
+    Settle(String),
+}
+
+/// A deadline with the id under which its command is asked.
+#[derive(Debug, Clone)]
+pub struct Due {
+    pub id: String,
+    pub scope: Scope,
+    pub due: agenda::Due,
+}
+
+/// Every deadline of every scope, in one order. Only touched scopes are computed again.
+#[derive(Default)]
+struct Index {
+    order: BTreeMap<(Time, Scope, String), agenda::Due>,
+    scopes: HashMap<Scope, Vec<(Time, String)>>,
+}
+
+// A scope is compared and hashed as a key of the index.
+impl std::hash::Hash for Scope {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Release(id) => (0, id.as_str()).hash(state),
+            Self::Freeze(id) => (1, id.as_str()).hash(state),
+        }
+    }
+}
+
+impl Index {
+    fn renew(&mut self, state: &State, scope: &Scope) {
+        for (at, key) in self.scopes.remove(scope).unwrap_or_default() {
+            self.order.remove(&(at, scope.clone(), key));
+        }
+        let list = agenda::agenda(state, scope);
+        if list.is_empty() {
+            return;
+        }
+        let keys = list.iter().map(|due| (due.at, due.key.clone())).collect();
+        self.scopes.insert(scope.clone(), keys);
+        for due in list {
+            self.order.insert((due.at, scope.clone(), due.key.clone()), due);
+        }
+    }
+
+    fn rebuild(&mut self, state: &State) {
+        *self = Self::default();
+        let scopes: Vec<_> = agenda::scopes(state).collect();
+        for scope in scopes {
+            self.renew(state, &scope);
+        }
+    }
+}
+
+/// What the log adds up to.
+pub async fn replay(reader: &Reader) -> anyhow::Result<State> {
+    let mut state = State::default();
+    let mut pages = reader.pages(Which::default());
+    while let Some(page) = pages.next().await? {
+        for entry in page {
+            state.evolve(&event_of(&entry)?, entry.at);
+        }
+    }
+    Ok(state)
+}
+
+pub fn event_of(entry: &Entry) -> anyhow::Result<Event> {
+    serde_json::from_str(&entry.event)
+        .map_err(|why| anyhow::anyhow!("entry #{} cannot be read: {why}", entry.seq))
+}
+
+impl Engine {
+    /// Replays the log and starts the writer. It stops when the last handle is gone.
+    pub async fn start(store: Store, clock: Clock) -> anyhow::Result<Self> {
+        let state = replay(store.reader()).await?;
+        if let Some((at, to)) = state.house.jumped {
+            // A demo goes on where its clock was, plus what has passed since.
+            clock.set(chrono::Utc::now().max(at) + (to - at));
+        }
+        if let Some(last) = state.last_at.filter(|_| state.house.jumpable) {
+            clock.set(last);
+        }
+        let mut index = Index::default();
+        if state.house.policy.is_some() {
+            index.rebuild(&state);
+        }
+        let (inbox, asked) = mpsc::channel(4 * BATCH);
+        let inner = Arc::new(Inner {
+            inbox,
+            store,
+            clock,
+            published: RwLock::new(state.clone()),
+            agenda: Mutex::new(index),
+            agenda_changed: Notify::new(),
+            committed: broadcast::channel(1024).0,
+            stuck: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
+            decided: AtomicU64::new(0),
+        });
+        tokio::spawn(write(Writer { inner: inner.clone(), draft: state }, asked));
+        Ok(Self(inner))
+    }
+
+    /// Decided, durably recorded, then answered.
+    pub async fn ask(&self, request: Request) -> Result<Answer, Lost> {
+        self.send(Work::Request { request: Box::new(request), settles: None }).await
+    }
+
+    /// What came of an effect: recorded in the transaction that takes the effect out of the outbox.
+    pub async fn settle(&self, effect: &str, outcome: Option<Command>) -> Result<Answer, Lost> {
+        let Some(command) = outcome else {
+            return self.send(Work::Settle(effect.to_owned())).await;
+        };
+        let request =
+            Box::new(Request { id: format!("effect/{effect}"), by: Actor::Neighbour, command });
+        self.send(Work::Request { request, settles: Some(effect.to_owned()) }).await
+    }
+
+    async fn send(&self, work: Work) -> Result<Answer, Lost> {
+        let (answer, answered) = oneshot::channel();
+        self.0.inbox.send(Asked { work, answer }).await.map_err(|_| Lost::Stopping)?;
+        answered.await.map_err(|_| Lost::Stopping)?
+    }
+
+    /// The committed state, for as short as possible.
+    pub fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.0.published.read().expect("the writer does not panic while it publishes")
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Never behind the log.
+    pub fn now(&self) -> Time {
+        let now = self.0.clock.now();
+        self.state().last_at.map_or(now, |last| last.max(now))
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub fn commits(&self) -> broadcast::Receiver<Committed> {
+        self.0.committed.subscribe()
+    }
+
+    pub fn next_due(&self) -> Option<Due> {
+        let index = self.0.agenda.lock().expect("never held in a panic");
+        let ((at, scope, key), due) = index.order.first_key_value()?;
+        let scope_name = match scope {
+            Scope::Release(id) => format!("release/{id}"),
+            Scope::Freeze(id) => format!("freeze/{id}"),
+        };
+        let id = format!("clock/{scope_name}/{key}/{}", at.to_rfc3339());
+        Some(Due { id, scope: scope.clone(), due: due.clone() })
+    }
+
+    /// The next deadlines of every scope, the earliest first.
+    pub fn agenda(&self, most: usize) -> Vec<(Scope, agenda::Due)> {
+        let index = self.0.agenda.lock().expect("never held in a panic");
+        let listed = index.order.iter().take(most);
+        listed.map(|((_, scope, _), due)| (scope.clone(), due.clone())).collect()
+    }
+
+    pub async fn agenda_changed(&self) {
+        self.0.agenda_changed.notified().await;
+    }
+
+    /// A deadline stays due although it was decided: something is wrong with the rules.
+    pub fn set_stuck(&self, stuck: bool) {
+        self.0.stuck.store(stuck, Ordering::Relaxed);
+    }
+
+    pub fn is_stuck(&self) -> bool {
+        self.0.stuck.load(Ordering::Relaxed)
+    }
+
+    /// Requests decided and refused since the start.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.0.decided.load(Ordering::Relaxed), self.0.refused.load(Ordering::Relaxed))
+    }
+}
+
+struct Writer {
+    inner: Arc<Inner>,
+    /// Ahead of what is published by what is being decided.
+    draft: State,
+}
+
+/// What a batch has come to, before it is committed.
+#[derive(Default)]
+struct Drafted {
+    batch: Batch,
+    effects: Vec<Waiting>,
+    touched: BTreeSet<ReleaseId>,
+    scopes: BTreeSet<Scope>,
+    policy: bool,
+    answers: Vec<(oneshot::Sender<Result<Answer, Lost>>, Answer)>,
+    in_batch: HashMap<String, usize>,
+}
+
+async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Asked>) {
+    let mut waiting = Vec::with_capacity(BATCH);
+    while asked.recv_many(&mut waiting, BATCH).await > 0 {
+        writer.batch(waiting.drain(..).collect()).await;
+    }
+}
+
+impl Writer {
+    async fn batch(&mut self, asked: Vec<Asked>) {
+        let ids: Vec<String> = asked.iter().filter_map(|asked| asked.work.id()).collect();
+        let answered = match self.inner.store.answered(&ids).await {
+            Ok(answered) => answered,
+            Err(why) => {
+                let lost = Lost::NotRecorded(why.to_string());
+                return asked.into_iter().for_each(|a| drop(a.answer.send(Err(lost.clone()))));
+            }
+        };
+        let mut drafted = Drafted::default();
+        let mut again = Vec::new();
+        for Asked { work, answer } in asked {
+            match work {
+                Work::Settle(key) => {
+                    drafted.batch.settled.push(key);
+                    drafted.answers.push((answer, Answer { events: vec![], repeated: false }));
+                }
+                Work::Request { request, settles } => {
+                    drafted.batch.settled.extend(settles);
+                    if let Some(entries) = answered.get(&request.id) {
+                        drafted.answers.push((answer, repeated(entries)));
+                    } else if let Some(first) = drafted.in_batch.get(&request.id) {
+                        again.push((answer, *first));
+                    } else {
+                        self.decide(&mut drafted, &request, answer);
+                    }
+                }
+            }
+        }
+        for (answer, first) in again {
+            let same = Answer { repeated: true, ..drafted.answers[first].1.clone() };
+            drafted.answers.push((answer, same));
+        }
+        self.commit(drafted).await;
+    }
+
+    fn decide(
+        &mut self,
+        drafted: &mut Drafted,
+        request: &Request,
+        answer: oneshot::Sender<Result<Answer, Lost>>,
+    ) {
+        let now = self.inner.clock.now();
+        let now = micros(self.draft.last_at.map_or(now, |last| last.max(now)));
+        let mut events = Vec::new();
+        for event in decide(&self.draft, request, now) {
+            self.draft.evolve(&event, now);
+            let seq = self.inner.store.head().seq + drafted.batch.entries.len() as u64 + 1;
+            drafted.touch(&event);
+            drafted.batch.entries.push(entry(request, &event, now));
+            for (n, effect) in react(&self.draft, &event, now).into_iter().enumerate() {
+                drafted.effect(seq, n, &effect);
+            }
+            events.push((seq, event));
+        }
+        self.inner.decided.fetch_add(1, Ordering::Relaxed);
+        drafted.in_batch.insert(request.id.clone(), drafted.answers.len());
+        drafted.answers.push((answer, Answer { events, repeated: false }));
+    }
+
+    async fn commit(&mut self, drafted: Drafted) {
+        let empty = drafted.batch.entries.is_empty() && drafted.batch.settled.is_empty();
+        let committed = match empty {
+            true => Ok(Vec::new()),
+            false => self.inner.store.commit(&drafted.batch).await,
+        };
+        match committed {
+            Ok(_) => self.publish(drafted),
+            Err(CommitError::NotRecorded(why)) => {
+                error!(%why, "a batch was not recorded, and nothing changed: {why}");
+                self.discard(&drafted);
+                let lost = Lost::NotRecorded(why);
+                drafted.answers.into_iter().for_each(|(a, _)| drop(a.send(Err(lost.clone()))));
+            }
+            Err(CommitError::Uncertain(why)) => {
+                error!(%why, "cannot tell what was recorded, starting again from the file: {why}");
+                let lost = Lost::CannotTell(why);
+                drafted.answers.into_iter().for_each(|(a, _)| drop(a.send(Err(lost.clone()))));
+                // Never retry an fsync: what the kernel has dropped it will not write.
+                std::process::exit(70);
+            }
+        }
+    }
+
+    /// The draft goes back to what readers see.
+    fn discard(&mut self, drafted: &Drafted) {
+        let published = self.inner.published.read().expect("only this task writes it");
+        self.draft.house = published.house.clone();
+        self.draft.last_at = published.last_at;
+        for id in &drafted.touched {
+            match published.releases.get(id) {
+                Some(release) => drop(self.draft.releases.insert(id.clone(), release.clone())),
+                None => drop(self.draft.releases.remove(id)),
+            }
+        }
+    }
+
+    fn publish(&self, drafted: Drafted) {
+        let changed = !drafted.batch.entries.is_empty();
+        {
+            let mut published = self.inner.published.write().expect("readers do not panic");
+            published.house = self.draft.house.clone();
+            published.last_at = self.draft.last_at;
+            for id in &drafted.touched {
+                if let Some(release) = self.draft.releases.get(id) {
+                    published.releases.insert(id.clone(), release.clone());
+                }
+            }
+        }
+        self.renew_agenda(&drafted);
+        for (answer, answered) in drafted.answers {
+            for (seq, event) in &answered.events {
+                self.note(*seq, event);
+            }
+            let _ = answer.send(Ok(answered));
+        }
+        let _ = self.inner.committed.send(Committed {
+            head: self.inner.store.head(),
+            effects: drafted.effects,
+            cards: drafted.batch.cards,
+            changed,
+        });
+    }
+
+    fn renew_agenda(&self, drafted: &Drafted) {
+        let mut index = self.inner.agenda.lock().expect("never held in a panic");
+        if drafted.policy {
+            index.rebuild(&self.draft);
+        } else {
+            for scope in &drafted.scopes {
+                index.renew(&self.draft, scope);
+            }
+        }
+        drop(index);
+        self.inner.agenda_changed.notify_one();
+    }
+
+    fn note(&self, seq: u64, event: &Event) {
+        let (release, name) = name_of(event);
+        if name == "refused" {
+            self.inner.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        info!(log.seq = seq, release.id = release, "#{seq} {name} {release}");
+    }
+}
+
+/// The event's name as it stands in the log, and the release that it is about.
+fn name_of(event: &Event) -> (&str, String) {
+    match event {
+        Event::Release { release, did } => (did.name(), release.to_string()),
+        Event::Begun { .. } => ("begun", String::new()),
+        Event::PolicyAdopted { .. } => ("policy-adopted", String::new()),
+        Event::ClockJumped { .. } => ("clock-jumped", String::new()),
+        Event::Refused { .. } => ("refused", String::new()),
+        Event::AlreadySo { .. } => ("already-so", String::new()),
+        Event::FreezeAdded { .. } => ("freeze-added", String::new()),
+        Event::FreezeLifted { .. } => ("freeze-lifted", String::new()),
+        Event::FreezeEnded { .. } => ("freeze-ended", String::new()),
+        Event::Locked { .. } => ("locked", String::new()),
+        Event::Unlocked { .. } => ("unlocked", String::new()),
+    }
+}
+
+impl Work {
+    fn id(&self) -> Option<String> {
+        match self {
+            Self::Request { request, .. } => Some(request.id.clone()),
+            Self::Settle(_) => None,
+        }
+    }
+}
+
+impl Drafted {
+    fn touch(&mut self, event: &Event) {
+        match event {
+            Event::Release { release, .. } => {
+                self.touched.insert(release.clone());
+                self.scopes.insert(Scope::Release(release.clone()));
+            }
+            Event::FreezeAdded { id, .. }
+            | Event::FreezeLifted { id, .. }
+            | Event::FreezeEnded { id } => drop(self.scopes.insert(Scope::Freeze(id.clone()))),
+            Event::PolicyAdopted { .. } => self.policy = true,
+            Event::Begun { .. }
+            | Event::ClockJumped { .. }
+            | Event::Refused { .. }
+            | Event::AlreadySo { .. }
+            | Event::Locked { .. }
+            | Event::Unlocked { .. } => {}
+        }
+    }
+
+    fn effect(&mut self, seq: u64, n: usize, effect: &Effect) {
+        if let Effect::Refresh { card } = effect {
+            let key = serde_json::to_string(card).expect("a card is plain data");
+            if !self.batch.cards.iter().any(|wish| wish.key == key) {
+                self.batch.cards.push(CardWish { key, lane: effect.lane() });
+            }
+            return;
+        }
+        let key = format!("{seq}.{n}");
+        let text = serde_json::to_string(effect).expect("an effect is plain data");
+        let lane = effect.lane();
+        let new = NewEffect { key, lane, seq, effect: text };
+        self.effects.push(waiting(&new));
+        self.batch.effects.push(new);
+    }
+}
+
+fn waiting(new: &NewEffect) -> Waiting {
+    Waiting {
+        key: new.key.clone(),
+        lane: new.lane.clone(),
+        seq: new.seq,
+        state: crate::store::Delivery::Pending,
+        tries: 0,
+        due_at: None,
+        last_failure: None,
+        effect: new.effect.clone(),
+    }
+}
+
+fn repeated(entries: &[Entry]) -> Answer {
+    let events = entries.iter().filter_map(|entry| Some((entry.seq, event_of(entry).ok()?)));
+    Answer { events: events.collect(), repeated: true }
+}
+
+fn entry(request: &Request, event: &Event, at: Time) -> NewEntry {
+    NewEntry {
+        at,
+        actor: serde_json::to_string(&request.by).expect("an actor is plain data"),
+        request: request.id.clone(),
+        release: match event {
+            Event::Release { release, .. } => Some(release.to_string()),
+            Event::Begun { .. }
+            | Event::PolicyAdopted { .. }
+            | Event::ClockJumped { .. }
+            | Event::Refused { .. }
+            | Event::AlreadySo { .. }
+            | Event::FreezeAdded { .. }
+            | Event::FreezeLifted { .. }
+            | Event::FreezeEnded { .. }
+            | Event::Locked { .. }
+            | Event::Unlocked { .. } => None,
+        },
+        schema: SCHEMA,
+        event: serde_json::to_string(event).expect("an event is plain data"),
+    }
+}
+
+/// As precise as the log: what is decided must replay to the same instant.
+fn micros(at: Time) -> Time {
+    use chrono::SubsecRound;
+    at.trunc_subsecs(6)
+}
