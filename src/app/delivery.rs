@@ -1,1 +1,246 @@
-//! Outbox to ports.
+//! The outbox to the ports, and what came of it back to the engine. One lane per channel, person,
+//! run: what shares a lane is done in order, what does not never waits for it.
+
+mod lane;
+mod perform;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error};
+
+use super::engine::Engine;
+use super::messages::Messages;
+use crate::domain::ids::RunId;
+use crate::domain::state::Card;
+use crate::ports::{Chat, Courier, Deployer, Message};
+use crate::store::{self, Waiting};
+
+/// Those who do what we ask, by the names under which the effects know them.
+#[derive(Clone)]
+pub struct Neighbours {
+    pub chats: BTreeMap<String, Arc<dyn Chat>>,
+    pub couriers: BTreeMap<String, Arc<dyn Courier>>,
+    pub deployer: Arc<dyn Deployer>,
+}
+
+/// Whether what is done here reaches anybody. **Invariant:** a rehearsal's neighbours come from the
+/// rehearsal itself, whatever the effects ask for.
+pub enum World {
+    Real(Neighbours),
+    Rehearsed(Neighbours),
+}
+
+impl World {
+    fn neighbours(&self) -> &Neighbours {
+        match self {
+            Self::Real(neighbours) | Self::Rehearsed(neighbours) => neighbours,
+        }
+    }
+
+    fn waits(&self) -> bool {
+        matches!(self, Self::Real(_))
+    }
+}
+
+/// A card is written at most this often.
+const CARD_PACE: Duration = Duration::from_secs(1);
+/// How much of a run's output the card shows.
+const SHOWN_LINES: usize = 12;
+
+#[derive(Clone)]
+pub struct Delivery(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    world: World,
+    messages: Arc<Messages>,
+    lanes: Mutex<HashMap<String, Lane>>,
+    cards: Mutex<HashMap<Card, CardState>>,
+    output: Mutex<HashMap<RunId, VecDeque<String>>>,
+    stopped: Mutex<Vec<RunId>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// Told whenever a lane runs dry.
+    quiet: Notify,
+}
+
+/// A queue with at most one task working on it.
+#[derive(Default)]
+struct Lane {
+    jobs: VecDeque<Job>,
+    working: bool,
+}
+
+enum Job {
+    Effect(Waiting),
+    Card(Card),
+}
+
+#[derive(Default)]
+struct CardState {
+    /// What it says, as far as we know.
+    written: Option<Message>,
+    at: Option<Instant>,
+}
+
+impl Delivery {
+    /// Takes up what the outbox holds, then what each commit adds, until it is told to stop.
+    pub async fn start(
+        engine: Engine,
+        world: World,
+        messages: Arc<Messages>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let delivery = Self(Arc::new(Inner {
+            engine,
+            world,
+            messages,
+            lanes: Mutex::default(),
+            cards: Mutex::default(),
+            output: Mutex::default(),
+            stopped: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stop,
+            quiet: Notify::new(),
+        }));
+        let commits = delivery.0.engine.commits();
+        delivery.take_up().await?;
+        let follower = delivery.clone();
+        delivery.0.tasks.spawn(async move { follower.follow(commits).await });
+        Ok(delivery)
+    }
+
+    /// What was being tried when we stopped has an unknown outcome: its lane looks first.
+    async fn take_up(&self) -> anyhow::Result<()> {
+        for waiting in self.0.engine.store().outbox().await? {
+            self.push(waiting.lane.clone(), Job::Effect(waiting));
+        }
+        for row in self.0.engine.store().cards_behind().await? {
+            self.push_card(&row.key);
+        }
+        Ok(())
+    }
+
+    async fn follow(&self, mut commits: tokio::sync::broadcast::Receiver<super::engine::Committed>) {
+        loop {
+            let next = tokio::select! {
+                () = self.0.stop.cancelled() => return,
+                next = commits.recv() => next,
+            };
+            match next {
+                Ok(committed) => {
+                    for waiting in committed.effects {
+                        self.push(waiting.lane.clone(), Job::Effect(waiting));
+                    }
+                    for wish in committed.cards {
+                        self.push_card(&wish.key);
+                    }
+                }
+                Err(RecvError::Lagged(_)) => {
+                    debug!("the outbox is read anew: commits came faster than they were followed");
+                    if let Err(why) = self.take_up_missed().await {
+                        error!(%why, "the outbox cannot be read: {why}");
+                    }
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Only what nobody here knows of yet.
+    async fn take_up_missed(&self) -> anyhow::Result<()> {
+        let waiting = self.0.engine.store().outbox().await?;
+        for waiting in waiting {
+            if waiting.state == store::Delivery::Pending && !self.knows(&waiting) {
+                self.push(waiting.lane.clone(), Job::Effect(waiting));
+            }
+        }
+        for row in self.0.engine.store().cards_behind().await? {
+            self.push_card(&row.key);
+        }
+        Ok(())
+    }
+
+    fn knows(&self, waiting: &Waiting) -> bool {
+        let lanes = self.0.lanes.lock().expect("never held in a panic");
+        let lane = lanes.get(&waiting.lane);
+        lane.is_some_and(|lane| {
+            lane.jobs.iter().any(|job| match job {
+                Job::Effect(known) => known.key == waiting.key,
+                Job::Card(_) => false,
+            })
+        })
+    }
+
+    fn push_card(&self, key: &str) {
+        match serde_json::from_str::<Card>(key) {
+            Ok(card) => self.refresh(card),
+            Err(why) => error!(%why, "the card `{key}` cannot be read: {why}"),
+        }
+    }
+
+    /// A card that is to be written already is not written twice.
+    fn refresh(&self, card: Card) {
+        let lane = format!("{}/{}", card.platform, card.channel);
+        {
+            let lanes = self.0.lanes.lock().expect("never held in a panic");
+            let queued = lanes.get(&lane).is_some_and(|lane| {
+                lane.jobs.iter().any(|job| matches!(job, Job::Card(known) if *known == card))
+            });
+            if queued {
+                return;
+            }
+        }
+        self.push(lane, Job::Card(card));
+    }
+
+    fn push(&self, lane: String, job: Job) {
+        let mut lanes = self.0.lanes.lock().expect("never held in a panic");
+        let queue = lanes.entry(lane.clone()).or_default();
+        queue.jobs.push_back(job);
+        if !queue.working {
+            queue.working = true;
+            let delivery = self.clone();
+            self.0.tasks.spawn(async move { delivery.work(lane).await });
+        }
+    }
+
+    /// Nothing waits and nothing is under way.
+    pub fn is_quiet(&self) -> bool {
+        self.0.lanes.lock().expect("never held in a panic").is_empty()
+    }
+
+    /// Until nothing waits and nothing is under way.
+    pub async fn quiet(&self) {
+        loop {
+            let told = self.0.quiet.notified();
+            if self.is_quiet() {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// What is under way finishes its call; nothing new begins. What waits stays in the outbox.
+    pub async fn finish(&self) {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        let lanes: Vec<String> =
+            self.0.lanes.lock().expect("never held in a panic").keys().cloned().collect();
+        debug!(lanes = lanes.len(), "finishing what is under way");
+        let patience = Duration::from_secs(5);
+        if tokio::time::timeout(patience, self.0.tasks.wait()).await.is_err() {
+            debug!("some calls did not end in time; they are looked after at the next start");
+        }
+    }
+
+    pub fn lanes(&self) -> usize {
+        self.0.lanes.lock().expect("never held in a panic").len()
+    }
+}

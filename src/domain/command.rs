@@ -159,6 +159,12 @@ pub struct RunEnd {
     pub took_ms: u64,
 }
 
+impl RunEnd {
+    pub fn without_output(outcome: RunOutcome) -> Self {
+        Self { outcome, tail: String::new(), digest: String::new(), took_ms: 0 }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunOutcome {

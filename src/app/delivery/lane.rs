@@ -1,0 +1,164 @@
+//! Working on one lane: in order, with patience for what may work later.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use tracing::{error, warn};
+
+use super::perform::Done;
+use super::{Delivery, Job};
+use crate::domain::command::{Command, RunEnd, RunOutcome};
+use crate::domain::effect::Effect;
+use crate::ports::Failure;
+use crate::store::{self, Waiting};
+
+/// Between two tries, doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// After this many tries a person is told.
+const MOST_TRIES: u32 = 12;
+
+impl Delivery {
+    pub(super) async fn work(&self, lane: String) {
+        while let Some(job) = self.next(&lane) {
+            match job {
+                Job::Effect(waiting) => self.effect(waiting).await,
+                Job::Card(card) => self.card(card).await,
+            }
+        }
+        self.0.quiet.notify_waiters();
+    }
+
+    /// The lane goes when it is dry, so that a million finished releases cost nothing here.
+    fn next(&self, lane: &str) -> Option<Job> {
+        let mut lanes = self.0.lanes.lock().expect("never held in a panic");
+        let queue = lanes.get_mut(lane)?;
+        let job = match self.0.stop.is_cancelled() {
+            true => None,
+            false => queue.jobs.pop_front(),
+        };
+        if job.is_none() {
+            lanes.remove(lane);
+        }
+        job
+    }
+
+    async fn effect(&self, mut waiting: Waiting) {
+        let effect: Effect = match serde_json::from_str(&waiting.effect) {
+            Ok(effect) => effect,
+            Err(why) => {
+                error!(effect.key = %waiting.key, "effect `{}` cannot be read: {why}", waiting.key);
+                return;
+            }
+        };
+        loop {
+            if self.0.stop.is_cancelled() {
+                return;
+            }
+            let found = waiting.state == store::Delivery::Trying;
+            if !found && !self.claimed(&waiting.key).await {
+                return;
+            }
+            let tried = match found {
+                true => self.look(&waiting, &effect).await,
+                false => self.perform(&waiting, &effect).await,
+            };
+            waiting.state = store::Delivery::Trying;
+            match tried {
+                Done::Settled(outcome) => return self.settle(&waiting.key, outcome).await,
+                Done::Failed(failure) => {
+                    if !self.failed(&mut waiting, &effect, failure).await {
+                        return;
+                    }
+                }
+                Done::Interrupted => return,
+            }
+        }
+    }
+
+    /// Durable before the call.
+    async fn claimed(&self, key: &str) -> bool {
+        match self.0.engine.store().claim(key).await {
+            Ok(claimed) => claimed,
+            Err(why) => {
+                error!(effect.key = key, %why, "effect `{key}` cannot be claimed: {why}");
+                false
+            }
+        }
+    }
+
+    async fn settle(&self, key: &str, outcome: Option<Command>) {
+        if let Err(lost) = self.0.engine.settle(key, outcome).await {
+            error!(effect.key = key, %lost, "the outcome of `{key}` is not recorded: {lost}");
+        }
+    }
+
+    /// Whether to go on with this effect.
+    async fn failed(&self, waiting: &mut Waiting, effect: &Effect, failure: Failure) -> bool {
+        let (key, tries) = (waiting.key.clone(), waiting.tries + 1);
+        let (why, pause) = match &failure {
+            Failure::Transient { why, retry_after } if tries < MOST_TRIES => {
+                (why.clone(), retry_after.unwrap_or_else(|| pause(tries)))
+            }
+            Failure::Transient { why, .. } | Failure::Permanent { why } => {
+                warn!(effect.key = %key, effect.tries = tries, %failure,
+                    "effect `{key}` was given up: {failure}");
+                self.settle(&key, undelivered(effect, why, false)).await;
+                return false;
+            }
+            Failure::Unknown { why } if tries < 3 => {
+                // Look, and look again beyond the neighbour's time-out, before anything is repeated.
+                warn!(effect.key = %key, %failure, "the outcome of `{key}` is unknown, looking: {why}");
+                self.wait(Duration::from_secs(10)).await;
+                waiting.tries = tries;
+                waiting.state = store::Delivery::Trying;
+                return !self.0.stop.is_cancelled();
+            }
+            Failure::Unknown { why } => {
+                self.settle(&key, undelivered(effect, why, true)).await;
+                return false;
+            }
+        };
+        let due_at = Utc::now() + pause;
+        warn!(effect.key = %key, effect.tries = tries, %failure,
+            "effect `{key}` not delivered, trying again at {due_at}: {failure}");
+        if let Err(lost) = self.0.engine.store().postpone(&key, due_at, &why).await {
+            error!(effect.key = %key, %lost, "effect `{key}` cannot be postponed: {lost}");
+            return false;
+        }
+        waiting.tries = tries;
+        waiting.state = store::Delivery::Pending;
+        self.wait(pause).await;
+        !self.0.stop.is_cancelled()
+    }
+
+    /// A rehearsal does not wait: its neighbours are never late.
+    pub(super) async fn wait(&self, pause: Duration) {
+        if self.0.world.waits() {
+            let _ = tokio::time::timeout(pause, self.0.stop.cancelled()).await;
+        }
+    }
+}
+
+fn pause(tries: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1))).min(LONGEST_PAUSE)
+}
+
+/// What the captain is told, where there is a release to tell it of.
+fn undelivered(effect: &Effect, why: &str, unknown: bool) -> Option<Command> {
+    let (release, what) = match effect {
+        Effect::Say { notice, .. } => (notice.brief.as_ref()?.release.clone(), "a message"),
+        Effect::OpenRoom { release, .. } => (release.clone(), "opening the war room"),
+        Effect::Pin { release, .. } => (release.clone(), "pinning the card"),
+        Effect::Archive { release, .. } => (release.clone(), "archiving the room"),
+        // A run that never reached its backend has failed; nobody waits for it any longer.
+        Effect::Run { release, run, .. } | Effect::Look { release, run, .. } => {
+            let (release, run, why) = (release.clone(), run.clone(), why.to_owned());
+            let outcome = if unknown { RunOutcome::Unknown(why) } else { RunOutcome::Failed(why) };
+            return Some(Command::Ended { release, run, end: RunEnd::without_output(outcome) });
+        }
+        Effect::Stop { .. } | Effect::Refresh { .. } => return None,
+    };
+    let (to, why) = (effect.lane(), why.to_owned());
+    Some(Command::NotPosted { release, to, what: what.to_owned(), why, unknown })
+}

@@ -1,0 +1,473 @@
+//! One effect, one call to one neighbour.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::{error, warn};
+
+use super::{CARD_PACE, Delivery, Job, SHOWN_LINES};
+use crate::app::{cards, markup, notices};
+use crate::domain::command::{Command, RunEnd, RunOutcome};
+use crate::domain::effect::{Call, Effect, RoomWish, Target};
+use crate::domain::ids::{ReleaseId, RunId};
+use crate::domain::notice::Notice;
+use crate::domain::policy::RoomHome;
+use crate::domain::state::{Card, CardKind, Posted, Room};
+use crate::ports::{self, Chat, Failure, Letter, MessageRef, Outcome, Place, Ran, Run, Sighting};
+use crate::store::{Waiting, Which};
+
+/// What came of a try.
+pub(super) enum Done {
+    /// It is done; what is to be recorded of it.
+    Settled(Option<Command>),
+    Failed(Failure),
+    /// We are stopping: it is looked after at the next start.
+    Interrupted,
+}
+
+impl From<Result<Option<Command>, Failure>> for Done {
+    fn from(tried: Result<Option<Command>, Failure>) -> Self {
+        match tried {
+            Ok(outcome) => Self::Settled(outcome),
+            Err(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+/// As much of what was said as the log keeps.
+const KEPT_TEXT: usize = 4_000;
+/// Between two looks at a run that outlived us.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+impl Delivery {
+    pub(super) async fn perform(&self, waiting: &Waiting, effect: &Effect) -> Done {
+        match effect {
+            Effect::Say { to, notice } => self.say(waiting, to, notice).await.into(),
+            Effect::Pin { posted, .. } => self.pin(posted).await.into(),
+            Effect::OpenRoom { release, home, wish } => {
+                self.open_room(release, home, wish).await.into()
+            }
+            Effect::Archive { platform, channel, .. } => {
+                self.archive(platform, channel).await.into()
+            }
+            Effect::Run { release, run, call } => self.run(release, run, call).await,
+            Effect::Look { release, run, call } => self.look_after(release, run, call).await,
+            Effect::Stop { release, run, call } => self.stop(release, run, call).await.into(),
+            Effect::Refresh { .. } => Done::Settled(None),
+        }
+    }
+
+    /// After a crash or an unknown outcome: what may have happened is looked for before it is
+    /// repeated. A deploy is never repeated blindly.
+    pub(super) async fn look(&self, waiting: &Waiting, effect: &Effect) -> Done {
+        match effect {
+            Effect::Say { to: Target::Channel { platform, channel }, notice } => {
+                let place = Place::Channel(channel.clone());
+                self.find_or_say(waiting, platform, &place, effect, notice).await
+            }
+            Effect::Say { to: Target::Person { account, .. }, notice } => {
+                let place = Place::Person(account.user.clone());
+                self.find_or_say(waiting, &account.platform, &place, effect, notice).await
+            }
+            // The receiver knows the id: the same one again is harmless.
+            Effect::Say { to: Target::Courier { .. }, .. }
+            | Effect::Pin { .. }
+            | Effect::OpenRoom { .. }
+            | Effect::Archive { .. }
+            | Effect::Stop { .. }
+            | Effect::Refresh { .. } => self.perform(waiting, effect).await,
+            Effect::Run { release, run, call } | Effect::Look { release, run, call } => {
+                self.look_after(release, run, call).await
+            }
+        }
+    }
+
+    async fn find_or_say(
+        &self,
+        waiting: &Waiting,
+        platform: &str,
+        place: &Place,
+        effect: &Effect,
+        notice: &Notice,
+    ) -> Done {
+        let chat = match self.chat(platform) {
+            Ok(chat) => chat,
+            Err(failure) => return Done::Failed(failure),
+        };
+        match chat.find(place, &waiting.key).await {
+            Ok(Some(found)) => {
+                let text = self.plain(waiting, platform, notice).await;
+                Done::Settled(posted_command(notice, platform, &found, text))
+            }
+            Ok(None) => self.perform(waiting, effect).await,
+            Err(failure) => Done::Failed(failure),
+        }
+    }
+
+    fn chat(&self, platform: &str) -> Result<Arc<dyn Chat>, Failure> {
+        let chats = &self.0.world.neighbours().chats;
+        chats.get(platform).cloned().ok_or_else(|| {
+            Failure::permanent(format!("the platform {platform} is not connected"))
+        })
+    }
+
+    async fn say(
+        &self,
+        waiting: &Waiting,
+        to: &Target,
+        notice: &Notice,
+    ) -> Result<Option<Command>, Failure> {
+        let (platform, place) = match to {
+            Target::Channel { platform, channel } => {
+                (platform.as_str(), Place::Channel(channel.clone()))
+            }
+            Target::Person { account, .. } => {
+                (account.platform.as_str(), Place::Person(account.user.clone()))
+            }
+            Target::Courier { kind, name } => {
+                return self.send(waiting, kind, name, notice).await.map(|()| None);
+            }
+        };
+        let message = self.render(waiting, platform, notice).await;
+        let found = self.chat(platform)?.post(&place, &waiting.key, &message).await?;
+        Ok(posted_command(notice, platform, &found, markup::plain(&message.body)))
+    }
+
+    async fn send(
+        &self,
+        waiting: &Waiting,
+        kind: &str,
+        name: &str,
+        notice: &Notice,
+    ) -> Result<(), Failure> {
+        let couriers = &self.0.world.neighbours().couriers;
+        let courier = couriers.get(kind).ok_or_else(|| {
+            Failure::permanent(format!("nobody takes messages to {kind}:{name}"))
+        })?;
+        let message = self.render(waiting, kind, notice).await;
+        let letter = Letter {
+            kind: notices::name(&notice.kind),
+            subject: markup::lead(&message.body),
+            text: markup::plain(&message.body),
+            body: message.body,
+        };
+        courier.send(name, &waiting.key, &letter).await
+    }
+
+    async fn render(&self, waiting: &Waiting, platform: &str, notice: &Notice) -> ports::Message {
+        let scene = self.scene(platform, self.head_at(waiting.seq).await);
+        notices::render(&self.0.messages, notice, &scene)
+    }
+
+    async fn plain(&self, waiting: &Waiting, platform: &str, notice: &Notice) -> String {
+        markup::plain(&self.render(waiting, platform, notice).await.body)
+    }
+
+    fn scene(&self, platform: &str, head: Option<String>) -> notices::Scene {
+        let state = self.0.engine.state();
+        notices::Scene {
+            platform: platform.to_owned(),
+            now: self.0.engine.clock().now(),
+            zone: state.house.policy().zone,
+            head,
+        }
+    }
+
+    /// The witness of the event that an effect came from.
+    async fn head_at(&self, seq: u64) -> Option<String> {
+        let which = Which { first: Some(seq), last: Some(seq), ..Which::default() };
+        let entries = self.0.engine.store().reader().entries(&which).await.ok()?;
+        let entry = entries.first()?;
+        Some(crate::store::Head { seq: entry.seq, hash: entry.hash }.to_string())
+    }
+
+    async fn pin(&self, posted: &Posted) -> Result<Option<Command>, Failure> {
+        let at =
+            MessageRef { channel: posted.channel.clone(), message: posted.message.clone() };
+        self.chat(&posted.platform)?.pin(&at).await.map(|()| None)
+    }
+
+    async fn open_room(
+        &self,
+        release: &ReleaseId,
+        home: &RoomHome,
+        wish: &RoomWish,
+    ) -> Result<Option<Command>, Failure> {
+        let wanted = ports::RoomWish {
+            key: format!("room/{release}"),
+            name: wish.name.clone(),
+            topic: wish.topic.clone(),
+            purpose: wish.purpose.clone(),
+            members: wish.members.iter().map(|account| account.user.clone()).collect(),
+        };
+        let opened = self.chat(&home.platform)?.open_room(&wanted).await?;
+        let platform = home.platform.clone();
+        let room = Room { platform, channel: opened.channel, name: opened.name };
+        Ok(Some(Command::RoomOpened { release: release.clone(), room }))
+    }
+
+    async fn archive(&self, platform: &str, channel: &str) -> Result<Option<Command>, Failure> {
+        self.chat(platform)?.archive(channel).await.map(|()| None)
+    }
+
+    // -----------------------------------------------------------------------------------------
+    // Runs
+
+    async fn run(&self, release: &ReleaseId, id: &RunId, call: &Call) -> Done {
+        let run = run_of(id, call);
+        let seen = |line: &str| self.heard(release, id, line);
+        let ran = self.0.world.neighbours().deployer.run(&run, &seen);
+        let tried = tokio::select! {
+            tried = ran => tried,
+            () = self.0.stop.cancelled() => return Done::Interrupted,
+        };
+        let end = match tried {
+            Ok(ran) => end_of(ran),
+            // It did not happen: as good as failed, and safe to try again by hand.
+            Err(Failure::Permanent { why }) => RunEnd::without_output(RunOutcome::Failed(why)),
+            Err(Failure::Unknown { why }) => RunEnd::without_output(RunOutcome::Unknown(why)),
+            Err(failure @ Failure::Transient { .. }) => return Done::Failed(failure),
+        };
+        self.forget(id);
+        Done::Settled(Some(Command::Ended { release: release.clone(), run: id.clone(), end }))
+    }
+
+    /// A run that a crash left behind: one that lives is running, one that ended may say how.
+    async fn look_after(&self, release: &ReleaseId, id: &RunId, call: &Call) -> Done {
+        let run = run_of(id, call);
+        loop {
+            if self.0.stop.is_cancelled() {
+                return Done::Interrupted;
+            }
+            let end = match self.0.world.neighbours().deployer.look(&run).await {
+                Ok(Sighting::Running) => {
+                    self.wait(LOOK_AGAIN).await;
+                    continue;
+                }
+                Ok(Sighting::Ended(ran)) => end_of(ran),
+                Ok(Sighting::NeverBegan) => return self.run(release, id, call).await,
+                Ok(Sighting::Unknown(_)) if self.was_stopped(id) => RunEnd::without_output(RunOutcome::Stopped),
+                Ok(Sighting::Unknown(_)) if call.repeat_safe => {
+                    return self.run(release, id, call).await;
+                }
+                Ok(Sighting::Unknown(why)) => RunEnd::without_output(RunOutcome::Unknown(why)),
+                Err(failure) => RunEnd::without_output(RunOutcome::Unknown(failure.to_string())),
+            };
+            let (release, run) = (release.clone(), id.clone());
+            return Done::Settled(Some(Command::Ended { release, run, end }));
+        }
+    }
+
+    async fn stop(
+        &self,
+        release: &ReleaseId,
+        id: &RunId,
+        call: &Call,
+    ) -> Result<Option<Command>, Failure> {
+        self.0.stopped.lock().expect("never held in a panic").push(id.clone());
+        match self.0.world.neighbours().deployer.stop(&run_of(id, call)).await {
+            Ok(()) => Ok(None),
+            // What cannot be stopped never blocks a rollback: its outcome is unknown from now on.
+            Err(failure) => {
+                warn!(run.id = %id, %failure, "run `{id}` cannot be stopped: {failure}");
+                let why = format!("it could not be stopped: {failure}");
+                let end = RunEnd::without_output(RunOutcome::Unknown(why));
+                Ok(Some(Command::Ended { release: release.clone(), run: id.clone(), end }))
+            }
+        }
+    }
+
+    fn was_stopped(&self, id: &RunId) -> bool {
+        self.0.stopped.lock().expect("never held in a panic").contains(id)
+    }
+
+    /// A line of output: kept for the card, outside the log.
+    fn heard(&self, release: &ReleaseId, id: &RunId, line: &str) {
+        {
+            let mut output = self.0.output.lock().expect("never held in a panic");
+            let lines = output.entry(id.clone()).or_default();
+            if lines.len() == SHOWN_LINES {
+                lines.pop_front();
+            }
+            lines.push_back(line.to_owned());
+        }
+        let state = self.0.engine.state();
+        let Some(release) = state.releases.get(release) else { return };
+        let kind = CardKind::Run(id.clone());
+        let cards: Vec<Card> =
+            release.cards.keys().filter(|card| card.kind == kind).cloned().collect();
+        drop(state);
+        cards.into_iter().for_each(|card| self.refresh(card));
+    }
+
+    /// The end of the run carries the tail; the lines were only for watching.
+    fn forget(&self, id: &RunId) {
+        self.0.output.lock().expect("never held in a panic").remove(id);
+    }
+
+    fn lines(&self, card: &Card) -> Option<Vec<String>> {
+        let CardKind::Run(id) = &card.kind else { return None };
+        let output = self.0.output.lock().expect("never held in a panic");
+        output.get(id).map(|lines: &VecDeque<String>| lines.iter().cloned().collect())
+    }
+
+    // -----------------------------------------------------------------------------------------
+    // Cards
+
+    /// Rendered from the committed state, written at most once a second and only when it changed.
+    pub(super) async fn card(&self, card: Card) {
+        let since = {
+            let cards = self.0.cards.lock().expect("never held in a panic");
+            cards.get(&card).and_then(|known| known.at).map(|at| at.elapsed())
+        };
+        if let Some(since) = since.filter(|since| *since < CARD_PACE && self.0.world.waits()) {
+            return self.later(card, CARD_PACE - since);
+        }
+        let (message, seq, posted) = {
+            let scene = self.scene(&card.platform, None);
+            let lines = self.lines(&card);
+            let state = self.0.engine.state();
+            let message =
+                cards::render(&self.0.messages, &state, &card, lines.as_deref(), &scene);
+            let release = state.releases.get(&card.release);
+            let posted = release.and_then(|release| release.cards.get(&card).cloned());
+            (message, self.0.engine.store().head().seq, posted)
+        };
+        if let Some(message) = message
+            && let Err(failure) = self.write_card(&card, &message, posted).await
+        {
+            warn!(%failure, "the card in {}/{} is behind: {failure}", card.platform, card.channel);
+            if let Failure::Transient { retry_after, .. } = failure {
+                return self.later(card, retry_after.unwrap_or(Duration::from_secs(5)));
+            }
+        }
+        let key = serde_json::to_string(&card).expect("a card is plain data");
+        if let Err(why) = self.0.engine.store().card_written(&key, seq).await {
+            error!(%why, "the card cannot be marked as written: {why}");
+        }
+    }
+
+    async fn write_card(
+        &self,
+        card: &Card,
+        message: &ports::Message,
+        posted: Option<Posted>,
+    ) -> Result<(), Failure> {
+        let same = {
+            let cards = self.0.cards.lock().expect("never held in a panic");
+            cards.get(card).is_some_and(|known| known.written.as_ref() == Some(message))
+        };
+        if same {
+            return Ok(());
+        }
+        let chat = self.chat(&card.platform)?;
+        let edited = match &posted {
+            Some(at) => {
+                let at = MessageRef { channel: at.channel.clone(), message: at.message.clone() };
+                match chat.edit(&at, message).await {
+                    // It is gone, or too old to edit: post anew.
+                    Err(Failure::Permanent { .. }) => false,
+                    other => other.map(|()| true)?,
+                }
+            }
+            None => false,
+        };
+        if !edited {
+            self.post_card(card, message, chat, posted.is_some()).await?;
+        }
+        let mut cards = self.0.cards.lock().expect("never held in a panic");
+        let known = cards.entry(card.clone()).or_default();
+        known.written = Some(message.clone());
+        known.at = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn post_card(
+        &self,
+        card: &Card,
+        message: &ports::Message,
+        chat: Arc<dyn Chat>,
+        anew: bool,
+    ) -> Result<(), Failure> {
+        let seq = self.0.engine.store().head().seq;
+        let name = serde_json::to_string(card).expect("a card is plain data");
+        let key = if anew { format!("card/{seq}/{name}") } else { format!("card/{name}") };
+        let place = Place::Channel(card.channel.clone());
+        let found = match chat.find(&place, &key).await? {
+            Some(found) => {
+                chat.edit(&found, message).await?;
+                found
+            }
+            None => chat.post(&place, &key, message).await?,
+        };
+        let posted = Posted {
+            platform: card.platform.clone(),
+            channel: found.channel,
+            message: found.message,
+        };
+        let command = Command::Posted {
+            release: card.release.clone(),
+            card: Some(card.clone()),
+            posted,
+            text: String::new(),
+        };
+        if let Err(lost) = self.0.engine.settle(&format!("{key}/{seq}"), Some(command)).await {
+            return Err(Failure::transient(lost.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Once more, when the pace allows.
+    fn later(&self, card: Card, pause: Duration) {
+        let delivery = self.clone();
+        self.0.tasks.spawn(async move {
+            delivery.wait(pause).await;
+            if !delivery.0.stop.is_cancelled() {
+                let lane = format!("{}/{}", card.platform, card.channel);
+                delivery.push(lane, Job::Card(card));
+            }
+        });
+    }
+}
+
+/// What is recorded of a message: where it is and what it said. Whole-house notices have no release
+/// to record it with.
+fn posted_command(
+    notice: &Notice,
+    platform: &str,
+    found: &MessageRef,
+    text: String,
+) -> Option<Command> {
+    let release = notice.brief.as_ref()?.release.clone();
+    let posted = Posted {
+        platform: platform.to_owned(),
+        channel: found.channel.clone(),
+        message: found.message.clone(),
+    };
+    let text = text.chars().take(KEPT_TEXT).collect();
+    Some(Command::Posted { release, card: None, posted, text })
+}
+
+fn run_of(id: &RunId, call: &Call) -> Run {
+    Run {
+        key: id.to_string(),
+        action: call.action.to_string(),
+        with: call.with.clone(),
+        limit: Duration::from_millis(call.limit_ms),
+    }
+}
+
+fn end_of(ran: Ran) -> RunEnd {
+    RunEnd {
+        outcome: match ran.outcome {
+            Outcome::Worked => RunOutcome::Worked,
+            Outcome::Failed(why) => RunOutcome::Failed(why),
+            Outcome::TimedOut => RunOutcome::TimedOut,
+            Outcome::Stopped => RunOutcome::Stopped,
+        },
+        tail: ran.tail,
+        digest: ran.digest,
+        took_ms: u64::try_from(ran.took.as_millis()).unwrap_or(u64::MAX),
+    }
+}

@@ -1,0 +1,352 @@
+//! The whole release on a clock that only moves when told, with every real neighbour cut off: what
+//! the plan would do, in seconds, before anyone depends on it.
+
+mod stage;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use chrono::Duration;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use super::delivery::{Delivery, Neighbours, World};
+use super::engine::Engine;
+use super::messages::Messages;
+use crate::domain::checklist::Mark;
+use crate::domain::command::{
+    Actor, Claims, Command, Commitment, EvidenceReport, Request, Vote,
+};
+use crate::domain::event::{Event, Happened};
+use crate::domain::ids::{Account, PersonId, ReleaseId};
+use crate::domain::plan::{Finding, Plan};
+use crate::domain::policy::{Policy, Right};
+use crate::domain::refusal::Refusal;
+use crate::domain::rollout::wanted_approvals;
+use crate::domain::state::{Phase, Rehearsal, Release, Start};
+use crate::domain::time::Time;
+use crate::domain::verdict::{self, Reason};
+use crate::store::Store;
+pub use stage::Line;
+use stage::Stage;
+
+/// What goes wrong on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trouble {
+    #[default]
+    None,
+    /// The last seat says no-go and stays with it.
+    NoGo,
+    /// The second stage that carries traffic fails.
+    FailedStep,
+    /// The bot was away when the T-24h announcements fell due.
+    Late,
+    /// The bot is killed in the middle of a stage and starts again.
+    Crash,
+}
+
+/// How a rehearsal went.
+#[derive(Debug)]
+pub struct Rehearsed {
+    pub timeline: Vec<Line>,
+    pub release: Release,
+    pub launched: bool,
+    /// Why it would not have launched.
+    pub obstacles: Vec<String>,
+    pub state: crate::domain::state::State,
+    pub entries: Vec<crate::store::Entry>,
+}
+
+/// More acts than a release can take; a limit, so that a plan that never ends is said to.
+const MOST_ACTS: usize = 2_000;
+
+/// Plays the plan in a state directory of its own.
+pub async fn rehearse(
+    plan: &Plan,
+    policy: &Policy,
+    start: Start,
+    messages: Arc<Messages>,
+    trouble: Trouble,
+    directory: &Path,
+) -> anyhow::Result<Result<Rehearsed, Refusal>> {
+    let opening = start.at - Duration::hours(49);
+    let mut play = Play::begin(policy, messages, trouble, directory, opening).await?;
+    let id = match play.schedule(plan, start).await? {
+        Ok(id) => id,
+        Err(why) => return Ok(Err(why)),
+    };
+    play.act(&id).await?;
+    play.end(&id).await.map(Ok)
+}
+
+struct Play {
+    engine: Engine,
+    delivery: Delivery,
+    stop: CancellationToken,
+    stage: Arc<Stage>,
+    messages: Arc<Messages>,
+    trouble: Trouble,
+    clock: Clock,
+    directory: std::path::PathBuf,
+    requests: u64,
+    crashed: bool,
+    went_away: bool,
+}
+
+impl Play {
+    async fn begin(
+        policy: &Policy,
+        messages: Arc<Messages>,
+        trouble: Trouble,
+        directory: &Path,
+        now: Time,
+    ) -> anyhow::Result<Self> {
+        let clock = Clock::standing(now);
+        let stage = Arc::new(Stage::new(clock.clone(), trouble));
+        let (engine, delivery, stop) = wake(directory, &clock, &stage, &messages).await?;
+        let mut play = Self {
+            engine,
+            delivery,
+            stop,
+            stage,
+            messages,
+            trouble,
+            clock,
+            directory: directory.to_owned(),
+            requests: 0,
+            crashed: false,
+            went_away: false,
+        };
+        play.ask(Actor::Operator, Command::Begin { jumpable: true }).await?;
+        let policy = Box::new(policy_of_a_rehearsal(policy));
+        play.ask(Actor::Operator, Command::AdoptPolicy { policy }).await?;
+        Ok(play)
+    }
+
+    async fn schedule(
+        &mut self,
+        plan: &Plan,
+        start: Start,
+    ) -> anyhow::Result<Result<ReleaseId, Refusal>> {
+        let captain = self.holder(Right::Schedule).unwrap_or(plan.release.captain.clone());
+        let by = self.actor(&captain);
+        let command = Command::Schedule { plan: Box::new(plan.clone()), start };
+        for event in self.ask(by, command).await? {
+            match event {
+                Event::Refused { why, .. } => return Ok(Err(why)),
+                Event::Release { release, did: Happened::Scheduled { .. } } => {
+                    return Ok(Ok(release));
+                }
+                _ => {}
+            }
+        }
+        anyhow::bail!("the plan was neither scheduled nor refused")
+    }
+
+    /// People act as soon as they are wanted; then the clock moves to the next deadline.
+    async fn act(&mut self, id: &ReleaseId) -> anyhow::Result<()> {
+        for _ in 0..MOST_ACTS {
+            self.delivery.quiet().await;
+            if self.release(id).room.closed {
+                return Ok(());
+            }
+            if let Some((who, command)) = self.wanted(id) {
+                self.say(&who, &command);
+                let by = self.actor(&who);
+                self.ask(by, command).await?;
+                if self.trouble == Trouble::Crash && self.is_mid_stage(id) {
+                    self.crash().await?;
+                }
+                continue;
+            }
+            let Some(due) = self.engine.next_due() else { return Ok(()) };
+            self.pass_time(due.due.at);
+            let request =
+                Request { id: due.id, by: Actor::Clock, command: due.due.command };
+            self.engine.ask(request).await?;
+        }
+        Ok(())
+    }
+
+    /// A bot that is away comes back to deadlines that are past.
+    fn pass_time(&mut self, to: Time) {
+        let away = self.trouble == Trouble::Late
+            && !self.went_away
+            && to - self.clock.now() > Duration::hours(12);
+        self.went_away |= away;
+        let late = if away { Duration::hours(3) } else { Duration::zero() };
+        self.clock.set(to + late);
+    }
+
+    /// What somebody would do now, and who.
+    fn wanted(&self, id: &ReleaseId) -> Option<(PersonId, Command)> {
+        let state = self.engine.state();
+        let release = state.releases.get(id)?;
+        let policy = state.house.policy();
+        let release_id = id.clone();
+        let holder = |right: Right| holder(policy, right);
+        match release.phase {
+            Phase::CountingDown if release.asked_at.is_some() && !release.start_missed => {
+                self.wanted_before(release, policy)
+            }
+            Phase::CountingDown if release.start_missed => {
+                let reason = "the rehearsal ends here".to_owned();
+                Some((holder(Right::Schedule)?, Command::Scrub { release: release_id, reason }))
+            }
+            Phase::Ready if release.start_offered => {
+                let commits = Commitment::default();
+                Some((holder(Right::Start)?, Command::Start { release: release_id, commits }))
+            }
+            Phase::AtGate { stage } if release.advance_asked.contains(&stage) => {
+                let approver = wanted_approvals(release, stage);
+                let member = approver.first().and_then(|role| member(policy, role));
+                let who = member.or_else(|| holder(Right::Advance))?;
+                let commits = Commitment::default();
+                Some((who, Command::Advance { release: release_id, commits }))
+            }
+            _ if release.held.is_some() && release.touched_target() => {
+                self.wanted_when_stuck(release, policy)
+            }
+            _ => None,
+        }
+    }
+
+    fn wanted_before(&self, release: &Release, policy: &Policy) -> Option<(PersonId, Command)> {
+        let id = release.id.clone();
+        if release.rehearsal == Rehearsal::Never
+            && release.plan.rollback.as_ref()?.steps.iter().any(|step| step.rehearse.is_some())
+        {
+            return Some((holder(policy, Right::Rollback)?, Command::RehearseRollback { release: id }));
+        }
+        let objects = release.seats.last().map(|seat| seat.role.clone());
+        let reasons = verdict::reasons(release, policy);
+        reasons.iter().find_map(|reason| match reason {
+            Reason::Silent { role } => {
+                let objects = self.trouble == Trouble::NoGo && Some(role) == objects.as_ref();
+                let vote = match objects {
+                    true => Vote::NoGo { reason: "rehearsed trouble: we are not ready".into() },
+                    false => Vote::Go,
+                };
+                let taken = |person: &PersonId| {
+                    release.seats.iter().any(|seat| {
+                        seat.vote(release.poll_revision).is_some_and(|ballot| ballot.by == *person)
+                    })
+                };
+                let who = policy.roles.get(role)?.members.iter().find(|who| !taken(who))?.clone();
+                let (role, commits) = (Some(role.clone()), Commitment::default());
+                Some((who, Command::Vote { release: id.clone(), role, vote, commits }))
+            }
+            Reason::ItemOpen { item, .. } | Reason::ItemFailed { item, .. } => {
+                let mark = Mark::Pass;
+                let (item, why, link) = (item.clone(), None, None);
+                let mark = Command::Mark { release: id.clone(), item, mark, why, link };
+                Some((holder(policy, Right::Checklist)?, mark))
+            }
+            Reason::EvidenceMissing { kind } => {
+                let note = Some("taken as given in a rehearsal".to_owned());
+                let report =
+                    EvidenceReport { kind: *kind, result: Finding::Pass, link: None, note };
+                let command = Command::Report { release: id.clone(), report };
+                Some((holder(policy, Right::Evidence)?, command))
+            }
+            Reason::SaidNoGo { .. }
+            | Reason::OnlyTheRequester { .. }
+            | Reason::EvidenceFailed { .. } => None,
+        })
+    }
+
+    /// A failed step is rolled back; one whose outcome nobody can tell is looked at and settled.
+    fn wanted_when_stuck(
+        &self,
+        release: &Release,
+        policy: &Policy,
+    ) -> Option<(PersonId, Command)> {
+        let id = release.id.clone();
+        let unknown = release.unsettled().is_some_and(|run| run.is_unknown());
+        if unknown {
+            let reason = "looked at it: the new version answers".to_owned();
+            let command = Command::Outcome { release: id, worked: true, reason };
+            return Some((holder(policy, Right::Resume)?, command));
+        }
+        let reason = release.held.as_ref().map(|hold| hold.reason.clone());
+        let commits = Commitment::default();
+        let who = release.plan.monitoring.oncall.primary.clone();
+        let who = who.or_else(|| holder(policy, Right::Rollback))?;
+        Some((who, Command::Rollback { release: id, reason, commits }))
+    }
+
+    fn is_mid_stage(&self, id: &ReleaseId) -> bool {
+        !self.crashed && self.release(id).phase == (Phase::Deploying { stage: 0 })
+    }
+
+    /// As if killed: what is under way is lost, what is in the log and the outbox is not.
+    async fn crash(&mut self) -> anyhow::Result<()> {
+        self.crashed = true;
+        self.stage.crash();
+        self.stage.note("tminus", "is killed in the middle of the stage, and starts again");
+        self.stop.cancel();
+        self.delivery.finish().await;
+        // The store's lock goes with the last handle.
+        let nothing = Nothing::open(&self.directory, &self.clock, &self.messages).await?;
+        self.engine = nothing.engine;
+        self.delivery = nothing.delivery;
+        let (engine, delivery, stop) =
+            wake(&self.directory, &self.clock, &self.stage, &self.messages).await?;
+        (self.engine, self.delivery, self.stop) = (engine, delivery, stop);
+        Ok(())
+    }
+
+    async fn ask(&mut self, by: Actor, command: Command) -> anyhow::Result<Vec<Event>> {
+        self.requests += 1;
+        let request = Request { id: format!("rehearsal/{}", self.requests), by, command };
+        let answer = self.engine.ask(request).await?;
+        let events: Vec<Event> = answer.events.into_iter().map(|(_, event)| event).collect();
+        for event in &events {
+            if let Event::Release { did: Happened::Refused { verb, why }, .. } = event {
+                self.stage.note("tminus", &format!("refuses `{verb}`: {why}"));
+            }
+        }
+        Ok(events)
+    }
+
+    fn say(&self, who: &PersonId, command: &Command) {
+        self.stage.note(who.as_str(), &format!("/release {}", command.verb()));
+    }
+
+    fn holder(&self, right: Right) -> Option<PersonId> {
+        holder(self.engine.state().house.policy(), right)
+    }
+
+    fn actor(&self, person: &PersonId) -> Actor {
+        let state = self.engine.state();
+        let known = state.house.policy().people.get(person);
+        let account = known.and_then(|known| known.accounts.first().cloned());
+        let account = account.unwrap_or_else(|| Account::new("nowhere", "none", person.as_str()));
+        Actor::Person { account, claims: Claims::default() }
+    }
+
+    fn release(&self, id: &ReleaseId) -> Arc<Release> {
+        self.engine.state().releases.get(id).expect("it was scheduled here").clone()
+    }
+
+    async fn end(self, id: &ReleaseId) -> anyhow::Result<Rehearsed> {
+        let release = Release::clone(&self.release(id));
+        let state = self.engine.state().clone();
+        let launched = release.started_at.is_some();
+        let reasons = verdict::reasons(&release, state.house.policy());
+        let texts = reasons.iter();
+        let obstacles = match launched {
+            true => Vec::new(),
+            false => texts
+                .map(|reason| crate::domain::react::reason_text(reason, state.house.policy()))
+                .collect(),
+        };
+        let entries = self.engine.store().reader().entries(&crate::store::Which::default()).await?;
+        self.stop.cancel();
+        self.delivery.finish().await;
+        let timeline = self.stage.lines();
+        Ok(Rehearsed { timeline, release, launched, obstacles, state, entries })
+    }
+}
