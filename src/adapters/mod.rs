@@ -1,0 +1,3 @@
+//! The world: one file or folder per neighbour, each ignorant of the rules and of the others.
+
+pub mod chat;
