@@ -33,6 +33,7 @@ impl Journal {
     pub(super) fn open(path: &Path) -> anyhow::Result<(Self, Vec<Entry>)> {
         let file = OpenOptions::new().read(true).append(true).create(true).open(path);
         let mut file = file.with_context(|| format!("opening the journal {}", path.display()))?;
+        ensure!(file.metadata()?.is_file(), "{} is not a file", path.display());
         if file.try_lock().is_err() {
             bail!("the journal {} is in use by another process", path.display());
         }

@@ -79,9 +79,14 @@ fn event_data(entry: &Entry, channel: &Channel, settings: &ConsoleSettings) -> V
     data
 }
 
+/// What is archived is loaded when somebody looks at it.
 fn channel_in_full(channel: &Channel, settings: &ConsoleSettings) -> Value {
     let mut view = about(channel);
-    let page = earlier(channel, settings, u64::MAX);
+    let page = if channel.archived {
+        json!({ "messages": [], "earlier": !channel.messages.is_empty() })
+    } else {
+        earlier(channel, settings, u64::MAX)
+    };
     view["messages"] = page["messages"].clone();
     view["earlier"] = page["earlier"].clone();
     let pins = channel.pins.iter().filter_map(|id| channel.message(id));

@@ -41,7 +41,7 @@ export class Clock {
     this.jump.title = next ? dayAndTime(toDate(next.at), this.state.zone) : "";
     this.jump.toggleAttribute("disabled", !next);
     this.tip.hidden = !hint;
-    this.tip.textContent = hint ?? "";
+    this.tip.textContent = hint ? `Tip: ${hint}` : "";
     this.tick();
   }
 

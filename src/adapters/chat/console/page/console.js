@@ -15,6 +15,8 @@ let here = null;
 const busy = new Set();
 /** Clicks that may not have arrived, and their ids: the next one there is the same deed. */
 const lost = new Map();
+/** So many messages of a channel are kept at hand. */
+const MOST = 1000;
 /** A click shows for so long at least: the second half of a double click is not a second deed. */
 const CLICK = 700;
 
@@ -124,13 +126,20 @@ function announce(text) {
 
 // --- Loading ---------------------------------------------------------------------------------
 
+let loads = 0;
+
 async function load(person) {
+  loads += 1;
+  const round = loads;
   let fresh;
   try {
     fresh = await ask("/console/state", { as: person ?? "" });
   } catch (problem) {
-    return recover(problem, person);
+    if (round === loads) recover(problem, person);
+    return;
   }
+  // Who switches quickly wants the last one, whichever answer comes first.
+  if (round !== loads) return;
   home = fresh;
   home.notes = kept(sessionStorage, own("notes")) ?? [];
   home.marks = readMarks();
@@ -213,13 +222,14 @@ const GROUPS = [
 
 function drawPlaces() {
   const places = $("places");
-  const focused = places.contains(document.activeElement) ? document.activeElement.hash : null;
+  const active = places.contains(document.activeElement) ? document.activeElement : null;
   const isOpen = places.querySelector("details")?.open ?? false;
   const groups = GROUPS.map(([name, belongs]) => group(name, home.channels.filter(belongs)));
   const archived = home.channels.filter((channel) => channel.archived && channel.kind !== "direct");
   if (archived.length) groups.push(foldedGroup(archived, isOpen));
   places.replaceChildren(...groups.filter(Boolean));
-  if (focused) [...places.querySelectorAll("a")].find((link) => link.hash === focused)?.focus();
+  const same = ({ tagName, hash }) => active?.tagName === tagName && active.hash === hash;
+  if (active) [...places.querySelectorAll("a, summary")].find(same)?.focus();
   drawUnread();
 }
 
@@ -237,12 +247,16 @@ function foldedGroup(channels, isOpen) {
     make("ul", { "aria-label": "Archived" }, ...channels.map(place)));
 }
 
+/** "customers, 2 unread" to a screen reader. */
+const count = (news) => [make("span", { class: "unseen" }, ", "), String(news),
+  make("span", { class: "unseen" }, " unread")];
+
 function place(channel) {
   const news = unread(channel);
   const isCalled = news.some((item) => mentions(item.message, home.as)) || channel.kind === "direct";
   const mark = channel.kind === "direct" ? "@" : "#";
-  const badge = news.length === 0 ? "" : make("span", { class: isCalled ? "unread me" : "unread" },
-    String(news.length), make("span", { class: "unseen" }, " unread"));
+  const style = isCalled ? "unread me" : "unread";
+  const badge = news.length === 0 ? "" : make("span", { class: style }, ...count(news.length));
   return make("li", {}, make("a", {
     href: `#/${encodeURIComponent(channel.id)}`,
     class: news.length ? "has-news" : null,
@@ -255,7 +269,7 @@ function drawUnread() {
   const all = home.channels.reduce((sum, channel) => sum + unread(channel).length, 0);
   document.title = `${all ? `(${all}) ` : ""}${title(channelOf(here))} · ${home.bot}`;
   $("menu-unread").hidden = all === 0;
-  $("menu-unread").replaceChildren(String(all), make("span", { class: "unseen" }, " unread"));
+  $("menu-unread").replaceChildren(...count(all));
 }
 
 function showMenu(isOpen) {
@@ -290,6 +304,11 @@ document.addEventListener("visibilitychange", () => {
 const CHANGES = {
   posted(channel, { message }) {
     channel.messages.push(message);
+    // A page that stays open for weeks does not grow: the server has the rest.
+    if (channel.messages.length > MOST) {
+      channel.messages.splice(0, MOST / 2);
+      channel.earlier = true;
+    }
     const isHere = channel.id === here;
     if (isHere) stream.add(message);
     if (message.by.id === home.as) home.marks[channel.id] = message.seq;

@@ -52,9 +52,17 @@ export class Stream {
   add(item) {
     const follow = this.atEnd;
     this.append(item);
+    if (follow) this.trim();
     this.drawFrame();
     if (follow || item.note || item.by?.id === this.actions.me()) this.toEnd();
     else this.newest.hidden = false;
+  }
+
+  trim() {
+    while (this.list.childElementCount > this.most) {
+      this.list.firstElementChild.remove();
+      this.cut = true;
+    }
   }
 
   append(item) {
@@ -147,7 +155,7 @@ export class Stream {
     const fresh = this.channel.pins.map((pin, at) => this.pin(pin, at));
     const box = make("div", {}, ...fresh);
     keepFocus(this.pins, box);
-    this.pins.replaceChildren(...fresh);
+    this.pins.replaceChildren(make("h2", { class: "unseen" }, "Pinned messages"), ...fresh);
     this.pins.hidden = fresh.length === 0;
     const news = changed && this.pins.querySelector(`[data-pin="${changed}"]`);
     if (news) flash(news);
@@ -171,7 +179,7 @@ export class Stream {
         this.drawPins();
       },
     }, isFolded ? "Show" : "Fold");
-    const top = make("div", { class: "lead" }, make("span", { "aria-hidden": "true" }, "📌"),
+    const top = make("div", { class: "lead" }, make("span", { class: "badge" }, "Pinned"),
       make("div", {}, toneWord(item.message), block(first, this.actions.me())), toggle);
     return make("article", { class: `pin tone-${item.message.tone}`, "data-pin": item.id },
       top, more);
