@@ -342,7 +342,8 @@ async fn lines_reach_the_ear_and_chat_reaches_the_channel() {
 async fn clicks_and_forms_reach_the_ear_from_private_conversations_too() {
     let served = Served::start(Access::Switcher).await;
     let press = json!({
-        "id": "deed-0001", "as": "quinn", "channel": "@quinn", "command": "no-go v1", "message": "m1"
+        "id": "deed-0001", "as": "quinn", "channel": "@quinn", "message": "m1",
+        "command": "no-go v1"
     });
     let reply = served.post("/console/press", &press).send().await.unwrap();
     let reply: Value = reply.json().await.unwrap();

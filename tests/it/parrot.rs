@@ -209,6 +209,13 @@ pub(crate) async fn tell_a_story(console: &Console) -> MessageRef {
         )
     };
     post("3", hold).await;
+    let to_maria = Place::Person("maria".to_owned());
+    console.post(&to_maria, "dm", &stage(Tone::Plain, "Support waits for you.")).await.unwrap();
+    open_rooms(console).await;
+    card
+}
+
+async fn open_rooms(console: &Console) {
     let room = tminus::ports::RoomWish {
         key: "room".to_owned(),
         name: "release v1.2.0".to_owned(),
@@ -221,9 +228,6 @@ pub(crate) async fn tell_a_story(console: &Console) -> MessageRef {
     (old.key, old.name) = ("old".to_owned(), "release v1.1.9".to_owned());
     let old = console.open_room(&old).await.unwrap();
     console.archive(&old.channel).await.unwrap();
-    let to_maria = Place::Person("maria".to_owned());
-    console.post(&to_maria, "dm", &stage(Tone::Plain, "Support waits for you.")).await.unwrap();
-    card
 }
 
 fn announcement() -> Message {

@@ -143,3 +143,31 @@ fn sync_folder(path: &Path) -> anyhow::Result<()> {
     let folder = File::open(parent.unwrap_or_else(|| Path::new(".")));
     folder.and_then(|folder| folder.sync_all()).context("syncing the journal's folder")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::board::Fact;
+    use super::*;
+
+    fn entry(seq: u64) -> Entry {
+        let fact = Fact::Topic { channel: "c".to_owned(), topic: "t".to_owned() };
+        Entry { seq, at: 0, fact }
+    }
+
+    #[test]
+    fn after_a_write_that_cannot_be_undone_nothing_more_is_taken() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("journal");
+        let (mut journal, _) = Journal::open(&path).expect("a fresh journal");
+        journal.append(&entry(1)).expect("a first line");
+        // A handle that may neither write nor cut, as a disk that fell away.
+        journal.file = File::open(&path).expect("the file is there");
+        let first = journal.append(&entry(2)).expect_err("cannot be written");
+        assert!(matches!(first, Failure::Unknown { .. }), "{first:?}");
+        let next = journal.append(&entry(2)).expect_err("is not tried");
+        assert!(matches!(next, Failure::Transient { .. }), "{next:?}");
+        drop(journal);
+        let (_, entries) = Journal::open(&path).expect("it opens again");
+        assert_eq!(entries, [entry(1)]);
+    }
+}

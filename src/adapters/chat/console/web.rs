@@ -112,26 +112,21 @@ struct File {
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
+const PICTURE: &str = "image/svg+xml";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-macro_rules! file {
-    ($path:literal, $kind:expr, $name:literal) => {
-        File { path: $path, kind: $kind, text: include_str!(concat!("page/", $name)) }
-    };
-}
-
 static FILES: [File; 11] = [
-    file!("/", HTML, "index.html"),
-    file!("/page/console.css", CSS, "console.css"),
-    file!("/page/icon.svg", "image/svg+xml", "icon.svg"),
-    file!("/page/console.js", SCRIPT, "console.js"),
-    file!("/page/server.js", SCRIPT, "server.js"),
-    file!("/page/render.js", SCRIPT, "render.js"),
-    file!("/page/times.js", SCRIPT, "times.js"),
-    file!("/page/stream.js", SCRIPT, "stream.js"),
-    file!("/page/dialogs.js", SCRIPT, "dialogs.js"),
-    file!("/page/line.js", SCRIPT, "line.js"),
-    file!("/page/clock.js", SCRIPT, "clock.js"),
+    File { path: "/", kind: HTML, text: include_str!("page/index.html") },
+    File { path: "/page/console.css", kind: CSS, text: include_str!("page/console.css") },
+    File { path: "/page/icon.svg", kind: PICTURE, text: include_str!("page/icon.svg") },
+    File { path: "/page/console.js", kind: SCRIPT, text: include_str!("page/console.js") },
+    File { path: "/page/server.js", kind: SCRIPT, text: include_str!("page/server.js") },
+    File { path: "/page/render.js", kind: SCRIPT, text: include_str!("page/render.js") },
+    File { path: "/page/times.js", kind: SCRIPT, text: include_str!("page/times.js") },
+    File { path: "/page/stream.js", kind: SCRIPT, text: include_str!("page/stream.js") },
+    File { path: "/page/dialogs.js", kind: SCRIPT, text: include_str!("page/dialogs.js") },
+    File { path: "/page/line.js", kind: SCRIPT, text: include_str!("page/line.js") },
+    File { path: "/page/clock.js", kind: SCRIPT, text: include_str!("page/clock.js") },
 ];
 
 impl File {

@@ -5,8 +5,8 @@ import { ask as askPerson } from "./dialogs.js";
 import { dayAndTime, distance, hourAndMinute, toDate } from "./times.js";
 
 export class Clock {
-  constructor({ area, now, jump, startOver, tip, trouble, after }) {
-    Object.assign(this, { area, now, jump, startOver, tip, trouble, after });
+  constructor({ area, now, own, jump, startOver, tip, trouble, after }) {
+    Object.assign(this, { area, now, own, jump, startOver, tip, trouble, after });
     jump.addEventListener("click", () => this.press(jump, "/demo/jump"));
     startOver.addEventListener("click", () => this.confirm());
     setInterval(() => this.tick(), 5000);
@@ -50,9 +50,9 @@ export class Clock {
     const date = new Date(Date.now() + this.offset);
     const there = dayAndTime(date, this.state.zone);
     const isElsewhere = hourAndMinute(date, this.state.zone) !== hourAndMinute(date);
-    const own = isElsewhere ? ` · your time ${hourAndMinute(date)}` : "";
+    this.own.textContent = isElsewhere ? ` In your zone: ${dayAndTime(date)}.` : "";
     const ahead = this.offset > 90_000 ? ` (jumped ahead ${distance(this.offset)})` : "";
-    this.now.textContent = `Demo clock · ${there}${own}${ahead}`;
+    this.now.textContent = `Demo clock · ${there}${ahead}`;
   }
 
   async press(button, path) {
@@ -74,7 +74,8 @@ export class Clock {
       paragraph: [{ text: "All channels, messages and decisions of this demo are put away, and it "
         + "begins anew at the present time. This cannot be undone." }],
     }];
-    const form = { title: "Start the demo over?", text, fields: [], submit: "Start over", style: "danger" };
+    const title = "Start the demo over?";
+    const form = { title, text, fields: [], submit: "Start over", style: "danger" };
     return askPerson(form, async () => {
       await send("/demo/start-over", { id: newId() });
       this.after();

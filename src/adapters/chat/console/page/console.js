@@ -70,7 +70,8 @@ function unread(channel) {
 
 const channelOf = (id) => home.channels.find((channel) => channel.id === id);
 const title = (channel) => (channel.kind === "direct" ? `${home.bot} and you` : `#${channel.name}`);
-const commandOf = (command) => (command.startsWith("/") ? command : `${home.slash} ${command}`);
+const commandOf = (command) =>
+  (command.startsWith("/") ? command : `${home.slash} ${command}`);
 
 // --- The parts of the page -------------------------------------------------------------------
 
@@ -92,7 +93,8 @@ const line = new Line({
 });
 
 const clock = new Clock({
-  area: $("clock"), now: $("clock-now"), jump: $("jump"), startOver: $("start-over"),
+  area: $("clock"), now: $("clock-now"), own: $("clock-own"),
+  jump: $("jump"), startOver: $("start-over"),
   tip: $("tip"), trouble: $("trouble"), after: () => load(home.as),
 });
 
@@ -102,10 +104,19 @@ const feed = new Feed({
   connected: (isUp) => {
     clearTimeout(feed.grace);
     if (isUp) return showBanner("");
-    feed.grace = setTimeout(() => showBanner(
-      "Connection lost. Trying again; what you type is kept."), 800);
+    feed.grace = setTimeout(lostConnection, 800);
   },
 });
+
+/** An event stream does not say why it was refused: a question does. */
+async function lostConnection() {
+  showBanner("Connection lost. Trying again; what you type is kept.");
+  try {
+    await ask("/console/complete", { as: home.as });
+  } catch (problem) {
+    if (problem.status === 401 || problem.status === 403) load(home.as);
+  }
+}
 
 function showBanner(text) {
   const banner = $("banner");
@@ -167,7 +178,8 @@ async function recover(problem, person) {
 function drawPeople() {
   const label = ({ name, about }) => (about ? `${name} · ${about}` : name);
   const select = $("person");
-  select.replaceChildren(...home.people.map((who) => make("option", { value: who.id }, label(who))));
+  const options = home.people.map((who) => make("option", { value: who.id }, label(who)));
+  select.replaceChildren(...options);
   select.value = home.as;
   select.hidden = !home.switcher;
   $("self").hidden = home.switcher;
@@ -204,10 +216,18 @@ function openChannel(wanted) {
   if (channel.archived && channel.messages.length === 0 && channel.earlier) showEarlier();
 }
 
+/** "with Maria, Quinn and 3 more" */
+function people({ members }) {
+  if (!members.length) return "";
+  const names = members.map((id) => home.people.find((who) => who.id === id)?.name ?? id);
+  const more = names.length > 4 ? ` and ${names.length - 3} more` : "";
+  return `with ${(more ? names.slice(0, 3) : names).join(", ")}${more}`;
+}
+
 function drawHead(channel) {
   $("here").replaceChildren(make("bdi", {}, title(channel)));
-  $("topic").textContent = [channel.archived ? "Archived." : "", channel.topic || channel.purpose]
-    .filter(Boolean).join(" ");
+  const about = [channel.archived && "Archived", channel.topic || channel.purpose, people(channel)];
+  $("topic").textContent = about.filter(Boolean).join(" · ");
   $("scroll").setAttribute("aria-label", `Messages in ${title(channel)}`);
   const where = channel.kind === "direct" ? "Write" : `Message ${title(channel)}`;
   $("line").placeholder = channel.archived ? "This channel is archived"
@@ -253,7 +273,8 @@ const count = (news) => [make("span", { class: "unseen" }, ", "), String(news),
 
 function place(channel) {
   const news = unread(channel);
-  const isCalled = news.some((item) => mentions(item.message, home.as)) || channel.kind === "direct";
+  const isCalled = channel.kind === "direct"
+    || news.some((item) => mentions(item.message, home.as));
   const mark = channel.kind === "direct" ? "@" : "#";
   const style = isCalled ? "unread me" : "unread";
   const badge = news.length === 0 ? "" : make("span", { class: style }, ...count(news.length));
@@ -311,8 +332,9 @@ const CHANGES = {
     }
     const isHere = channel.id === here;
     if (isHere) stream.add(message);
+    const where = isHere ? "" : `In ${title(channel)}: `;
     if (message.by.id === home.as) home.marks[channel.id] = message.seq;
-    else announce(`${isHere ? "" : `In ${title(channel)}: `}${message.by.name}: ${lead(message.message)}`);
+    else announce(`${where}${message.by.name}: ${lead(message.message)}`);
     markRead(channel);
   },
   edited(channel, { message }) {
@@ -385,7 +407,8 @@ function take(person, channel, echo, reply) {
 
 function addNote(channel, echo, message) {
   const note = {
-    note: true, id: `note-${newId()}`, channel, echo, message, seq: home.seq, at: Date.now() + (clock.offset ?? 0),
+    note: true, id: `note-${newId()}`, channel, echo, message,
+    seq: home.seq, at: Date.now() + (clock.offset ?? 0),
   };
   home.notes.push(note);
   keepNotes();

@@ -40,7 +40,8 @@ function fill(dialog, form, send, id) {
     submit.setAttribute("aria-busy", "true");
     trouble.textContent = "";
     try {
-      const next = await send(Object.fromEntries(fields.map(({ name, input }) => [name, input.value])));
+      const answers = fields.map(({ name, input }) => [name, input.value]);
+      const next = await send(Object.fromEntries(answers));
       if (!next) return dialog.close();
       fill(dialog, next, send, id);
       focusFirst(dialog, next);
@@ -101,5 +102,6 @@ export function askToken(send) {
     hint: "It says who you are. This browser keeps it until you sign out.",
   };
   const text = [{ paragraph: [{ text: "The operator of this console gives you one." }] }];
-  return ask({ title: "Who are you?", text, fields: [field], submit: "Enter", style: "primary" }, send);
+  const form = { title: "Who are you?", text, fields: [field], submit: "Enter", style: "primary" };
+  return ask(form, send);
 }

@@ -19,6 +19,7 @@ function open(value) {
   return typeof value === "string" ? [value, null] : Object.entries(value)[0];
 }
 
+const ELSEWHERE = { target: "_blank", rel: "noopener noreferrer" };
 const isWeb = (url) => /^https?:\/\//i.test(url);
 
 const INLINES = {
@@ -27,8 +28,7 @@ const INLINES = {
   emphasis: (inner, me) => make("em", {}, ...inlines(inner, me)),
   code: (text) => make("code", {}, text),
   break: () => make("br"),
-  link: ({ url, text }) =>
-    isWeb(url) ? make("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, text) : text,
+  link: ({ url, text }) => (isWeb(url) ? make("a", { href: url, ...ELSEWHERE }, text) : text),
   time: ({ at, text }) => timeElement(at, text),
   mention: ({ id, name }, me) =>
     make("bdi", { class: id === me ? "mention me" : "mention" }, `@${name}`),
@@ -52,7 +52,8 @@ function table({ head, rows }, me) {
   const row = (tag) => (cells) => make("tr", {}, ...cells.map((content) => cell(tag, content, me)));
   const top = head.length ? [make("thead", {}, row("th")(head))] : [];
   const whole = make("table", {}, ...top, make("tbody", {}, ...rows.map(row("td"))));
-  return make("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Table" }, whole);
+  const wide = { class: "table", tabindex: "0", role: "group", "aria-label": "Table" };
+  return make("div", wide, whole);
 }
 
 const BLOCKS = {
@@ -89,7 +90,7 @@ export function mentions(message, person) {
   return JSON.stringify(message.body).includes(`{"mention":{"id":${JSON.stringify(person)}`);
 }
 
-/** Rows of buttons. `press` is called with the button; `isBusy` tells which were pressed just now. */
+/** Rows of buttons. `press` gets the button; `isBusy` tells which were pressed just now. */
 export function buttonRows(message, { commandOf, press, isBusy }) {
   if (!message.buttons?.length) return [];
   return message.buttons.map((row) => {

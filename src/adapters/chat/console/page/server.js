@@ -21,7 +21,8 @@ export function newId() {
 
 export async function ask(path, params = {}) {
   const query = new URLSearchParams(params).toString();
-  return answer(fetch(query ? `${path}?${query}` : path, { headers: { accept: "application/json" } }));
+  const headers = { accept: "application/json" };
+  return answer(fetch(query ? `${path}?${query}` : path, { headers }));
 }
 
 export async function send(path, body = {}) {

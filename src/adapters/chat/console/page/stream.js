@@ -5,6 +5,7 @@ import { dayAndTime, fullDay, hourAndMinute, sameDay, toDate } from "./times.js"
 
 /** So many are drawn at once. */
 const MOST = 300;
+const NARROW = matchMedia("(max-width: 720px)");
 const TOGETHER = 5 * 60 * 1000;
 
 export class Stream {
@@ -14,6 +15,7 @@ export class Stream {
     this.scroll.addEventListener("scroll", () => this.noteScroll(), { passive: true });
     this.newest.addEventListener("click", () => this.toEnd());
     this.folded = new Map();
+    NARROW.addEventListener("change", () => this.channel && this.drawPins());
     // Cards and fonts may change height after they were drawn.
     new ResizeObserver(() => this.atEnd && this.toEnd()).observe(this.list);
     new ResizeObserver(() => this.atEnd && this.toEnd()).observe(this.scroll);
@@ -134,7 +136,8 @@ export class Stream {
 
   note(item) {
     const date = toDate(item.at);
-    const echo = item.echo ? make("p", { class: "echo" }, "You: ", make("code", {}, item.echo)) : "";
+    const echo = item.echo
+      ? make("p", { class: "echo" }, "You: ", make("code", {}, item.echo)) : "";
     const dismiss = make("button", {
       type: "button", class: "button quiet", onclick: () => this.actions.dismiss(item),
     }, "Dismiss");
@@ -162,9 +165,9 @@ export class Stream {
     refocus(this.pins);
   }
 
-  /** The first pin lies open, the others folded, until the reader decides otherwise. */
+  /** The first pin lies open where there is room for it, until the reader decides otherwise. */
   pin(item, at) {
-    const isFolded = this.folded.get(item.id) ?? at > 0;
+    const isFolded = this.folded.get(item.id) ?? (at > 0 || NARROW.matches);
     const [first, ...rest] = item.message.body;
     const id = `pin-${item.id}`;
     const more = make("div", { id, class: "more" }, ...blocks(rest, this.actions.me()),
@@ -173,7 +176,7 @@ export class Stream {
     const toggle = make("button", {
       type: "button", class: "button quiet fold", "data-command": "fold", "aria-controls": id,
       "aria-expanded": String(!isFolded),
-      "aria-label": `${isFolded ? "Unfold" : "Fold"} the pinned message`,
+      "aria-label": `${isFolded ? "Show" : "Fold"} the pinned message`,
       onclick: () => {
         this.folded.set(item.id, !isFolded);
         this.drawPins();
