@@ -219,7 +219,8 @@ impl Browser {
 
     /// Keeps a picture where `TMINUS_SHOTS` says, for looking at; otherwise does nothing.
     pub(crate) async fn shot(&self, name: &str) {
-        let Some(folder) = std::env::var_os("TMINUS_SHOTS") else { return };
+        let folder = std::env::var_os("TMINUS_SHOTS").filter(|folder| !folder.is_empty());
+        let Some(folder) = folder else { return };
         let picture = self.client.screenshot().await.unwrap();
         std::fs::write(Path::new(&folder).join(format!("{name}.png")), picture).unwrap();
     }

@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn room_names_are_tidied_and_numbered() {
-        assert_eq!(room_name("Release v1.2.0!", |_| false), "release-v1-2-0");
+        assert_eq!(room_name("Launch v1.2.0!", |_| false), "launch-v1-2-0");
         assert_eq!(room_name("  ", |_| false), "room");
         assert_eq!(room_name("Über_Größe", |_| false), "über_größe");
         assert_eq!(room_name("a", |name| name == "a" || name == "a-2"), "a-3");

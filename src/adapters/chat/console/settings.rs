@@ -17,7 +17,7 @@ pub struct ConsoleSettings {
     pub bot: String,
     /// The workspace, as it appears in `Heard`.
     pub tenant: String,
-    /// The slash command, such as `/release`.
+    /// The slash command, with its slash.
     pub slash: String,
     pub people: Vec<Person>,
     pub channels: Vec<Channel>,
