@@ -1,5 +1,6 @@
-//! The world: one folder per neighbour, each ignorant of releases.
+//! The world: one file or folder per neighbour, each ignorant of the rules and of the others.
 
+pub mod chat;
 pub mod courier;
 pub mod deploy;
 mod signed;

@@ -3,7 +3,6 @@
 
 mod stage;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use crate::domain::command::{
     Actor, Claims, Command, Commitment, EvidenceReport, Request, Vote,
 };
 use crate::domain::event::{Event, Happened};
-use crate::domain::ids::{Account, PersonId, ReleaseId};
+use crate::domain::ids::{Account, PersonId, ReleaseId, Role};
 use crate::domain::plan::{Finding, Plan};
 use crate::domain::policy::{Policy, Right};
 use crate::domain::refusal::Refusal;
@@ -84,15 +83,36 @@ pub async fn rehearse(
 struct Play {
     engine: Engine,
     delivery: Delivery,
-    stop: CancellationToken,
     stage: Arc<Stage>,
     messages: Arc<Messages>,
     trouble: Trouble,
     clock: Clock,
-    directory: std::path::PathBuf,
     requests: u64,
     crashed: bool,
     went_away: bool,
+}
+
+/// **Invariant:** the neighbours come from the stage, whatever the configuration connects.
+async fn wake(
+    engine: &Engine,
+    stage: &Arc<Stage>,
+    messages: &Arc<Messages>,
+) -> anyhow::Result<Delivery> {
+    let world = World::Rehearsed(Neighbours {
+        chats: stage.chats(&engine.state()),
+        couriers: stage.couriers(&engine.state()),
+        deployer: stage.clone(),
+    });
+    Delivery::start(engine.clone(), world, messages.clone(), CancellationToken::new()).await
+}
+
+/// Whoever has the right, by the policy.
+fn holder(policy: &Policy, right: Right) -> Option<PersonId> {
+    policy.roles_with(right).find_map(|role| member(policy, role))
+}
+
+fn member(policy: &Policy, role: &Role) -> Option<PersonId> {
+    policy.roles.get(role)?.members.iter().next().cloned()
 }
 
 impl Play {
@@ -105,24 +125,24 @@ impl Play {
     ) -> anyhow::Result<Self> {
         let clock = Clock::standing(now);
         let stage = Arc::new(Stage::new(clock.clone(), trouble));
-        let (engine, delivery, stop) = wake(directory, &clock, &stage, &messages).await?;
-        let mut play = Self {
+        let store = Store::open(directory).await.context("opening the rehearsal's log")?;
+        let engine = Engine::start(store, clock.clone()).await?;
+        let request = |id: &str, command| Request { id: id.into(), by: Actor::Operator, command };
+        engine.ask(request("rehearsal/begin", Command::Begin { jumpable: true })).await?;
+        let policy = Command::AdoptPolicy { policy: Box::new(policy.clone()) };
+        engine.ask(request("rehearsal/policy", policy)).await?;
+        let delivery = wake(&engine, &stage, &messages).await?;
+        Ok(Self {
             engine,
             delivery,
-            stop,
             stage,
             messages,
             trouble,
             clock,
-            directory: directory.to_owned(),
             requests: 0,
             crashed: false,
             went_away: false,
-        };
-        play.ask(Actor::Operator, Command::Begin { jumpable: true }).await?;
-        let policy = Box::new(policy_of_a_rehearsal(policy));
-        play.ask(Actor::Operator, Command::AdoptPolicy { policy }).await?;
-        Ok(play)
+        })
     }
 
     async fn schedule(
@@ -284,17 +304,13 @@ impl Play {
     /// As if killed: what is under way is lost, what is in the log and the outbox is not.
     async fn crash(&mut self) -> anyhow::Result<()> {
         self.crashed = true;
-        self.stage.crash();
+        self.stage.run_hangs().await;
         self.stage.note("tminus", "is killed in the middle of the stage, and starts again");
-        self.stop.cancel();
         self.delivery.finish().await;
-        // The store's lock goes with the last handle.
-        let nothing = Nothing::open(&self.directory, &self.clock, &self.messages).await?;
-        self.engine = nothing.engine;
-        self.delivery = nothing.delivery;
-        let (engine, delivery, stop) =
-            wake(&self.directory, &self.clock, &self.stage, &self.messages).await?;
-        (self.engine, self.delivery, self.stop) = (engine, delivery, stop);
+        let replayed = super::engine::replay(self.engine.store().reader()).await?;
+        anyhow::ensure!(replayed == *self.engine.state(), "the log replays to another state");
+        self.stage.recover();
+        self.delivery = wake(&self.engine, &self.stage, &self.messages).await?;
         Ok(())
     }
 
@@ -344,7 +360,6 @@ impl Play {
                 .collect(),
         };
         let entries = self.engine.store().reader().entries(&crate::store::Which::default()).await?;
-        self.stop.cancel();
         self.delivery.finish().await;
         let timeline = self.stage.lines();
         Ok(Rehearsed { timeline, release, launched, obstacles, state, entries })

@@ -1,0 +1,110 @@
+// Messages as elements. Data becomes text nodes and checked attributes, never markup.
+
+import { timeElement } from "./times.js";
+
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "class") element.className = value;
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** An enum as JSON has it: `"break"`, or `{ "text": … }`. */
+function open(value) {
+  return typeof value === "string" ? [value, null] : Object.entries(value)[0];
+}
+
+const ELSEWHERE = { target: "_blank", rel: "noopener noreferrer" };
+const isWeb = (url) => /^https?:\/\//i.test(url);
+
+const INLINES = {
+  text: (text) => text,
+  strong: (inner, me) => make("strong", {}, ...inlines(inner, me)),
+  emphasis: (inner, me) => make("em", {}, ...inlines(inner, me)),
+  code: (text) => make("code", {}, text),
+  break: () => make("br"),
+  link: ({ url, text }) => (isWeb(url) ? make("a", { href: url, ...ELSEWHERE }, text) : text),
+  time: ({ at, text }) => timeElement(at, text),
+  mention: ({ id, name }, me) =>
+    make("bdi", { class: id === me ? "mention me" : "mention" }, `@${name}`),
+  channel: ({ id, name }) => make("a", { href: `#/${encodeURIComponent(id)}` }, `#${name}`),
+};
+
+function inlines(list, me) {
+  return list.map((inline) => {
+    const [kind, data] = open(inline);
+    return INLINES[kind]?.(data, me) ?? "";
+  });
+}
+
+function cell(tag, content, me) {
+  const isEmptyHead = tag === "th" && content.length === 0;
+  const name = isEmptyHead ? "td" : tag;
+  return make(name, { scope: name === "th" ? "col" : null, dir: "auto" }, ...inlines(content, me));
+}
+
+function table({ head, rows }, me) {
+  const row = (tag) => (cells) => make("tr", {}, ...cells.map((content) => cell(tag, content, me)));
+  const top = head.length ? [make("thead", {}, row("th")(head))] : [];
+  const whole = make("table", {}, ...top, make("tbody", {}, ...rows.map(row("td"))));
+  const wide = { class: "table", tabindex: "0", role: "group", "aria-label": "Table" };
+  return make("div", wide, whole);
+}
+
+const BLOCKS = {
+  heading: (line, me) => make("h3", { dir: "auto" }, ...inlines(line, me)),
+  paragraph: (line, me) => make("p", { dir: "auto" }, ...inlines(line, me)),
+  list: (items, me) =>
+    make("ul", {}, ...items.map((item) => make("li", { dir: "auto" }, ...inlines(item, me)))),
+  quote: (line, me) => make("blockquote", { dir: "auto" }, ...inlines(line, me)),
+  code: (text) => make("pre", { tabindex: "0" }, make("code", {}, text)),
+  table,
+};
+
+export function block(value, me) {
+  const [kind, data] = open(value);
+  return BLOCKS[kind]?.(data, me) ?? "";
+}
+
+export const blocks = (body, me) => body.map((value) => block(value, me));
+
+const TONES = { good: "Good: ", warning: "Warning: ", bad: "Problem: " };
+
+/** The colour of the edge, in words for those who do not see it. */
+export function toneWord(message) {
+  const word = TONES[message.tone];
+  return word ? make("span", { class: "unseen" }, word) : "";
+}
+
+/** The first sentence, as text. */
+export const lead = (message) => (message.body[0] ? plain(message.body[0]) : "");
+
+export const plain = (value) => make("div", {}, block(value)).textContent.trim();
+
+export function mentions(message, person) {
+  return JSON.stringify(message.body).includes(`{"mention":{"id":${JSON.stringify(person)}`);
+}
+
+/** Rows of buttons. `press` gets the button; `isBusy` tells which were pressed just now. */
+export function buttonRows(message, { commandOf, press, isBusy }) {
+  if (!message.buttons?.length) return [];
+  return message.buttons.map((row) => {
+    const buttons = row.map((button) => {
+      const command = commandOf(button.command);
+      return make("button", {
+        type: "button",
+        class: `button ${button.style ?? "plain"}`,
+        title: command,
+        "data-command": button.command,
+        "aria-busy": isBusy(button.command) ? "true" : null,
+        onclick: () => press(button),
+      }, button.label);
+    });
+    return make("div", { class: "row buttons" }, ...buttons);
+  });
+}

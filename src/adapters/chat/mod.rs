@@ -1,0 +1,3 @@
+//! The chat platforms. They differ in markup, limits and transport, and in nothing else.
+
+pub mod console;

@@ -1,0 +1,9 @@
+//! Everything that needs real files, sockets or a browser.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod browser;
+mod chat_contract;
+mod console;
+mod console_page;
+mod parrot;
