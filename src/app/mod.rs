@@ -1,8 +1,12 @@
 //! Where the rules meet the world.
 
+pub mod cards;
 pub mod clock;
 pub mod delivery;
 pub mod engine;
+pub mod hint;
 pub mod markup;
 pub mod messages;
+pub mod notices;
+pub mod rehearsal;
 pub mod times;
