@@ -1,4 +1,5 @@
 //! tminus coordinates software releases in chat. The modules in reading order.
 
+pub mod config;
 pub mod domain;
 pub mod ports;

@@ -10,6 +10,7 @@ pub mod command;
 pub mod effect;
 pub mod event;
 pub mod ids;
+pub mod lint;
 pub mod notice;
 pub mod plan;
 pub mod policy;
