@@ -169,9 +169,9 @@ fn read(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, Vec<Problem>> {
     let text = text.trim_start_matches('\u{feff}');
-    let document = Document::parse(text, name)?;
-    let (file, problems) = document.read::<File>();
-    let Some(file) = file else { return Err(in_order(problems)) };
+    let mut document = Document::parse(text, name)?;
+    let (file, misread) = document.read::<File>();
+    let Some(file) = file else { return Err(in_order(misread)) };
     let mut judge = Judge {
         document: &document,
         surroundings,
@@ -179,13 +179,26 @@ fn read(
         base: base.unwrap_or(Path::new("")),
         state: state(&file, base, surroundings),
         has_public_url: file.server.public_url.is_some(),
-        problems,
+        misread: !misread.is_empty(),
+        problems: Vec::new(),
     };
     let config = config(&mut judge, file, base.is_none());
-    match (judge.problems, config) {
-        (problems, Some(config)) if problems.is_empty() => Ok(config),
-        (problems, _) => Err(in_order(problems)),
+    let meant = judge.problems.into_iter().filter(|problem| !follows(problem, &misread));
+    let problems: Vec<Problem> = meant.chain(misread.iter().cloned()).collect();
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        Some(_) | None => Err(in_order(problems)),
     }
+}
+
+/// Whether a mistake in what the file means only follows from one in how it is written.
+fn follows(problem: &Problem, misread: &[Problem]) -> bool {
+    misread.iter().any(|first| first.line == problem.line || is_within(&first.key, &problem.key))
+}
+
+/// `actions.a.kind` is within `actions.a`.
+fn is_within(key: &str, table: &str) -> bool {
+    key.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {

@@ -14,6 +14,8 @@ pub(super) struct Document<'t> {
     file: String,
     text: &'t str,
     tree: Spanned<DeTable<'t>>,
+    /// Without what could not be read: places in its lists are those of the value that was read.
+    readable: Spanned<DeTable<'t>>,
 }
 
 /// One step into a document: a key, or a place in a list.
@@ -63,18 +65,22 @@ impl<'t> Document<'t> {
             return Err(syntax(text, file, &errors));
         }
         dates_to_texts(tree.get_mut());
-        Ok(Self { file: file.to_owned(), text, tree })
+        let readable = tree.clone();
+        Ok(Self { file: file.to_owned(), text, tree, readable })
     }
 
     /// The value, without the parts that are wrong, and what is wrong with them. A part that is
     /// taken out lets the rest be read, so that one reading finds all mistakes.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> (Option<T>, Vec<Problem>) {
+    pub(super) fn read<T: DeserializeOwned>(&mut self) -> (Option<T>, Vec<Problem>) {
         let mut tree = self.tree.clone();
         let mut removed: Vec<Path> = Vec::new();
         let mut problems: Vec<Problem> = Vec::new();
         while problems.len() < ENOUGH {
             let error = match T::deserialize(Deserializer::from(tree.clone())) {
-                Ok(value) => return (Some(value), problems),
+                Ok(value) => {
+                    self.readable = tree;
+                    return (Some(value), problems);
+                }
                 Err(error) => error,
             };
             let at = |tree: &DeTable<'_>| error.span().and_then(|span| locate(tree, &span));
@@ -121,13 +127,19 @@ impl<'t> Document<'t> {
         }
     }
 
-    fn place(&self, key: String, span: Option<Range<usize>>, what: String, mend: String) -> Problem {
+    fn place(
+        &self,
+        key: String,
+        span: Option<Range<usize>>,
+        what: String,
+        mend: String,
+    ) -> Problem {
         let (line, column) = span.map_or((0, 0), |span| position(self.text, span.start));
         Problem { file: self.file.clone(), line, column, key, what, mend }
     }
 
     fn find(&self, path: &[Step]) -> Option<Range<usize>> {
-        let (mut found, mut table) = (None, Some(self.tree.get_ref()));
+        let (mut found, mut table) = (None, Some(self.readable.get_ref()));
         let mut list: Option<&DeArray<'_>> = None;
         for step in path {
             let (span, value) = match (step, table, list) {

@@ -30,6 +30,8 @@ pub(super) struct Judge<'a> {
     pub(super) base: &'a Path,
     pub(super) state: PathBuf,
     pub(super) has_public_url: bool,
+    /// Whether parts of the file could not be read, so that what is absent may only be misspelt.
+    pub(super) misread: bool,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -148,7 +150,7 @@ pub(super) fn roles(judge: &mut Judge<'_>, file: &File) -> BTreeMap<Role, RoleRu
 /// A directory that is down must never stand between people and a rollback, so some hold the right
 /// by name.
 fn holders(judge: &mut Judge<'_>, roles: &BTreeMap<Role, RoleRules>) {
-    if !judge.problems.is_empty() {
+    if judge.misread {
         return;
     }
     for (right, word) in
@@ -232,9 +234,8 @@ fn console_people(file: &File) -> Vec<ConsolePerson> {
         };
         roles.next().map(title).unwrap_or_default()
     };
-    let own = |account: &&Account| {
-        account.platform == "console" && account.tenant == file.console.tenant
-    };
+    let own =
+        |account: &&Account| account.platform == "console" && account.tenant == file.console.tenant;
     let found = file.people.iter().filter_map(|(id, person)| {
         let account = person.accounts.iter().find(own)?;
         let (name, about) = (person.name.clone(), has_role(id));

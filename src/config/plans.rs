@@ -19,7 +19,7 @@ pub struct PlanFile {
 
 /// The plan in a text; `file` is only what its problems are told under.
 pub fn read_plan(text: &str, file: &str) -> Result<Plan, Vec<Problem>> {
-    let document = Document::parse(text, file)?;
+    let mut document = Document::parse(text, file)?;
     match document.read() {
         (Some(plan), problems) if problems.is_empty() => Ok(plan),
         (_, mut problems) => {
@@ -40,7 +40,8 @@ pub(super) fn in_directory(directory: &Path) -> (Vec<PlanFile>, Vec<Problem>) {
     let (mut plans, mut problems) = (Vec::new(), Vec::new());
     let Ok(entries) = fs::read_dir(directory) else { return (plans, problems) };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut paths: Vec<_> = paths.filter(|path| path.extension() == Some("toml".as_ref())).collect();
+    let mut paths: Vec<_> =
+        paths.filter(|path| path.extension() == Some("toml".as_ref())).collect();
     paths.sort();
     for path in paths {
         let file = path.display().to_string();

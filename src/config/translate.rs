@@ -21,7 +21,7 @@ pub(super) fn syntax(message: &str, at: &str, line: &str) -> (String, String) {
         "duplicate key" => {
             (format!("`{shown}` is there twice"), "keep one of the two, or merge them".into())
         }
-        "key with no value" => (
+        "key with no value" | "invalid unquoted key" => (
             format!("`{}` is not `key = value`", excerpt(line.trim())),
             "put `=` between the key and its value".into(),
         ),

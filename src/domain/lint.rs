@@ -397,7 +397,8 @@ fn staging(plan: &Plan, policy: &Policy) -> Option<Finding> {
 
 fn watching(plan: &Plan) -> Vec<Finding> {
     let watch = &plan.monitoring;
-    let has_check = watch.health.is_some() || plan.checks.iter().any(|check| check.action.is_some());
+    let has_check =
+        watch.health.is_some() || plan.checks.iter().any(|check| check.action.is_some());
     let rules = [
         (
             watch.metrics.is_empty(),
@@ -441,9 +442,7 @@ fn strategy(plan: &Plan) -> Option<Finding> {
     let better = suggest(plan);
     let what = format!("The risk is {}: {}.", risk::word(level), reasons.join(", "));
     let mend = format!("`{}` would suit it better: {}.", better.name(), better.pros.join(", "));
-    (!fits).then(|| {
-        Finding::warn("strategy-and-risk", what).mend(mend).at("release.strategy")
-    })
+    (!fits).then(|| Finding::warn("strategy-and-risk", what).mend(mend).at("release.strategy"))
 }
 
 fn announcements(plan: &Plan, policy: &Policy) -> Option<Finding> {

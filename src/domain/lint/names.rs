@@ -22,8 +22,8 @@ pub(super) fn unknown(plan: &Plan, policy: &Policy) -> Vec<Finding> {
 /// step of the rollback the one that it goes back to; what the plan says under `with` wins.
 pub fn given(plan: &Plan, version: &str) -> Values {
     let head = &plan.release;
-    let always =
-        [("service", &head.service), ("environment", &head.environment)].map(|(k, v)| (k, v.as_str()));
+    let always = [("service", &head.service), ("environment", &head.environment)]
+        .map(|(k, v)| (k, v.as_str()));
     let known = [("artifact", &head.artifact), ("commit", &head.commit), ("tag", &head.tag)];
     let known = known.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?)));
     let all = always.into_iter().chain(known).chain([("version", version)]);
@@ -237,10 +237,11 @@ fn audiences(plan: &Plan, policy: &Policy) -> Vec<Finding> {
 
 fn flags(plan: &Plan) -> Vec<Finding> {
     let features = plan.scope.features.iter().enumerate();
-    let features =
-        features.filter_map(|(i, each)| Some((format!("scope.feature[{i}].flag"), each.flag.as_ref()?)));
+    let features = features
+        .filter_map(|(i, each)| Some((format!("scope.feature[{i}].flag"), each.flag.as_ref()?)));
     let stages = plan.stages.iter().enumerate();
-    let stages = stages.filter_map(|(i, each)| Some((format!("stage[{i}].flag"), each.flag.as_ref()?)));
+    let stages =
+        stages.filter_map(|(i, each)| Some((format!("stage[{i}].flag"), each.flag.as_ref()?)));
     let is_known = |name: &String| plan.flags.iter().any(|flag| flag.name == *name);
     let unknown = features.chain(stages).filter(|(_, name)| !is_known(name));
     unknown

@@ -76,8 +76,12 @@ fn database_risks(plan: &Plan) -> Vec<(Level, String)> {
         };
         [
             Some((level, plain)),
-            migration.destructive.then(|| (Level::High, format!("the migration {name} destroys data"))),
-            migration.blocking.then(|| (Level::High, format!("the migration {name} blocks writes"))),
+            migration
+                .destructive
+                .then(|| (Level::High, format!("the migration {name} destroys data"))),
+            migration
+                .blocking
+                .then(|| (Level::High, format!("the migration {name} blocks writes"))),
             (!migration.backward_compatible)
                 .then(|| (Level::High, format!("the old version cannot run after {name}"))),
         ]
