@@ -1,0 +1,315 @@
+//! One file to set it all up: read whole, judged whole, and every mistake told with its line.
+//!
+//! Without a file the embedded default is used: a demo that runs on this machine alone.
+
+mod actions;
+mod document;
+mod file;
+mod judge;
+mod plans;
+mod problem;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use document::Document;
+use file::File;
+use judge::Judge;
+
+use crate::domain::ids::PersonId;
+use crate::domain::policy::Policy;
+
+pub use actions::{Actions, Ending, ProgramAction, WebhookAction};
+pub use file::{Channel, Log, LogFormat};
+pub use plans::{PlanFile, line_of, read_plan};
+pub use problem::Problem;
+pub use secret::Secret;
+
+/// Everything that the operator decides, with nothing left to doubt.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub policy: Policy,
+    pub server: Server,
+    pub console: Console,
+    /// What the deploy backends may run and call.
+    pub actions: Actions,
+    /// Webhooks that get announcements, by name.
+    pub couriers: BTreeMap<String, CourierTarget>,
+    pub api_tokens: Vec<ApiToken>,
+    /// Plans to schedule from, by name.
+    pub plans: Vec<PlanFile>,
+    /// Templates of the operator's own, which win over the embedded ones.
+    pub messages: Option<PathBuf>,
+    /// Absolute.
+    pub state: PathBuf,
+    pub log: Log,
+    /// Whether this is the embedded default: people can be switched, the clock can be moved.
+    pub demo: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    pub listen: SocketAddr,
+    /// Where others reach us, without a slash at the end.
+    pub public_url: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Console {
+    pub enabled: bool,
+    pub bot: String,
+    pub tenant: String,
+    pub slash: String,
+    pub channels: Vec<Channel>,
+    pub people: Vec<ConsolePerson>,
+    pub access: Access,
+}
+
+/// Somebody with an account on the console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsolePerson {
+    /// The user of the account.
+    pub id: String,
+    pub person: PersonId,
+    pub name: String,
+    pub about: String,
+}
+
+/// Who somebody at the console is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever they say they are. In the embedded default only.
+    Switcher,
+    /// The person of their token.
+    Tokens(Vec<(PersonId, Secret)>),
+}
+
+/// A webhook that gets announcements.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CourierTarget {
+    pub url: String,
+    pub secrets: Vec<Secret>,
+    pub timeout: Duration,
+}
+
+/// A token of the HTTP API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiToken {
+    pub secret: Secret,
+    pub who: Bearer,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bearer {
+    Person(PersonId),
+    Machine(String),
+}
+
+/// What a configuration may refer to and cannot know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The state directory from the command line; it wins over the file's.
+    pub state: Option<PathBuf>,
+    /// This program's own path: `{self}`.
+    pub own_program: PathBuf,
+    /// Where the demo's shop answers: `{demo_url}`.
+    pub demo_url: Option<String>,
+}
+
+/// What is used without a file.
+const EMBEDDED: &str = include_str!("../config/default.toml");
+const EMBEDDED_NAME: &str = "the embedded default.toml";
+const EMBEDDED_PLANS: [(&str, &str); 4] = [
+    ("canary", include_str!("../config/plans/canary.toml")),
+    ("direct", include_str!("../config/plans/direct.toml")),
+    ("rolling", include_str!("../config/plans/rolling.toml")),
+    ("web-shop-v1.2.0", include_str!("../config/plans/web-shop-v1.2.0.toml")),
+];
+
+/// The configuration in a file, or the embedded default; or all that is wrong with it.
+pub fn load(
+    path: Option<&Path>,
+    surroundings: &Surroundings,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, Vec<Problem>> {
+    let Some(path) = path else {
+        return read(EMBEDDED, EMBEDDED_NAME, None, surroundings, env);
+    };
+    let name = path.display().to_string();
+    let text = fs::read(path).map_err(|why| {
+        let what = format!("I cannot read the configuration: {why}");
+        vec![Problem::of_file(&name, what, "give its path with `--config`")]
+    })?;
+    let text = String::from_utf8(text).map_err(|why| {
+        let line = why.as_bytes()[..why.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        let what = "there is something here that is not UTF-8";
+        let problem = Problem::of_file(&name, what, "save the file as UTF-8");
+        vec![Problem { line: line + 1, ..problem }]
+    })?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    read(&text, &name, Some(base), surroundings, env)
+}
+
+/// `base` is where relative paths begin; without one it is the embedded default.
+fn read(
+    text: &str,
+    name: &str,
+    base: Option<&Path>,
+    surroundings: &Surroundings,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, Vec<Problem>> {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut document = Document::parse(text, name)?;
+    let (file, misread) = document.read::<File>();
+    let Some(file) = file else { return Err(in_order(misread)) };
+    let mut judge = Judge {
+        document: &document,
+        surroundings,
+        env,
+        base: base.unwrap_or(Path::new("")),
+        state: state(&file, base, surroundings),
+        has_public_url: file.server.public_url.is_some(),
+        misread: !misread.is_empty(),
+        problems: Vec::new(),
+    };
+    let config = config(&mut judge, file, base.is_none());
+    let meant = judge.problems.into_iter().filter(|problem| !follows(problem, &misread));
+    let problems: Vec<Problem> = meant.chain(misread.iter().cloned()).collect();
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        Some(_) | None => Err(in_order(problems)),
+    }
+}
+
+/// Whether a mistake in what the file means only follows from one in how it is written.
+fn follows(problem: &Problem, misread: &[Problem]) -> bool {
+    misread.iter().any(|first| first.line == problem.line || is_within(&first.key, &problem.key))
+}
+
+/// `actions.a.kind` is within `actions.a`.
+fn is_within(key: &str, table: &str) -> bool {
+    key.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by(|a, b| {
+        (&a.file, a.line, a.column, &a.what).cmp(&(&b.file, b.line, b.column, &b.what))
+    });
+    problems.dedup();
+    problems
+}
+
+fn state(file: &File, base: Option<&Path>, surroundings: &Surroundings) -> PathBuf {
+    let own = file.state.dir.as_ref();
+    let own = own.map(|dir| base.unwrap_or(Path::new("")).join(dir));
+    let chosen = surroundings.state.clone().or(own).unwrap_or_else(|| ".tminus".into());
+    // Actions run in directories of their own. Only an empty path has no absolute form.
+    std::path::absolute(&chosen).unwrap_or(chosen)
+}
+
+fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
+    let people = judge::people(judge, &file);
+    let roles = judge::roles(judge, &file);
+    let (machines, mut api_tokens) = judge::machines(judge, &file);
+    let (sections, actions) = actions::actions(judge, &file.actions);
+    let console = judge::console(judge, &file, demo);
+    if let Access::Tokens(tokens) = &console.access {
+        api_tokens.extend(tokens.iter().map(|(person, secret)| ApiToken {
+            secret: secret.clone(),
+            who: Bearer::Person(person.clone()),
+        }));
+    }
+    judge::audiences(judge, &file);
+    judge::announcements(judge, &file.announcements);
+    judge::rules(judge, &file);
+    let policy = Policy {
+        zone: file.zone,
+        rooms: judge::rooms(judge, &file),
+        checklist: judge::checklist(judge, &file),
+        freezes: judge::freezes(judge, &file),
+        people,
+        roles,
+        machines,
+        actions,
+        audiences: file.audiences.clone(),
+        announcements: file.announcements.clone(),
+        timing: file.timing.clone(),
+        rules: file.rules.clone(),
+    };
+    Some(Config {
+        policy,
+        console,
+        actions: sections,
+        couriers: judge::couriers(judge, &file),
+        api_tokens,
+        plans: plans(judge, &file, demo),
+        messages: directory(judge, "messages", file.messages.directory.as_deref()),
+        state: judge.state.clone(),
+        server: server(judge, &file)?,
+        log: file.log,
+        demo,
+    })
+}
+
+fn server(judge: &mut Judge<'_>, file: &File) -> Option<Server> {
+    let listen = &file.server.listen;
+    let public_url = file.server.public_url.as_deref().map(|url| {
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            let what = format!("`{}` is not an address", problem::excerpt(url));
+            judge.wrong("server.public_url", what, "write `https://…`");
+        }
+        url.trim_end_matches('/').to_owned()
+    });
+    match listen.parse() {
+        Ok(listen) => Some(Server { listen, public_url }),
+        Err(_) => {
+            let what = format!("`{}` is not an address to listen on", problem::excerpt(listen));
+            judge.wrong("server.listen", what, "write address:port, such as `127.0.0.1:7777`");
+            None
+        }
+    }
+}
+
+fn plans(judge: &mut Judge<'_>, file: &File, demo: bool) -> Vec<PlanFile> {
+    let (found, problems) = if demo {
+        embedded_plans()
+    } else {
+        let own = directory(judge, "plans", file.plans.directory.as_deref());
+        plans::in_directory(&own.unwrap_or_else(|| judge.base.join("plans")))
+    };
+    judge.problems.extend(problems);
+    found
+}
+
+fn embedded_plans() -> (Vec<PlanFile>, Vec<Problem>) {
+    let (mut plans, mut problems) = (Vec::new(), Vec::new());
+    for (name, text) in EMBEDDED_PLANS {
+        let file = format!("the embedded plans/{name}.toml");
+        match plans::plan_file(name.to_owned(), file, text.to_owned()) {
+            Ok(plan) => plans.push(plan),
+            Err(more) => problems.extend(more),
+        }
+    }
+    (plans, problems)
+}
+
+/// A directory that the file names must be there.
+fn directory(judge: &mut Judge<'_>, section: &str, named: Option<&Path>) -> Option<PathBuf> {
+    let path = judge.base.join(named?);
+    if !path.is_dir() {
+        let what = format!("there is no directory {}", path.display());
+        let mend = "create it, or name another; relative paths begin at this file";
+        judge.wrong(&format!("{section}.directory"), what, mend);
+    }
+    Some(path)
+}

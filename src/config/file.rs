@@ -1,0 +1,318 @@
+//! What may stand in the configuration file, as it is written. What it means is judged afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
+
+use crate::domain::checklist::Limit;
+use crate::domain::ids::{Account, PersonId, Role};
+use crate::domain::plan::{EvidenceKind, ItemPhase, PlannedAnnouncement};
+use crate::domain::policy::{Destination, Right, Rules, Timing};
+use crate::domain::time::Span;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default = "utc")]
+    pub(super) zone: chrono_tz::Tz,
+    #[serde(default)]
+    pub(super) server: Server,
+    #[serde(default)]
+    pub(super) state: State,
+    #[serde(default)]
+    pub(super) log: Log,
+    #[serde(default)]
+    pub(super) console: Console,
+    #[serde(default)]
+    pub(super) people: BTreeMap<PersonId, Person>,
+    #[serde(default)]
+    pub(super) roles: BTreeMap<Role, RoleFile>,
+    #[serde(default)]
+    pub(super) audiences: BTreeMap<String, Vec<Destination>>,
+    #[serde(default)]
+    pub(super) rooms: Rooms,
+    #[serde(default)]
+    pub(super) actions: BTreeMap<String, Action>,
+    #[serde(default)]
+    pub(super) webhooks: BTreeMap<String, Webhook>,
+    #[serde(default)]
+    pub(super) machines: BTreeMap<String, Machine>,
+    #[serde(default)]
+    pub(super) timing: Timing,
+    #[serde(default)]
+    pub(super) rules: Rules,
+    #[serde(default, rename = "announcement")]
+    pub(super) announcements: Vec<PlannedAnnouncement>,
+    #[serde(default)]
+    pub(super) checklist: BTreeMap<String, Section>,
+    #[serde(default, rename = "freeze")]
+    pub(super) freezes: Vec<Freeze>,
+    #[serde(default)]
+    pub(super) plans: Directory,
+    #[serde(default)]
+    pub(super) messages: Directory,
+}
+
+fn utc() -> chrono_tz::Tz {
+    chrono_tz::UTC
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Server {
+    pub(super) listen: String,
+    pub(super) public_url: Option<String>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:7777".into(), public_url: None }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct State {
+    pub(super) dir: Option<PathBuf>,
+}
+
+/// How the program logs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub format: LogFormat,
+    /// As `tracing` reads it: `info`, `tminus=debug`.
+    pub filter: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".into() }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Console {
+    pub(super) enabled: bool,
+    pub(super) bot: String,
+    pub(super) tenant: String,
+    pub(super) slash: String,
+    #[serde(rename = "channel")]
+    pub(super) channels: Vec<Channel>,
+    pub(super) tokens: BTreeMap<PersonId, SecretFrom>,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            bot: "tminus".into(),
+            tenant: "local".into(),
+            slash: "/release".into(),
+            channels: Vec::new(),
+            tokens: BTreeMap::new(),
+        }
+    }
+}
+
+/// A channel of the console.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channel {
+    pub id: String,
+    pub name: String,
+    #[serde(default)]
+    pub purpose: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Person {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) accounts: Vec<Account>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RoleFile {
+    #[serde(default)]
+    pub(super) title: String,
+    #[serde(default)]
+    pub(super) members: Vec<PersonId>,
+    #[serde(default)]
+    pub(super) groups: BTreeSet<String>,
+    #[serde(default)]
+    pub(super) may: BTreeSet<Right>,
+    #[serde(default)]
+    pub(super) required: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Rooms {
+    pub(super) platforms: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ActionKind {
+    Program,
+    Webhook,
+}
+
+/// Both kinds in one, so that a key in the wrong place can be told from one that does not exist.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Action {
+    #[serde(default = "program")]
+    pub(super) kind: ActionKind,
+    #[serde(default = "ten_minutes")]
+    pub(super) limit: Span,
+    #[serde(default)]
+    pub(super) repeat_safe: bool,
+    #[serde(default)]
+    pub(super) from_chat: bool,
+    // A program.
+    pub(super) command: Option<Vec<String>>,
+    pub(super) directory: Option<String>,
+    pub(super) environment: Option<BTreeMap<String, String>>,
+    pub(super) pass_environment: Option<Vec<String>>,
+    pub(super) secrets: Option<BTreeMap<String, SecretFrom>>,
+    pub(super) status: Option<Vec<String>>,
+    // A webhook.
+    pub(super) url: Option<String>,
+    pub(super) secret: Option<SecretFrom>,
+    pub(super) previous_secret: Option<SecretFrom>,
+    pub(super) hosts: Option<Vec<String>>,
+    pub(super) timeout: Option<Span>,
+    pub(super) outcome: Option<OutcomeBy>,
+    pub(super) poll_url: Option<String>,
+    pub(super) poll_every: Option<Span>,
+    pub(super) placeholders: Option<BTreeSet<String>>,
+}
+
+fn program() -> ActionKind {
+    ActionKind::Program
+}
+
+fn ten_minutes() -> Span {
+    Span::minutes(10)
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OutcomeBy {
+    #[default]
+    Answer,
+    Poll,
+    Callback,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Webhook {
+    pub(super) url: String,
+    pub(super) secret: SecretFrom,
+    pub(super) previous_secret: Option<SecretFrom>,
+    #[serde(default = "ten_seconds")]
+    pub(super) timeout: Span,
+}
+
+pub(super) fn ten_seconds() -> Span {
+    Span::seconds(10)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Machine {
+    pub(super) token: SecretFrom,
+    #[serde(default)]
+    pub(super) may: BTreeSet<Right>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Section {
+    pub(super) title: String,
+    #[serde(default)]
+    pub(super) items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Item {
+    pub(super) name: String,
+    pub(super) owner: Option<PersonId>,
+    pub(super) evidence: Option<EvidenceKind>,
+    pub(super) limit: Option<Limit>,
+    #[serde(default)]
+    pub(super) phase: ItemPhase,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Freeze {
+    pub(super) id: Option<String>,
+    pub(super) from: String,
+    pub(super) until: String,
+    pub(super) reason: String,
+    pub(super) service: Option<String>,
+    pub(super) environment: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Directory {
+    pub(super) directory: Option<PathBuf>,
+}
+
+/// Where a secret comes from. One that stands in the file itself is read only to be refused.
+pub(super) enum SecretFrom {
+    Inline,
+    Elsewhere(SecretTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecretTable {
+    pub(super) env: Option<String>,
+    pub(super) file: Option<PathBuf>,
+    pub(super) credential: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for SecretFrom {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SecretVisitor)
+    }
+}
+
+struct SecretVisitor;
+
+impl<'de> Visitor<'de> for SecretVisitor {
+    type Value = SecretFrom;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`{ env = \"NAME\" }` or `{ file = \"path\" }`")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretFrom, E> {
+        Ok(SecretFrom::Inline)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretFrom, A::Error> {
+        SecretTable::deserialize(MapAccessDeserializer::new(map)).map(SecretFrom::Elsewhere)
+    }
+}

@@ -1,0 +1,636 @@
+//! What the configuration promises, tried on texts and on real files.
+
+use std::fs;
+
+use insta::assert_snapshot;
+
+use super::*;
+use crate::domain::ids::ActionName;
+use crate::domain::lint::{self, Facts};
+
+fn around() -> Surroundings {
+    Surroundings {
+        state: Some("/var/lib/tminus".into()),
+        own_program: "/usr/bin/tminus".into(),
+        demo_url: Some("http://127.0.0.1:7171".into()),
+    }
+}
+
+fn nothing(_: &str) -> Option<String> {
+    None
+}
+
+/// One below the other, each with its mend on a line of its own.
+fn told(problems: &[Problem]) -> String {
+    let parts = problems.iter().map(|problem| {
+        let what = Problem { mend: String::new(), ..problem.clone() };
+        format!("{what}\n    {}", problem.mend)
+    });
+    parts.collect::<Vec<_>>().join("\n")
+}
+
+fn demo() -> Config {
+    load(None, &around(), &nothing).unwrap_or_else(|problems| panic!("{}", told(&problems)))
+}
+
+/// A small configuration that is right, followed by what a test adds.
+const SMALL: &str = r#"
+[console]
+enabled = false
+[people.ann]
+name = "Ann"
+[people.bob]
+name = "Bob"
+[roles.captain]
+members = ["ann"]
+may = ["schedule", "start", "rollback"]
+"#;
+
+fn small(more: &str) -> Result<Config, Vec<Problem>> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = format!("{SMALL}{more}");
+    let read = read(&text, "tminus.toml", Some(folder.path()), &around(), &nothing);
+    let shown = |text: String| text.replace(&folder.path().display().to_string(), "…");
+    let shown = |problem| Problem { what: shown(Problem::clone(&problem).what), ..problem };
+    read.map_err(|problems| problems.into_iter().map(shown).collect())
+}
+
+/// What is said of one more piece of configuration; lines count from its own first.
+fn wrong(more: &str) -> String {
+    let problems = small(more).expect_err("must be refused");
+    let before = SMALL.lines().count();
+    let moved = problems
+        .into_iter()
+        .map(|problem| Problem { line: problem.line.saturating_sub(before), ..problem });
+    told(&moved.collect::<Vec<_>>())
+}
+
+fn wrong_plan(text: &str) -> String {
+    told(&read_plan(text, "plan.toml").expect_err("must be refused"))
+}
+
+// ---------------------------------------------------------------------------------------------
+// What is shipped
+
+#[test]
+fn the_embedded_default_is_a_demo_that_runs_this_very_program() {
+    let config = demo();
+    assert!(config.demo);
+    assert_eq!(config.console.access, Access::Switcher);
+    assert_eq!(config.console.people.len(), 10);
+    assert!(config.api_tokens.is_empty());
+    let deploy = &config.policy.actions[&ActionName::from("deploy")];
+    assert_eq!(
+        deploy.shows,
+        "/usr/bin/tminus demo deploy --dir /var/lib/tminus/demo --url http://127.0.0.1:7171 \
+         --pod {pod} --version {version}"
+    );
+    assert_eq!(deploy.placeholders, ["pod", "version"].map(String::from).into());
+    let required = config.policy.roles.iter().filter(|(_, role)| role.required);
+    let required: Vec<_> = required.map(|(id, _)| id.as_str()).collect();
+    assert_eq!(required, ["engineering", "product", "qa", "support"]);
+}
+
+#[test]
+fn every_shipped_plan_lints_without_a_refusal() {
+    let config = demo();
+    assert_eq!(config.plans.len(), EMBEDDED_PLANS.len());
+    let said = config.plans.iter().map(|plan| {
+        let found = lint::lint(&plan.plan, &config.policy, None, &Facts::default());
+        assert_eq!(lint::refusals(&found).next(), None, "{}", plan.name);
+        let mut rules: Vec<_> = found.into_iter().map(|finding| finding.rule).collect();
+        rules.dedup();
+        format!("{}: {}", plan.name, rules.join(", "))
+    });
+    assert_snapshot!(said.collect::<Vec<_>>().join("\n"), @r"
+    canary: no-artifact, metrics-not-judged
+    direct: no-artifact
+    rolling: no-artifact
+    web-shop-v1.2.0: rolling-with-migration
+    ");
+}
+
+#[test]
+fn the_shipped_plans_are_those_of_the_folder() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/plans");
+    let (plans, problems) = plans::in_directory(&folder);
+    assert_eq!(told(&problems), "");
+    let names: Vec<_> = plans.iter().map(|plan| plan.name.as_str()).collect();
+    assert_eq!(names, EMBEDDED_PLANS.map(|(name, _)| name));
+}
+
+#[test]
+fn the_sample_plan_waits_for_the_rehearsal_alone() {
+    use crate::domain::checklist;
+    let config = demo();
+    let plan = config.plans.iter().find(|plan| plan.name == "web-shop-v1.2.0");
+    let plan = &plan.expect("the sample is shipped").plan;
+    let items = checklist::opened(plan, &config.policy);
+    assert_eq!(checklist::tally(&items).sections, 6);
+    let reported: Vec<_> = plan.evidence.iter().map(|evidence| evidence.kind).collect();
+    let open = checklist::missing(&items)
+        .filter(|item| item.evidence.is_none_or(|kind| !reported.contains(&kind)));
+    let open: Vec<_> = open.map(|item| item.id.as_str()).collect();
+    assert_eq!(open, [checklist::REHEARSAL]);
+    assert_eq!(plan.scope.fixes.len(), 15);
+}
+
+/// A folder as an operator would have it, with the shipped file in it.
+fn installed(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["plans", "messages", "secrets"] {
+        fs::create_dir(folder.path().join(name)).expect("a folder");
+    }
+    for name in ["ann-token", "purge-old", "quinn-token"] {
+        let secret = format!("of-{name}-0123456789\n");
+        fs::write(folder.path().join("secrets").join(name), secret).expect("a secret");
+    }
+    let path = folder.path().join("tminus.toml");
+    fs::write(&path, text).expect("a configuration");
+    (folder, path)
+}
+
+const SHIPPED: &str = include_str!("../../config/tminus.toml");
+
+#[test]
+fn the_commented_configuration_loads_as_it_is_and_with_every_key_in_use() {
+    let everything: String = SHIPPED.lines().map(|line| used(line) + "\n").collect();
+    assert!(everything.contains("\nprevious_secret"), "the marks are gone");
+    for text in [SHIPPED, &everything] {
+        let (folder, path) = installed(text);
+        let credentials = folder.path().join("secrets").display().to_string();
+        let env = |name: &str| match name {
+            "CREDENTIALS_DIRECTORY" => Some(credentials.clone()),
+            name => Some(format!("{name}-0123456789abcdef")),
+        };
+        let around = Surroundings { demo_url: None, state: None, ..around() };
+        let config = load(Some(&path), &around, &env);
+        let config = config.unwrap_or_else(|problems| panic!("{}", told(&problems)));
+        assert!(!config.demo);
+        assert_eq!(config.state, folder.path().join("state"));
+        assert_eq!(config.policy.timing, Default::default(), "defaults as the file says");
+    }
+}
+
+/// A key that is commented out has no space after the mark.
+fn used(line: &str) -> String {
+    match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| !c.is_whitespace() && c != '#') => rest.into(),
+        Some(_) | None => line.into(),
+    }
+}
+
+#[test]
+fn the_commented_configuration_has_every_key_of_the_embedded_one() {
+    fn keys(value: &toml::Value, path: &str, all: &mut Vec<String>) {
+        match value {
+            toml::Value::Table(table) => {
+                // Below these come names that the operator chooses.
+                let named = ["people", "roles", "audiences", "actions", "checklist"];
+                for (key, value) in table {
+                    let shown = if named.contains(&path) { "*" } else { key };
+                    let path =
+                        if path.is_empty() { key.clone() } else { format!("{path}.{shown}") };
+                    all.push(path.clone());
+                    keys(value, &path, all);
+                }
+            }
+            toml::Value::Array(list) => list.iter().for_each(|value| keys(value, path, all)),
+            _ => {}
+        }
+    }
+    let everything: String = SHIPPED.lines().map(|line| used(line) + "\n").collect();
+    let of = |text: &str| {
+        let mut all = Vec::new();
+        keys(&toml::from_str(text).expect("TOML"), "", &mut all);
+        all
+    };
+    let (ours, theirs) = (of(&everything), of(EMBEDDED));
+    let missing: Vec<_> = theirs.iter().filter(|key| !ours.contains(key)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+// ---------------------------------------------------------------------------------------------
+// Mistakes in a configuration
+
+#[test]
+fn each_mistake_gives_its_line_and_its_mend() {
+    assert_snapshot!(wrong(r#"[roles.qa]
+memebers = ["ann"]
+[roles.ops]
+members = ["anne"]
+may = ["rolback"]
+[roles.support]
+required = true
+[people.Carl]
+name = 5
+accounts = ["slack/T1"]
+[audience]
+"#), @r#"
+tminus.toml:2: unknown key `memebers` in [roles.qa]
+    did you mean `members`?
+tminus.toml:4: I know no person `anne`
+    did you mean `ann`?
+tminus.toml:5: "rolback" cannot be an item of `may`
+    did you mean "rollback"?
+tminus.toml:6: every release asks `support`, and nobody is in it
+    add `members`, or `required = false`
+tminus.toml:9: `name` must be a text, and this is a number
+    write `name = "5"`
+tminus.toml:10: accounts: `slack/T1` is not an account
+    write platform/tenant/user
+tminus.toml:11: unknown key `audience` at the top of the file
+    did you mean `audiences`?
+"#);
+}
+
+#[test]
+fn a_mistake_reads_like_a_compilers() {
+    let problems = small("[roles.qa]\nmemebers = []\n").expect_err("must be refused");
+    let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+    assert_eq!(
+        problem.to_string(),
+        "tminus.toml:12: unknown key `memebers` in [roles.qa]: did you mean `members`?"
+    );
+    assert_eq!((problem.line, problem.column), (12, 1));
+    assert_eq!(problem.key, "roles.qa.memebers");
+}
+
+#[test]
+fn destinations_must_lead_somewhere() {
+    assert_snapshot!(wrong(r##"[audiences]
+one = ["#releases"]
+two = ["slack/T1/C1"]
+three = ["console/local/releases"]
+four = ["webhook:status"]
+[[announcement]]
+id = "a"
+at = "48h"
+audience = "one"
+template = "a"
+[[announcement]]
+id = "b"
+at = "T-1h"
+audience = "fuor"
+template = "b"
+[rooms]
+platforms = ["console"]
+"##), @r"
+tminus.toml:2: one: `#releases` is not a destination
+    write platform/tenant/channel, for example `console/local/releases`, or `webhook:name`
+tminus.toml:3: no chat platform `slack` is configured
+    this version speaks on `console/local`
+tminus.toml:4: the console has no channel `releases`
+    there is none
+tminus.toml:4: the console is turned off, so nothing can be said there
+    say `enabled = true` in [console]
+tminus.toml:5: I know no webhook `status`
+    add [webhooks.status]
+tminus.toml:8: at: `48h` does not say before or after the start
+    say `T-48h` or `T+48h`
+tminus.toml:14: I know no audience `fuor`
+    did you mean `four`?
+tminus.toml:17: `console` is not a place where rooms can open
+    write platform/tenant, for example `console/local`
+");
+}
+
+#[test]
+fn actions_are_judged_by_their_kind() {
+    assert_snapshot!(wrong(r#"[actions.a]
+limit = "5"
+[actions.b]
+command = ["{program}", "--version={version"]
+url = "https://x"
+[actions.c]
+kind = "webhook"
+url = "http://example.com/x"
+outcome = "callback"
+[actions.d]
+kind = "webhok"
+[actions.e]
+command = "deploy {version}"
+[actions."F g"]
+command = ["x"]
+"#), @r#"
+tminus.toml:2: limit: `5` has no unit
+    say `5m`, `5h` or `5d`
+tminus.toml:4: the program itself must not be a placeholder: a plan would choose what is run
+    name the program
+tminus.toml:4: the placeholder `{version` is not closed
+    write `{version}`
+tminus.toml:5: `url` has no meaning for kind = "program"
+    leave it out, or say kind = "webhook"
+tminus.toml:6: [actions.c] has no secret to sign with
+    add `secret = { env = "NAME" }`
+tminus.toml:8: `http://example.com/x` is not an address that can be called safely
+    write `https://…`; `http://` is for this machine only
+tminus.toml:9: a callback needs an address at which we can be reached
+    add `public_url = "https://…"` to [server]
+tminus.toml:11: "webhok" cannot be `kind`
+    did you mean "webhook"?
+tminus.toml:13: `command` must be a list, and this is a text
+    write `command = […]`
+tminus.toml:14: `F g` cannot be the name of an action
+    use lower-case letters, digits and dashes
+"#);
+}
+
+#[test]
+fn a_secret_inline_is_refused_and_never_shown() {
+    let said = wrong(
+        r#"[machines.ci]
+token = "hunter2-hunter2-hunter2"
+may = ["override", "evidence"]
+[machines.b]
+token = { env = "NOT_SET" }
+[machines.c]
+token = { file = "nowhere" }
+[machines.d]
+token = { file = "a", env = "B" }
+[machines.e]
+token = { evn = "B" }
+"#,
+    );
+    assert!(!said.contains("hunter2"), "{said}");
+    assert_snapshot!(said, @r#"
+    tminus.toml:2: a secret must not stand in this file, which is copied, reviewed and backed up
+        write `{ env = "NAME" }` or `{ file = "path" }`, and change the secret
+    tminus.toml:3: a machine cannot override a refusal
+        leave out "override"
+    tminus.toml:5: the environment variable `NOT_SET` is not set
+        set it where the program is started
+    tminus.toml:7: I cannot read the secret in …/nowhere: No such file or directory (os error 2)
+        relative paths begin at this file; the program's user must be able to read
+    tminus.toml:9: a secret comes from exactly one place
+        give one of `env`, `file` and `credential`
+    tminus.toml:11: unknown key `evn` in [machines.e.token]
+        did you mean `env`?
+    "#);
+}
+
+#[test]
+fn times_zones_and_addresses_are_checked() {
+    assert_snapshot!(wrong(r#"[server]
+listen = "localhost"
+public_url = "tminus.example"
+[timing]
+settle = "1 fortnight"
+[rules]
+hotfix_approver = "captian"
+one_seat_per_person = "yes"
+required_evidence = ["stagging"]
+[[freeze]]
+from = "christmas"
+until = 2026-12-27
+reason = "x"
+[[freeze]]
+from = "2026-12-27"
+until = 2026-12-26 10:00:00
+reason = "x"
+[checklist.security]
+title = "Security"
+items = [{ name = "Scan", limit = "fast" }, { name = "…" }]
+[plans]
+directory = "nowhere"
+"#), @r#"
+tminus.toml:2: `localhost` is not an address to listen on
+    write address:port, such as `127.0.0.1:7777`
+tminus.toml:3: `tminus.example` is not an address
+    write `https://…`
+tminus.toml:5: settle: `fortnight` is not a unit of time here
+    use s, m, h, d or w: `15m`, `1h 30m`, `7d`
+tminus.toml:7: I know no role `captian`
+    did you mean `captain`?
+tminus.toml:8: `one_seat_per_person` must be true or false, and this is a text
+    write `one_seat_per_person = true`
+tminus.toml:9: "stagging" cannot be an item of `required_evidence`
+    did you mean "staging"?
+tminus.toml:11: "christmas" is not a time
+    write it as `2026-12-24 00:00`
+tminus.toml:16: the freeze is over before it begins
+    let it end after it begins
+tminus.toml:20: limit: `fast` is not a limit
+    write for example `LCP < 2.5 s`
+tminus.toml:22: there is no directory …/nowhere
+    create it, or name another; relative paths begin at this file
+"#);
+}
+
+#[test]
+fn a_console_on_a_network_needs_tokens_and_one_token_is_one_person() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = SMALL.replace(
+        "enabled = false",
+        r#"
+[[console.channel]]
+id = "releases"
+name = "releases"
+TOKENS"#,
+    );
+    let try_with = |tokens: &str| {
+        let text = file.replace("TOKENS", tokens);
+        let env = |name: &str| match name {
+            "SHORT" => Some("short".to_owned()),
+            "LONG" => Some("0123456789abcdef".to_owned()),
+            _ => None,
+        };
+        read(&text, "tminus.toml", Some(folder.path()), &around(), &env)
+    };
+    let said = |tokens: &str| told(&try_with(tokens).expect_err("must be refused"));
+    assert_snapshot!(said(""), @r#"
+    tminus.toml:2: the console has no tokens, so nobody could use it
+        add [console.tokens] with `maria = { env = "NAME" }`, or `enabled = false`
+    "#);
+    assert_snapshot!(said("[console.tokens]\nann = { env = \"SHORT\" }\nbod = { env = \"LONG\" }"),
+        @r"
+        tminus.toml:8: the token is shorter than 16 characters
+            make one with `openssl rand -hex 32`
+        tminus.toml:9: I know no person `bod`
+            did you mean `bob`?
+        ");
+    assert_snapshot!(said("[console.tokens]\nann = { env = \"LONG\" }\nbob = { env = \"LONG\" }"),
+        @r"
+        tminus.toml:9: `bob` and `ann` have the same token
+            one token is one person: make another
+        ");
+    let config = try_with("[console.tokens]\nann = { env = \"LONG\" }").expect("it is right");
+    assert_eq!(format!("{:?}", config.console.access), r#"Tokens([(PersonId("ann"), Secret(…))])"#);
+    assert_eq!(config.api_tokens.len(), 1);
+}
+
+#[test]
+fn somebody_must_be_able_to_roll_back_by_name() {
+    let text = SMALL.replace("members", "groups").replace("\"ann\"", "\"slack/T1/S1\"");
+    let told_by = told(
+        &read(&text, "t.toml", Some(Path::new("")), &around(), &nothing)
+            .expect_err("must be refused"),
+    );
+    assert_snapshot!(told_by, @r#"
+    t.toml:8: nobody may roll back
+        add "rollback" to `may` of a role that has members
+    t.toml:8: nobody may schedule or change a release
+        add "schedule" to `may` of a role that has members
+    t.toml:8: nobody may start a release
+        add "start" to `may` of a role that has members
+    "#);
+}
+
+#[test]
+fn a_mistake_does_not_move_the_lines_of_others() {
+    // The first is taken out of its list; the second is still told with its own line.
+    let one = "[[freeze]]\nfrom = 2026-12-01\nreason = \"x\"\n";
+    let two = "[[freeze]]\nfrom = \"soon\"\nuntil = 2026-12-01\nreason = \"x\"\n";
+    assert_snapshot!(wrong(&format!("{one}{two}")), @r#"
+    tminus.toml:1: `until` is missing in [[freeze]]
+        add `until = "2026-12-24 00:00"`
+    tminus.toml:5: "soon" is not a time
+        write it as `2026-12-24 00:00`
+    "#);
+}
+
+#[test]
+fn what_is_not_toml_is_told_line_by_line() {
+    assert_snapshot!(wrong("a = hello\nb =\n[people.ann]\nc: 3\nd = \"open\ne = yes\n"), @r#"
+    tminus.toml:1: `hello` is a text without quotes
+        write "hello"
+    tminus.toml:2: there is no value after `=`
+        write one, texts in "quotes"
+    tminus.toml:3: `ann` is there twice
+        keep one of the two, or merge them
+    tminus.toml:4: `c: 3` is not `key = value`
+        put `=` between the key and its value
+    "#);
+}
+
+#[test]
+fn a_file_that_is_not_there_or_not_text_says_so() {
+    let (folder, path) = installed("");
+    fs::write(&path, b"a = 1\nb = \"\xff\"\n").expect("a file");
+    let said = |path: &Path| {
+        let problems = load(Some(path), &around(), &nothing).expect_err("must be refused");
+        told(&problems).replace(&folder.path().display().to_string(), "…")
+    };
+    assert_snapshot!(said(&path), @r"
+    …/tminus.toml:2: there is something here that is not UTF-8
+        save the file as UTF-8
+    ");
+    assert_snapshot!(said(&folder.path().join("other.toml")), @r"
+    …/other.toml: I cannot read the configuration: No such file or directory (os error 2)
+        give its path with `--config`
+    ");
+}
+
+#[test]
+fn odd_and_overlong_names_are_fine() {
+    let long = "é".repeat(10_000);
+    let config = small(&format!(
+        "[people.zoe]\nname = \"{long}\"\n[people.ali]\nname = \"علي 🚀\u{202e}\"\n"
+    ));
+    let config = config.unwrap_or_else(|problems| panic!("{}", told(&problems)));
+    assert_eq!(config.policy.people.len(), 4);
+    // An excerpt is cut by characters, not by bytes.
+    let said = wrong(&format!("[\"{long}\"]\n[people.x]\nnaem = \"🚀\"\n"));
+    assert!(said.chars().count() < 1_500, "{said}");
+}
+
+// ---------------------------------------------------------------------------------------------
+// Mistakes in a plan
+
+#[test]
+fn a_plan_tells_all_its_mistakes_with_the_key_that_was_meant() {
+    assert_snapshot!(wrong_plan(r#"[release]
+service = "web-shop"
+verison = "v1"
+version = 5
+zone = "America/Los_Angelos"
+captain = "maria"
+strategy = "roling"
+[[stage]]
+name = "Pod 1"
+soak = "10"
+[[stage]]
+name = "Pod 2"
+action = "deploy"
+advance = "atuo"
+traffic = "33"
+checks = "health"
+[[stages]]
+name = "x"
+[rollback]
+to = "v1"
+rto = "soon"
+[database]
+[[flag]]
+name = "f"
+expires = "soon"
+[[announcement]]
+id = "a"
+at = "1h"
+audience = "x"
+template = "x"
+"#), @r#"
+plan.toml:3: unknown key `verison` in [release]
+    did you mean `version`?
+plan.toml:4: `version` must be a text, and this is a number
+    write `version = "5"`
+plan.toml:5: I know no time zone `America/Los_Angelos`
+    did you mean `America/Los_Angeles`?
+plan.toml:7: "roling" cannot be `strategy`
+    did you mean "rolling"?
+plan.toml:8: `action` is missing in [[stage]]
+    add `action = "deploy"`
+plan.toml:10: soak: `10` has no unit
+    say `10m`, `10h` or `10d`
+plan.toml:14: "atuo" cannot be `advance`
+    did you mean "auto"?
+plan.toml:15: `traffic` must be a number, and this is a text
+    write it without quotes
+plan.toml:16: `checks` must be a list, and this is a text
+    write `checks = […]`
+plan.toml:17: unknown key `stages` at the top of the file
+    did you mean `stage`?
+plan.toml:21: rto: `soon` is not a length of time
+    for example `15m`, `1h 30m` or `72h`
+plan.toml:25: "soon" is not a day
+    write it as `2026-12-31`
+plan.toml:28: at: `1h` does not say before or after the start
+    say `T-1h` or `T+1h`
+"#);
+}
+
+#[test]
+fn a_part_that_is_wrong_does_not_blame_what_needs_it() {
+    // The key is there, only wrong: it is not missing too.
+    assert_snapshot!(wrong_plan(
+        "release = 5\n[rollback]\nrto = \"15m\"\nto = { a = 1 }\n[database]\nmigrations = []\n"
+    ), @r#"
+    plan.toml:1: `release` must be a table, and this is a number
+        write [release] and its keys below it
+    plan.toml:4: `to` must be a text, and this is a table
+        write it in "quotes"
+    plan.toml:6: unknown key `migrations` in [database]
+        did you mean `migration`?
+    "#);
+}
+
+#[test]
+fn dates_may_stand_without_quotes() {
+    let text = include_str!("../../config/plans/rolling.toml");
+    let text = text.replace("\"tuesday 10:00\"\nkind", "2026-12-15 10:00:00\nkind");
+    let text = format!("{text}\n[[flag]]\nname = \"f\"\nexpires = 2027-01-31\n");
+    let plan = read_plan(&text, "plan.toml").unwrap_or_else(|why| panic!("{}", told(&why)));
+    assert_eq!(plan.flags[0].expires, chrono::NaiveDate::from_ymd_opt(2027, 1, 31));
+    assert_eq!(plan.release.start.as_deref(), Some("2026-12-15T10:00:00"));
+}
+
+#[test]
+fn a_finding_leads_to_its_line() {
+    let text =
+        "[release]\nservice = \"x\"\n\n[[stage]]\nname = \"a\"\n[[stage]]\nwith = { b = \"1\" }\n";
+    assert_eq!(line_of(text, "release.service"), Some(2));
+    assert_eq!(line_of(text, "stage[1].with.b"), Some(7));
+    assert_eq!(line_of(text, "stage[1].soak"), Some(6), "its table, where the key is missing");
+    assert_eq!(line_of(text, "rollback.to"), None);
+    assert_eq!(line_of("not toml", "release"), None);
+}

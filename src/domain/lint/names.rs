@@ -1,0 +1,257 @@
+//! Whether every name in a plan is known: people, roles, actions and their placeholders, flags,
+//! audiences, sections of the checklist.
+
+use std::collections::BTreeSet;
+
+use super::super::ids::{ActionName, PersonId, Role};
+use super::super::plan::Plan;
+use super::super::policy::Policy;
+use super::{Finding, Values, did_you_mean};
+
+pub(super) fn unknown(plan: &Plan, policy: &Policy) -> Vec<Finding> {
+    let mut found = people(plan, policy);
+    found.extend(roles(plan, policy));
+    found.extend(sections(plan, policy));
+    found.extend(audiences(plan, policy));
+    found.extend(flags(plan));
+    found.extend(calls(plan).iter().flat_map(|call| call.judge(policy)));
+    found
+}
+
+/// What every call of an action knows by itself. A stage passes the version that is released, a
+/// step of the rollback the one that it goes back to; what the plan says under `with` wins.
+pub fn given(plan: &Plan, version: &str) -> Values {
+    let head = &plan.release;
+    let always = [("service", &head.service), ("environment", &head.environment)]
+        .map(|(k, v)| (k, v.as_str()));
+    let known = [("artifact", &head.artifact), ("commit", &head.commit), ("tag", &head.tag)];
+    let known = known.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?)));
+    let all = always.into_iter().chain(known).chain([("version", version)]);
+    all.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// A place where the plan has an action run.
+struct Call<'a> {
+    at: String,
+    action: &'a ActionName,
+    with: &'a Values,
+    given: Values,
+    /// Whether `with` was written for this action alone, so that each value must be one of its own.
+    exact: bool,
+}
+
+fn calls(plan: &Plan) -> Vec<Call<'_>> {
+    static NONE: Values = Values::new();
+    let new = given(plan, &plan.release.version);
+    let call = |at: String, action, with, given: &Values, exact| Call {
+        at,
+        action,
+        with,
+        given: given.clone(),
+        exact,
+    };
+    let mut calls = Vec::new();
+    for (i, stage) in plan.stages.iter().enumerate() {
+        calls.push(call(format!("stage[{i}].action"), &stage.action, &stage.with, &new, true));
+        for (j, check) in stage.checks.iter().enumerate() {
+            calls.push(call(format!("stage[{i}].checks[{j}]"), check, &stage.with, &new, false));
+        }
+    }
+    for (i, check) in plan.smoke.iter().enumerate() {
+        let action = check.action.iter();
+        let at = format!("smoke[{i}].action");
+        calls.extend(action.map(|action| call(at.clone(), action, &check.with, &new, true)));
+    }
+    for (i, check) in plan.checks.iter().enumerate() {
+        let action = check.action.iter();
+        let at = format!("check[{i}].action");
+        calls.extend(action.map(|action| call(at.clone(), action, &check.with, &new, true)));
+    }
+    let health = plan.monitoring.health.iter();
+    calls.extend(health.map(|action| call("monitoring.health".into(), action, &NONE, &new, true)));
+    calls.extend(rollback_calls(plan));
+    calls
+}
+
+fn rollback_calls(plan: &Plan) -> Vec<Call<'_>> {
+    let Some(back) = &plan.rollback else { return Vec::new() };
+    let old = given(plan, &back.to);
+    let mut calls = Vec::new();
+    for (kind, steps) in [("step", &back.steps), ("verify", &back.verify)] {
+        for (i, step) in steps.iter().enumerate() {
+            let (with, given) = (&step.with, old.clone());
+            let at = format!("rollback.{kind}[{i}].action");
+            calls.push(Call { at, action: &step.action, with, given, exact: true });
+            let at = format!("rollback.{kind}[{i}].rehearse");
+            calls.extend(step.rehearse.iter().map(|action| Call {
+                at: at.clone(),
+                action,
+                with,
+                given: old.clone(),
+                exact: false,
+            }));
+        }
+    }
+    calls
+}
+
+impl Call<'_> {
+    fn judge(&self, policy: &Policy) -> Vec<Finding> {
+        let Some(action) = policy.actions.get(self.action) else {
+            let known = policy.actions.keys().map(ActionName::as_str);
+            return vec![self.unknown("action", self.action.as_str(), known)];
+        };
+        let wanted: BTreeSet<&str> = action.placeholders.iter().map(String::as_str).collect();
+        let mut found = Vec::new();
+        if self.exact {
+            for key in self.with.keys().filter(|key| !wanted.contains(key.as_str())) {
+                let what = format!("The action `{}` has no placeholder `{key}`.", self.action);
+                let mend = match wanted.is_empty() {
+                    true => format!("Leave `{key}` out: the action takes none."),
+                    false => did_you_mean(key, wanted.iter().copied()),
+                };
+                let at = self.with_path(key);
+                found.push(Finding::refuse("unknown-placeholder", what).mend(mend).at(at));
+            }
+        }
+        let has = |key: &&&str| self.with.contains_key(**key) || self.given.contains_key(**key);
+        for key in wanted.iter().filter(|key| !has(key)) {
+            let what = format!("The action `{}` needs a value for `{key}`.", self.action);
+            let mend = match *key {
+                "artifact" | "commit" | "tag" => format!("Add `{key}` to [release]."),
+                _ => format!("Add `with = {{ {key} = \"…\" }}` beside it."),
+            };
+            let at = self.at.clone();
+            found.push(Finding::refuse("missing-placeholder", what).mend(mend).at(at));
+        }
+        found
+    }
+
+    fn with_path(&self, key: &str) -> String {
+        let parent = self.at.rsplit_once('.').map_or("", |(parent, _)| parent);
+        format!("{parent}.with.{key}")
+    }
+
+    fn unknown<'a>(&self, kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Finding {
+        unknown_name(kind, name, known).at(self.at.clone())
+    }
+}
+
+fn unknown_name<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Finding {
+    let what = format!("I know no {kind} `{name}`.");
+    let rule = format!("unknown-{}", kind.replace(' ', "-"));
+    Finding::refuse(&rule, what).mend(did_you_mean(name, known))
+}
+
+fn people(plan: &Plan, policy: &Policy) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (at, person) in named_people(plan) {
+        if !policy.people.contains_key(person) {
+            let known = policy.people.keys().map(PersonId::as_str);
+            found.push(unknown_name("person", person.as_str(), known).at(at));
+        }
+    }
+    found
+}
+
+fn named_people(plan: &Plan) -> Vec<(String, &PersonId)> {
+    let head = &plan.release;
+    let oncall = &plan.monitoring.oncall;
+    let back = plan.rollback.as_ref().and_then(|back| back.escalation.as_ref());
+    let singles = [
+        ("release.captain", Some(&head.captain)),
+        ("release.deployer", head.deployer.as_ref()),
+        ("release.backup", head.backup.as_ref()),
+        ("rollback.escalation", back),
+        ("monitoring.oncall.primary", oncall.primary.as_ref()),
+        ("monitoring.oncall.secondary", oncall.secondary.as_ref()),
+        ("monitoring.oncall.escalation", oncall.escalation.as_ref()),
+    ];
+    let singles = singles.into_iter().filter_map(|(at, one)| Some((at.to_owned(), one?)));
+    let mut people: Vec<_> = singles.collect();
+    let flags = plan.flags.iter().map(|flag| flag.owner.as_ref());
+    let smoke = plan.smoke.iter().map(|check| check.owner.as_ref());
+    let checks = plan.checks.iter().map(|check| check.owner.as_ref());
+    let watchers = plan.monitoring.watchers.iter().map(Some);
+    let issues = plan.known_issues.iter().map(|issue| Some(&issue.accepted_by));
+    let contacts = plan.contacts.iter().map(|contact| Some(&contact.who));
+    let items = plan.checklist.items.iter().map(|item| item.owner.as_ref());
+    people.extend(numbered("flag", ".owner", flags));
+    people.extend(numbered("smoke", ".owner", smoke));
+    people.extend(numbered("check", ".owner", checks));
+    people.extend(numbered("monitoring.watchers", "", watchers));
+    people.extend(numbered("known_issue", ".accepted_by", issues));
+    people.extend(numbered("contact", ".who", contacts));
+    people.extend(numbered("checklist.item", ".owner", items));
+    people
+}
+
+fn numbered<'a>(
+    list: &'static str,
+    key: &'static str,
+    who: impl Iterator<Item = Option<&'a PersonId>>,
+) -> impl Iterator<Item = (String, &'a PersonId)> {
+    let named = who.enumerate().filter_map(|(i, who)| Some((i, who?)));
+    named.map(move |(i, who)| (format!("{list}[{i}]{key}"), who))
+}
+
+fn roles(plan: &Plan, policy: &Policy) -> Vec<Finding> {
+    let seats = plan.signoff.roles.iter().enumerate();
+    let seats = seats.map(|(i, role)| (format!("signoff.roles[{i}]"), role));
+    let stages = plan.stages.iter().enumerate();
+    let approvers = stages.flat_map(|(i, stage)| {
+        let roles = stage.approvers.iter().enumerate();
+        roles.map(move |(j, role)| (format!("stage[{i}].approvers[{j}]"), role))
+    });
+    let unknown = seats.chain(approvers).filter(|(_, role)| !policy.roles.contains_key(*role));
+    unknown
+        .map(|(at, role)| {
+            unknown_name("role", role.as_str(), policy.roles.keys().map(Role::as_str)).at(at)
+        })
+        .collect()
+}
+
+fn sections(plan: &Plan, policy: &Policy) -> Vec<Finding> {
+    let chosen = plan.checklist.sections.iter().enumerate();
+    let unknown = chosen.filter(|(_, section)| !policy.checklist.contains_key(*section));
+    unknown
+        .map(|(i, section)| {
+            let known = policy.checklist.keys().map(String::as_str);
+            let at = format!("checklist.sections[{i}]");
+            unknown_name("checklist section", section, known).at(at)
+        })
+        .collect()
+}
+
+fn audiences(plan: &Plan, policy: &Policy) -> Vec<Finding> {
+    let planned = plan.announcements.iter().enumerate();
+    let unknown = planned.filter(|(_, each)| !policy.audiences.contains_key(&each.audience));
+    unknown
+        .map(|(i, each)| {
+            let known = policy.audiences.keys().map(String::as_str);
+            let at = format!("announcement[{i}].audience");
+            unknown_name("audience", &each.audience, known).at(at)
+        })
+        .collect()
+}
+
+fn flags(plan: &Plan) -> Vec<Finding> {
+    let features = plan.scope.features.iter().enumerate();
+    let features = features
+        .filter_map(|(i, each)| Some((format!("scope.feature[{i}].flag"), each.flag.as_ref()?)));
+    let stages = plan.stages.iter().enumerate();
+    let stages =
+        stages.filter_map(|(i, each)| Some((format!("stage[{i}].flag"), each.flag.as_ref()?)));
+    let is_known = |name: &String| plan.flags.iter().any(|flag| flag.name == *name);
+    let unknown = features.chain(stages).filter(|(_, name)| !is_known(name));
+    unknown
+        .map(|(at, name)| {
+            let what = format!("No [[flag]] of the plan is called `{name}`.");
+            let mend = match plan.flags.is_empty() {
+                true => "Add one, with `owner` and `expires`.".to_owned(),
+                false => did_you_mean(name, plan.flags.iter().map(|flag| flag.name.as_str())),
+            };
+            Finding::refuse("unknown-flag", what).mend(mend).at(at)
+        })
+        .collect()
+}
