@@ -127,7 +127,10 @@ impl Delivery {
         Ok(())
     }
 
-    async fn follow(&self, mut commits: tokio::sync::broadcast::Receiver<super::engine::Committed>) {
+    async fn follow(
+        &self,
+        mut commits: tokio::sync::broadcast::Receiver<super::engine::Committed>,
+    ) {
         loop {
             let next = tokio::select! {
                 () = self.0.stop.cancelled() => return,

@@ -12,14 +12,18 @@ pub fn next_step(engine: &Engine) -> Option<String> {
         None if state.releases.is_empty() => {
             Some("Type /release schedule v1.2.0 to put the sample release on the calendar.".into())
         }
-        None => Some("Read how it went: /release report. Everything that happened: /release audit.".into()),
+        None => Some(
+            "Read how it went: /release report. Everything that happened: /release audit.".into(),
+        ),
     }
 }
 
 fn of_release(release: &Release, policy: &crate::domain::policy::Policy) -> String {
     if let Some(hold) = &release.held {
         return match release.start_missed {
-            true => "The start was missed: /release reschedule \"in 2h\", or /release scrub.".into(),
+            true => {
+                "The start was missed: /release reschedule \"in 2h\", or /release scrub.".into()
+            }
             false if release.touched_target() => format!(
                 "On hold: {}. Roll back or retry in the war room, or /release status.",
                 hold.reason

@@ -15,9 +15,7 @@ use super::delivery::{Delivery, Neighbours, World};
 use super::engine::Engine;
 use super::messages::Messages;
 use crate::domain::checklist::Mark;
-use crate::domain::command::{
-    Actor, Claims, Command, Commitment, EvidenceReport, Request, Vote,
-};
+use crate::domain::command::{Actor, Claims, Command, Commitment, EvidenceReport, Request, Vote};
 use crate::domain::event::{Event, Happened};
 use crate::domain::ids::{Account, PersonId, ReleaseId, Role};
 use crate::domain::plan::{Finding, Plan};
@@ -183,8 +181,7 @@ impl Play {
             }
             let Some(due) = self.engine.next_due() else { return Ok(()) };
             self.pass_time(due.due.at);
-            let request =
-                Request { id: due.id, by: Actor::Clock, command: due.due.command };
+            let request = Request { id: due.id, by: Actor::Clock, command: due.due.command };
             self.engine.ask(request).await?;
         }
         Ok(())
@@ -238,7 +235,10 @@ impl Play {
         if release.rehearsal == Rehearsal::Never
             && release.plan.rollback.as_ref()?.steps.iter().any(|step| step.rehearse.is_some())
         {
-            return Some((holder(policy, Right::Rollback)?, Command::RehearseRollback { release: id }));
+            return Some((
+                holder(policy, Right::Rollback)?,
+                Command::RehearseRollback { release: id },
+            ));
         }
         let objects = release.seats.last().map(|seat| seat.role.clone());
         let reasons = verdict::reasons(release, policy);
@@ -278,11 +278,7 @@ impl Play {
     }
 
     /// A failed step is rolled back; one whose outcome nobody can tell is looked at and settled.
-    fn wanted_when_stuck(
-        &self,
-        release: &Release,
-        policy: &Policy,
-    ) -> Option<(PersonId, Command)> {
+    fn wanted_when_stuck(&self, release: &Release, policy: &Policy) -> Option<(PersonId, Command)> {
         let id = release.id.clone();
         let unknown = release.unsettled().is_some_and(|run| run.is_unknown());
         if unknown {

@@ -350,31 +350,31 @@ pub(super) fn run_action(
     case.did(Happened::StepStarted { step, attempt, action: action.clone(), with })
 }
 
-/// The placeholders of an action, from the plan's arguments and from what every release knows.
+/// The placeholders of an action, from the plan's arguments and from what every call knows: a step
+/// of the way back names the version that it goes back to.
 pub fn arguments(
     release: &Release,
+    step: &Step,
     action: &ActionName,
     with: &BTreeMap<String, String>,
     policy: &super::policy::Policy,
 ) -> BTreeMap<String, String> {
-    let wanted = policy.actions.get(action).map(|action| action.placeholders.clone());
-    let head = &release.plan.release;
-    let known = |name: &str| match name {
-        "service" => Some(head.service.clone()),
-        "environment" => Some(head.environment.clone()),
-        "version" => Some(head.version.clone()),
-        "artifact" => head.artifact.clone(),
-        "commit" => head.commit.clone(),
-        "tag" => head.tag.clone(),
-        "from" => Some(head.version.clone()),
-        "to" => release.plan.rollback.as_ref().map(|back| back.to.clone()),
-        _ => None,
+    let plan = &release.plan;
+    let back = plan.rollback.as_ref().map(|back| back.to.as_str());
+    let version = match step {
+        Step::Rollback(_) | Step::RollbackVerify(_) | Step::Rehearse(_) => back,
+        Step::Stage(_)
+        | Step::StageCheck { .. }
+        | Step::Smoke(_)
+        | Step::Timed(_)
+        | Step::Named(_) => None,
     };
-    let value = |name: String| {
-        let value = with.get(&name).cloned().or_else(|| known(&name))?;
-        Some((name, value))
-    };
-    wanted.unwrap_or_default().into_iter().filter_map(value).collect()
+    let mut values = super::lint::given(plan, version.unwrap_or(&plan.release.version));
+    values.extend(with.iter().map(|(name, value)| (name.clone(), value.clone())));
+    if let Some(action) = policy.actions.get(action) {
+        values.retain(|name, _| action.placeholders.contains(name));
+    }
+    values
 }
 
 fn filled(
@@ -391,7 +391,8 @@ fn filled(
             hint: format!("It takes {}.", super::words::and(&names)),
         });
     }
-    let arguments = arguments(release, action, with, policy);
+    let step = Step::Named(action.clone());
+    let arguments = arguments(release, &step, action, with, policy);
     match declared.iter().find(|name| !arguments.contains_key(*name)) {
         Some(missing) => Err(Refusal::NothingToDo {
             hint: format!("{action} needs `{missing}`: `run {action} {missing}=…`."),

@@ -103,7 +103,10 @@ fn linted(
     start: &Start,
     except: Option<&ReleaseId>,
 ) -> Result<Vec<String>, Refusal> {
-    let facts = lint::Facts { overlapping: overlapping(state, plan, start, except) };
+    let facts = lint::Facts {
+        overlapping: overlapping(state, plan, start, except),
+        ..lint::Facts::default()
+    };
     let findings = lint::lint(plan, state.house.policy(), Some(start), &facts);
     let text = |finding: &lint::Finding| format!("{} {}", finding.what, finding.mend);
     let of = |severity| findings.iter().filter(move |finding| finding.severity == severity);

@@ -124,7 +124,7 @@ fn begin(
     with: &BTreeMap<String, String>,
     policy: &Policy,
 ) -> Happened {
-    let with = arguments(release, action, with, policy);
+    let with = arguments(release, &step, action, with, policy);
     Happened::StepStarted { step, attempt, action: action.clone(), with }
 }
 

@@ -107,9 +107,10 @@ impl Delivery {
 
     fn chat(&self, platform: &str) -> Result<Arc<dyn Chat>, Failure> {
         let chats = &self.0.world.neighbours().chats;
-        chats.get(platform).cloned().ok_or_else(|| {
-            Failure::permanent(format!("the platform {platform} is not connected"))
-        })
+        chats
+            .get(platform)
+            .cloned()
+            .ok_or_else(|| Failure::permanent(format!("the platform {platform} is not connected")))
     }
 
     async fn say(
@@ -142,9 +143,9 @@ impl Delivery {
         notice: &Notice,
     ) -> Result<(), Failure> {
         let couriers = &self.0.world.neighbours().couriers;
-        let courier = couriers.get(kind).ok_or_else(|| {
-            Failure::permanent(format!("nobody takes messages to {kind}:{name}"))
-        })?;
+        let courier = couriers
+            .get(kind)
+            .ok_or_else(|| Failure::permanent(format!("nobody takes messages to {kind}:{name}")))?;
         let message = self.render(waiting, kind, notice).await;
         let letter = Letter {
             kind: notices::name(&notice.kind),
@@ -183,8 +184,7 @@ impl Delivery {
     }
 
     async fn pin(&self, posted: &Posted) -> Result<Option<Command>, Failure> {
-        let at =
-            MessageRef { channel: posted.channel.clone(), message: posted.message.clone() };
+        let at = MessageRef { channel: posted.channel.clone(), message: posted.message.clone() };
         self.chat(&posted.platform)?.pin(&at).await.map(|()| None)
     }
 
@@ -247,7 +247,9 @@ impl Delivery {
                 }
                 Ok(Sighting::Ended(ran)) => end_of(ran),
                 Ok(Sighting::NeverBegan) => return self.run(release, id, call).await,
-                Ok(Sighting::Unknown(_)) if self.was_stopped(id) => RunEnd::without_output(RunOutcome::Stopped),
+                Ok(Sighting::Unknown(_)) if self.was_stopped(id) => {
+                    RunEnd::without_output(RunOutcome::Stopped)
+                }
                 Ok(Sighting::Unknown(_)) if call.repeat_safe => {
                     return self.run(release, id, call).await;
                 }
@@ -328,8 +330,7 @@ impl Delivery {
             let scene = self.scene(&card.platform, None);
             let lines = self.lines(&card);
             let state = self.0.engine.state();
-            let message =
-                cards::render(&self.0.messages, &state, &card, lines.as_deref(), &scene);
+            let message = cards::render(&self.0.messages, &state, &card, lines.as_deref(), &scene);
             let release = state.releases.get(&card.release);
             let posted = release.and_then(|release| release.cards.get(&card).cloned());
             (message, self.0.engine.store().head().seq, posted)
