@@ -7,3 +7,5 @@ mod chat_contract;
 mod console;
 mod console_page;
 mod parrot;
+mod rules;
+mod sample;
