@@ -2,4 +2,5 @@
 
 pub mod markup;
 pub mod messages;
+pub mod notices;
 pub mod times;
