@@ -75,6 +75,11 @@ impl Messages {
         (Self { chosen, built_in }, check.problems)
     }
 
+    /// Whether there is a message of this name: a plan may name one that the operator never wrote.
+    pub fn has(&self, name: &str) -> bool {
+        self.chosen.get_template(name).is_ok()
+    }
+
     /// Writes a message as Markdown. It always says something: where a template fails, the
     /// built-in one speaks, and the log says why.
     pub fn render(&self, name: &str, context: &impl Serialize) -> String {

@@ -12,6 +12,8 @@ pub mod command;
 pub mod decide;
 pub mod effect;
 pub mod event;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod freeze;
 pub mod ids;
 pub mod lint;

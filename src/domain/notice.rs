@@ -47,6 +47,9 @@ pub enum NoticeKind {
     // The poll.
     VoteWanted {
         role: String,
+        /// The seat as people call it.
+        #[serde(default)]
+        seat: String,
         before: Option<String>,
         people: Vec<PersonRef>,
     },
@@ -90,6 +93,9 @@ pub enum NoticeKind {
     AdvanceWanted {
         at: Time,
         stage: String,
+        /// Counted from 1: what the button commits to.
+        #[serde(default)]
+        number: usize,
         next: Option<String>,
         waits_for: Vec<String>,
         people: Vec<PersonRef>,
@@ -297,7 +303,19 @@ pub struct Brief {
     pub rollback_to: Option<String>,
     pub rehearsed_at: Option<Time>,
     pub revision: u32,
+    #[serde(default)]
+    pub poll_revision: u32,
     pub phase: String,
+    /// On the new version, in percent.
+    #[serde(default)]
+    pub traffic: f64,
+    // How it went, for the summaries.
+    #[serde(default)]
+    pub took_ms: Option<i64>,
+    #[serde(default)]
+    pub smoke: Option<(usize, usize)>,
+    #[serde(default)]
+    pub issues: Vec<String>,
 }
 
 /// A seat that has not answered.
@@ -356,7 +374,18 @@ impl Brief {
                 | super::state::Rehearsal::Failed { .. } => None,
             },
             revision: release.revision,
+            poll_revision: release.poll_revision,
             phase: release.phase.name().to_owned(),
+            traffic: release.traffic(),
+            took_ms: release
+                .started_at
+                .zip(release.rolled_out_at)
+                .map(|(from, to)| (to - from).num_milliseconds()),
+            smoke: release.smoke,
+            issues: match release.rolled_out_at {
+                Some(_) => super::report::result(release).issues,
+                None => Vec::new(),
+            },
         }
     }
 }

@@ -338,7 +338,10 @@ fn ask_again(scene: &Scene) -> Vec<Effect> {
 fn no_go(scene: &Scene, reasons: &[Reason], after_go: bool) -> Vec<Effect> {
     let text =
         |reason: &Reason| ReasonText { text: reason_text(reason, scene.policy), owner: None };
-    let reasons = reasons.iter().map(text).collect();
+    // What somebody said comes before what is merely open.
+    let mut reasons: Vec<_> = reasons.iter().collect();
+    reasons.sort_by_key(|reason| !matches!(reason, Reason::SaidNoGo { .. }));
+    let reasons = reasons.into_iter().map(text).collect();
     scene.room(NoticeKind::WentNoGo { reasons, after_go })
 }
 
@@ -382,6 +385,7 @@ fn vote_wanted(scene: &Scene, roles: &[Role], before: Option<&str>) -> Vec<Effec
         for person in &rules.members {
             let kind = NoticeKind::VoteWanted {
                 role: role.to_string(),
+                seat: scene.policy.title_of(role).to_owned(),
                 before: before.map(str::to_owned),
                 people: vec![scene.person(person)],
             };
@@ -633,6 +637,7 @@ fn advance_wanted(scene: &Scene, stage: usize) -> Vec<Effect> {
     scene.room(NoticeKind::AdvanceWanted {
         at: scene.at,
         stage: plan.name.clone(),
+        number: stage + 1,
         next: release.plan.stages.get(stage + 1).map(|next| next.name.clone()),
         waits_for,
         people: vec![scene.person(&release.captain)],

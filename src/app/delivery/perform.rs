@@ -157,21 +157,27 @@ impl Delivery {
     }
 
     async fn render(&self, waiting: &Waiting, platform: &str, notice: &Notice) -> ports::Message {
-        let scene = self.scene(platform, self.head_at(waiting.seq).await);
-        notices::render(&self.0.messages, notice, &scene)
+        let head = self.head_at(waiting.seq).await;
+        notices::render(&self.0.messages, notice, &self.scene(platform, head))
     }
 
     async fn plain(&self, waiting: &Waiting, platform: &str, notice: &Notice) -> String {
         markup::plain(&self.render(waiting, platform, notice).await.body)
     }
 
-    fn scene(&self, platform: &str, head: Option<String>) -> notices::Scene {
+    fn scene<'a>(&'a self, platform: &'a str, head: Option<String>) -> notices::Scene<'a> {
         let state = self.0.engine.state();
+        let homes = &state.house.policy().rooms;
+        // A platform has one tenant here; an effect names the platform alone.
+        let tenant = self.0.tenants.get(platform).map_or("", String::as_str);
+        debug_assert!(homes.iter().all(|home| home.platform != platform || home.tenant == tenant));
         notices::Scene {
-            platform: platform.to_owned(),
+            platform,
+            tenant,
             now: self.0.engine.clock().now(),
             zone: state.house.policy().zone,
             head,
+            prefix: &self.0.prefix,
         }
     }
 

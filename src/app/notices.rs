@@ -1,0 +1,460 @@
+//! Notices into words: one template per kind in `messages/`, and the buttons that go with it.
+//!
+//! **Invariant:** a button carries a command line that could be typed after the prefix, so that a
+//! click and a line cannot differ.
+
+use chrono_tz::Tz;
+use serde_json::{Map, Value, json};
+
+use super::{markup, messages::Messages};
+use crate::domain::notice::{Brief, Notice, NoticeKind};
+use crate::domain::time::Time;
+use crate::ports::{Button, Message, Style, Tone};
+
+/// For whom and when something is said.
+#[derive(Debug, Clone)]
+pub struct Scene<'a> {
+    pub platform: &'a str,
+    pub tenant: &'a str,
+    pub now: Time,
+    /// For what belongs to no release: the policy's zone.
+    pub zone: Tz,
+    /// The log's head (`#412 sha256:…`), quoted where a phase changes.
+    pub head: Option<String>,
+    /// What a command begins with: `/release`.
+    pub prefix: &'a str,
+}
+
+/// What is said, ready for any platform.
+pub fn render(messages: &Messages, notice: &Notice, scene: &Scene) -> Message {
+    let context = context(notice, scene);
+    let name = template(&notice.kind);
+    let name = if messages.has(&name) { name } else { FALLBACK.to_owned() };
+    let body = markup::parse(&messages.render(&name, &context));
+    Message { tone: tone(&notice.kind), body, buttons: buttons(notice) }
+}
+
+/// Speaks for an announcement whose own template is not there.
+const FALLBACK: &str = "t-48h.md";
+
+/// The file that says it: the kind's name, or for an announcement the plan's choice.
+fn template(kind: &NoticeKind) -> String {
+    if let NoticeKind::Announcement { template, .. } = kind {
+        return format!("{template}.md");
+    }
+    let tagged = serde_json::to_value(kind).expect("a notice is plain data");
+    format!("{}.md", tagged["kind"].as_str().expect("the tag is the kind's name"))
+}
+
+// ---------------------------------------------------------------------------------------------
+// What a template sees
+
+/// The release's facts, then the kind's own, which win; then what only the moment knows.
+fn context(notice: &Notice, scene: &Scene) -> Value {
+    let mut seen = notice.brief.as_ref().map(|brief| of_brief(brief, scene)).unwrap_or_default();
+    let kind = serde_json::to_value(&notice.kind).expect("a notice is plain data");
+    if let Value::Object(mut own) = kind {
+        own.remove("kind");
+        seen.extend(own);
+    }
+    seen.insert("prefix".into(), json!(scene.prefix));
+    seen.insert("now".into(), json!(scene.now));
+    seen.insert("head".into(), json!(scene.head));
+    seen.entry("zone").or_insert_with(|| json!(scene.zone));
+    said_ago(&mut seen, notice, scene);
+    for_readers(Value::Object(seen), scene)
+}
+
+fn of_brief(brief: &Brief, scene: &Scene) -> Map<String, Value> {
+    let Value::Object(mut seen) = serde_json::to_value(brief).expect("a brief is plain data")
+    else {
+        unreachable!("a struct is an object")
+    };
+    let here = brief.rooms.iter().find(|room| room.platform == scene.platform);
+    let room = here.map(|room| json!({ "id": room.channel, "name": room.name }));
+    let phase = brief.phase.as_str();
+    seen.insert("room".into(), json!(room));
+    seen.insert("service_name".into(), json!(brief.name));
+    seen.insert("contents".into(), json!(contents(brief)));
+    seen.insert("impact".into(), json!(brief.impact.as_deref().map(without_stop)));
+    seen.insert("deployed".into(), json!(is_deployed(brief)));
+    seen.insert("underway".into(), json!(!["counting down", "ready"].contains(&phase)));
+    seen
+}
+
+/// A sentence that goes on.
+fn without_stop(text: &str) -> &str {
+    text.trim_end().trim_end_matches('.')
+}
+
+/// What is in a release, in the words of its plan.
+fn contents(brief: &Brief) -> Vec<String> {
+    let counted = |number: usize, one: &str, many: &str| {
+        let word = if number == 1 { one } else { many };
+        (number > 0).then(|| format!("{number} {word}"))
+    };
+    let mut contents: Vec<String> = brief.features.clone();
+    contents.extend(brief.enhancements.iter().cloned());
+    contents.extend(counted(brief.fixes, "fix", "fixes"));
+    contents.extend(counted(brief.security, "security fix", "security fixes"));
+    contents.extend(counted(brief.breaking, "breaking change", "breaking changes"));
+    contents
+}
+
+/// Lengths of time from the moment of the notice itself, so that a second try says the same.
+fn said_ago(seen: &mut Map<String, Value>, notice: &Notice, scene: &Scene) {
+    let Some(brief) = &notice.brief else { return };
+    let at = seen.get("at").and_then(|at| serde_json::from_value(at.clone()).ok());
+    let at: Time = at.unwrap_or(scene.now);
+    let ago = |then: Time| roughly((at - then).num_seconds());
+    // Whole minutes: nobody waits for 59 min 59 s.
+    let starts_in = ((brief.start - at).num_seconds() + 30).div_euclid(60) * 60;
+    let waiting: Vec<Value> = brief
+        .waiting
+        .iter()
+        .map(|seat| json!({ "role": seat.role, "asked_ago": seat.asked_at.map(ago) }))
+        .collect();
+    seen.insert("starts_in".into(), json!(starts_in));
+    seen.insert("rehearsed_ago".into(), json!(brief.rehearsed_at.map(ago)));
+    seen.insert("waiting".into(), Value::Array(waiting));
+}
+
+/// Every person by their id on this platform, every length in seconds beside its milliseconds.
+pub(super) fn for_readers(value: Value, scene: &Scene) -> Value {
+    match value {
+        Value::Object(fields) if fields.contains_key("accounts") => person(&fields, scene),
+        Value::Object(fields) => {
+            let mut shown = Map::new();
+            for (name, value) in fields {
+                if let Some(short) = name.strip_suffix("_ms") {
+                    let seconds = value.as_i64().map(|ms| ms / 1_000);
+                    shown.insert(short.to_owned(), json!(seconds));
+                }
+                shown.insert(name, for_readers(value, scene));
+            }
+            Value::Object(shown)
+        }
+        Value::Array(items) => {
+            Value::Array(items.into_iter().map(|item| for_readers(item, scene)).collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
+}
+
+/// `{ id?, name }`: without an id if they have no account here.
+fn person(fields: &Map<String, Value>, scene: &Scene) -> Value {
+    let accounts = fields["accounts"].as_array().map_or(&[][..], Vec::as_slice);
+    let accounts: Vec<crate::domain::ids::Account> = accounts
+        .iter()
+        .filter_map(|account| account.as_str()?.parse().ok())
+        .filter(|account: &crate::domain::ids::Account| account.platform == scene.platform)
+        .collect();
+    let at_home = accounts.iter().find(|account| account.tenant == scene.tenant);
+    let mut shown = Map::new();
+    if let Some(account) = at_home.or(accounts.first()) {
+        shown.insert("id".into(), json!(account.user));
+    }
+    shown.insert("name".into(), fields.get("name").cloned().unwrap_or_default());
+    Value::Object(shown)
+}
+
+/// How long ago, as one says it: `22 h`, not `22 h 3 min`.
+pub(super) fn roughly(seconds: i64) -> i64 {
+    match seconds {
+        ..=119 => seconds.max(0),
+        120..7_200 => (seconds + 30) / 60 * 60,
+        7_200..172_800 => (seconds + 1_800) / 3_600 * 3_600,
+        172_800.. => seconds / 86_400 * 86_400,
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// At a glance
+
+fn tone(kind: &NoticeKind) -> Tone {
+    let good_if = |good: bool| if good { Tone::Good } else { Tone::Warning };
+    match kind {
+        NoticeKind::Announcement { template, .. } if template == "done" => Tone::Good,
+        NoticeKind::WentGo | NoticeKind::StageDone { .. } | NoticeKind::RolledOut { .. } => {
+            Tone::Good
+        }
+        NoticeKind::Finished { outcome, .. } => good_if(outcome == "SUCCESS"),
+        NoticeKind::SmokeTallied { passed, total, .. } => good_if(passed == total),
+        NoticeKind::RehearsalEnded { worked, .. } => good_if(*worked),
+        NoticeKind::WentNoGo { .. }
+        | NoticeKind::StepFailed { .. }
+        | NoticeKind::RollbackFailed { .. }
+        | NoticeKind::Escalation { .. } => Tone::Bad,
+        NoticeKind::Correction { .. }
+        | NoticeKind::Retraction { .. }
+        | NoticeKind::StartMissed { .. }
+        | NoticeKind::StepUnknown { .. }
+        | NoticeKind::SilencePrompt { .. }
+        | NoticeKind::Held { .. }
+        | NoticeKind::RollbackBegan { .. }
+        | NoticeKind::RolledBack { .. }
+        | NoticeKind::Overridden { .. }
+        | NoticeKind::Undelivered { .. }
+        | NoticeKind::FreezeAdded { .. }
+        | NoticeKind::Locked { .. } => Tone::Warning,
+        NoticeKind::Announcement { .. }
+        | NoticeKind::Opening { .. }
+        | NoticeKind::SaidByHand { .. }
+        | NoticeKind::VoteWanted { .. }
+        | NoticeKind::StartOffered { .. }
+        | NoticeKind::Started { .. }
+        | NoticeKind::StepDone { .. }
+        | NoticeKind::Soaking { .. }
+        | NoticeKind::AdvanceWanted { .. }
+        | NoticeKind::Advanced { .. }
+        | NoticeKind::Update { .. }
+        | NoticeKind::Resumed { .. }
+        | NoticeKind::CheckWanted { .. }
+        | NoticeKind::HandedOver { .. }
+        | NoticeKind::FreezeLifted { .. }
+        | NoticeKind::Unlocked { .. } => Tone::Plain,
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Buttons
+
+pub(super) fn plain(label: &str, command: String) -> Button {
+    Button { label: label.to_owned(), command, style: Style::Plain }
+}
+
+pub(super) fn primary(label: &str, command: String) -> Button {
+    Button { label: label.to_owned(), command, style: Style::Primary }
+}
+
+pub(super) fn danger(label: &str, command: String) -> Button {
+    Button { label: label.to_owned(), command, style: Style::Danger }
+}
+
+/// Going back names both ends: a click on an outdated one asks again instead of acting.
+pub(super) fn roll_back(id: &crate::domain::ids::ReleaseId, from: &str, to: &str) -> Button {
+    let command = format!("rollback {id} --from {from} --to {to}");
+    danger(&format!("Roll back to {to}"), command)
+}
+
+/// One row, or none.
+fn buttons(notice: &Notice) -> Vec<Vec<Button>> {
+    let Some(brief) = &notice.brief else { return Vec::new() };
+    let row = row(&notice.kind, &Row(brief));
+    if row.is_empty() { Vec::new() } else { vec![row] }
+}
+
+/// What is told to everyone has no buttons: customers may read it.
+fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
+    match kind {
+        NoticeKind::Announcement { template, .. } => row.announced(template),
+        NoticeKind::Opening { .. } | NoticeKind::WentGo => vec![row.status(), row.checklist()],
+        NoticeKind::WentNoGo { .. } => vec![row.checklist(), row.plain("Reschedule", "reschedule")],
+        NoticeKind::VoteWanted { role, .. } => row.votes(role),
+        NoticeKind::StartOffered { .. } => vec![row.start(), row.hold()],
+        NoticeKind::StartMissed { .. } => row.missed(),
+        NoticeKind::Started { .. } => row.with_back(vec![row.hold()]),
+        NoticeKind::AdvanceWanted { number, .. } => vec![row.advance(*number), row.hold()],
+        NoticeKind::StepFailed { .. } => row.failed(),
+        NoticeKind::StepUnknown { .. } => row.unknown(),
+        NoticeKind::SilencePrompt { .. } => vec![row.plain("Post an update", "update"), row.hold()],
+        NoticeKind::Held { .. } => row.with_back(vec![row.plain("Resume", "resume")]),
+        NoticeKind::RolledOut { .. } => row.with_back(Vec::new()),
+        NoticeKind::SmokeTallied { passed, total, .. } => row.smoke(passed == total),
+        NoticeKind::CheckWanted { .. } => vec![row.plain("Say what you found", "update")],
+        NoticeKind::RehearsalEnded { worked, .. } => row.rehearsal(*worked),
+        NoticeKind::RollbackFailed { .. } | NoticeKind::Escalation { .. } => row.stuck(),
+        NoticeKind::HandedOver { .. } | NoticeKind::RollbackBegan { .. } => vec![row.status()],
+        NoticeKind::Finished { .. } => {
+            vec![row.plain("Report", "report"), row.plain("Keep this room", "keep")]
+        }
+        NoticeKind::Correction { .. }
+        | NoticeKind::Retraction { .. }
+        | NoticeKind::SaidByHand { .. }
+        | NoticeKind::StageDone { .. }
+        | NoticeKind::StepDone { .. }
+        | NoticeKind::Soaking { .. }
+        | NoticeKind::Advanced { .. }
+        | NoticeKind::Update { .. }
+        | NoticeKind::Resumed { .. }
+        | NoticeKind::RolledBack { .. }
+        | NoticeKind::Overridden { .. }
+        | NoticeKind::Undelivered { .. }
+        | NoticeKind::FreezeAdded { .. }
+        | NoticeKind::FreezeLifted { .. }
+        | NoticeKind::Unlocked { .. }
+        | NoticeKind::Locked { .. } => Vec::new(),
+    }
+}
+
+/// The buttons of one release.
+struct Row<'a>(&'a Brief);
+
+impl Row<'_> {
+    fn plain(&self, label: &str, verb: &str) -> Button {
+        plain(label, format!("{verb} {}", self.0.release))
+    }
+
+    fn status(&self) -> Button {
+        self.plain("Status", "status")
+    }
+
+    fn checklist(&self) -> Button {
+        self.plain("Checklist", "checklist")
+    }
+
+    fn hold(&self) -> Button {
+        self.plain("Hold", "hold")
+    }
+
+    fn start(&self) -> Button {
+        let Brief { release, revision, .. } = self.0;
+        primary("Start", format!("start {release} --revision {revision}"))
+    }
+
+    fn advance(&self, number: usize) -> Button {
+        primary("Advance", format!("advance {} --stage {number}", self.0.release))
+    }
+
+    fn announced(&self, template: &str) -> Vec<Button> {
+        match template {
+            "t-48h" | "t-1h" => vec![self.status(), self.checklist()],
+            _ => Vec::new(),
+        }
+    }
+
+    fn votes(&self, role: &str) -> Vec<Button> {
+        let Brief { release, poll_revision, .. } = self.0;
+        let line = |vote: &str| format!("{vote} {release} --as {role} --revision {poll_revision}");
+        vec![primary("GO", line("go")), danger("NO-GO", line("no-go")), self.checklist()]
+    }
+
+    fn missed(&self) -> Vec<Button> {
+        let off = danger("Call off", format!("scrub {}", self.0.release));
+        vec![self.plain("Reschedule", "reschedule"), off]
+    }
+
+    /// With the way back, where something is deployed.
+    fn with_back(&self, mut row: Vec<Button>) -> Vec<Button> {
+        let Brief { release, version, rollback_to, .. } = self.0;
+        let to = rollback_to.as_ref().filter(|_| is_deployed(self.0));
+        row.extend(to.map(|to| roll_back(release, version, to)));
+        row
+    }
+
+    /// Before the launch nothing waits for the step; a rollback that has stopped has its own notice.
+    fn failed(&self) -> Vec<Button> {
+        if !is_deployed(self.0) {
+            return Vec::new();
+        }
+        let worked = plain("It worked", format!("outcome {} worked", self.0.release));
+        self.with_back(vec![self.plain("Retry", "retry"), worked])
+    }
+
+    fn unknown(&self) -> Vec<Button> {
+        let id = &self.0.release;
+        self.with_back(vec![
+            plain("It worked", format!("outcome {id} worked")),
+            plain("It failed", format!("outcome {id} failed")),
+        ])
+    }
+
+    fn smoke(&self, green: bool) -> Vec<Button> {
+        match green {
+            true => Vec::new(),
+            false => self.with_back(vec![self.plain("Run them again", "verify")]),
+        }
+    }
+
+    fn rehearsal(&self, worked: bool) -> Vec<Button> {
+        let again = plain("Rehearse again", format!("rollback {} --dry-run", self.0.release));
+        if worked { Vec::new() } else { vec![again] }
+    }
+
+    fn stuck(&self) -> Vec<Button> {
+        let id = &self.0.release;
+        vec![
+            primary("Retry", format!("retry {id}")),
+            plain("It worked", format!("outcome {id} worked")),
+        ]
+    }
+}
+
+fn is_deployed(brief: &Brief) -> bool {
+    DEPLOYED.contains(&brief.phase.as_str())
+}
+
+/// The phases in which something of the new version may be live, and can be taken back.
+const DEPLOYED: [&str; 5] = ["deploying", "soaking", "at the gate", "watching", "done"];
+
+// ---------------------------------------------------------------------------------------------
+// Start-up
+
+macro_rules! files {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../../messages/", $name)))),*]
+    };
+}
+
+/// Every message that ships with the program.
+pub fn built_in() -> Vec<(&'static str, &'static str)> {
+    let files: &[(&str, &str)] = files![
+        "_head.md"
+        "_late.md"
+        "_people.md"
+        "_poll.md"
+        "_rollback.md"
+        "advance-wanted.md"
+        "advanced.md"
+        "check-wanted.md"
+        "correction.md"
+        "done.md"
+        "escalation.md"
+        "finished.md"
+        "freeze-added.md"
+        "freeze-lifted.md"
+        "handed-over.md"
+        "held.md"
+        "locked.md"
+        "opening.md"
+        "overridden.md"
+        "progress.md"
+        "rehearsal-ended.md"
+        "resumed.md"
+        "retraction.md"
+        "rollback-began.md"
+        "rollback-failed.md"
+        "rolled-back.md"
+        "rolled-out.md"
+        "said-by-hand.md"
+        "silence-prompt.md"
+        "smoke-tallied.md"
+        "soaking.md"
+        "stage-done.md"
+        "start-missed.md"
+        "start-offered.md"
+        "started.md"
+        "step-done.md"
+        "step-failed.md"
+        "step-unknown.md"
+        "t-1h.md"
+        "t-24h.md"
+        "t-48h.md"
+        "undelivered.md"
+        "unlocked.md"
+        "update.md"
+        "vote-wanted.md"
+        "went-go.md"
+        "went-no-go.md"
+    ];
+    files.to_vec()
+}
+
+/// What every template may see, from real releases: a test keeps `samples.jsonl` true.
+pub fn samples() -> Vec<(String, Value)> {
+    let lines = include_str!("samples.jsonl").lines();
+    lines.map(|line| serde_json::from_str(line).expect("a test writes these lines")).collect()
+}
+
+#[cfg(test)]
+mod tests;
