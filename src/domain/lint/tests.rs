@@ -305,9 +305,10 @@ fn placeholders_fit_their_action() {
     let misspelt = found(&changed("pod = \"1\"", "pd = \"1\""));
     assert_eq!(
         named(&misspelt),
-        ["unknown-placeholder at stage[0].with.pd", "missing-placeholder at stage[0].action"]
+        ["missing-placeholder at stage[0].action", "unknown-placeholder at stage[0].with.pd"]
     );
-    assert_eq!(misspelt[0].mend, "Did you mean `pod`?");
+    assert_eq!(misspelt[1].what, "No placeholder `pd` in `deploy` or `health`.");
+    assert_eq!(misspelt[1].mend, "Did you mean `pod`?");
     let artifact =
         found(&changed("action = \"health\"\n[monitoring]", "action = \"attest\"\n[monitoring]"));
     assert_eq!(artifact[0].mend, "Add `artifact` to [release].");
