@@ -212,13 +212,29 @@ pub(super) fn signing(
     }
     let named = [("secret", secret), ("previous_secret", previous)];
     let named = named.into_iter().filter_map(|(name, from)| Some((name, from?)));
-    named.filter_map(|(name, from)| judge.secret(&format!("{key}.{name}"), from)).collect()
+    named.filter_map(|(name, from)| signing_secret(judge, &format!("{key}.{name}"), from)).collect()
+}
+
+/// As Standard Webhooks writes them: a shorter one would weaken every signature.
+fn signing_secret(judge: &mut Judge<'_>, key: &str, from: &SecretFrom) -> Option<Secret> {
+    let secret = judge.secret(key, from)?;
+    let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    let is_good = |key: &str| key.len() >= 32 && key.chars().all(base64);
+    if !secret.expose().strip_prefix("whsec_").is_some_and(is_good) {
+        let what = "a secret to sign with is `whsec_` and the base64 of at least 24 bytes";
+        judge.wrong(key, what, "make one with `echo whsec_$(openssl rand -base64 32)`");
+    }
+    Some(secret)
 }
 
 fn ending(judge: &mut Judge<'_>, key: &str, file: &Action) -> Ending {
     match (file.outcome.unwrap_or_default(), &file.poll_url) {
         (OutcomeBy::Poll, Some(url)) => {
             let url = judge.address(&format!("{key}.poll_url"), url);
+            if file.url.as_deref().is_some_and(|own| origin(own) != origin(&url)) {
+                let what = "the address to ask is on another host than `url`";
+                judge.wrong(&format!("{key}.poll_url"), what, "an outcome is asked where it began");
+            }
             Ending::Poll { url, every: file.poll_every.unwrap_or(Span::seconds(5)).into() }
         }
         (OutcomeBy::Poll, None) => {
@@ -236,6 +252,13 @@ fn ending(judge: &mut Judge<'_>, key: &str, file: &Action) -> Ending {
         }
         (OutcomeBy::Answer, _) => Ending::Answer,
     }
+}
+
+/// `https://host:port`.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |end| host + end);
+    &url[..end]
 }
 
 fn seen(file: &Action, shows: String, mut placeholders: BTreeSet<String>) -> policy::Action {

@@ -29,8 +29,8 @@ pub fn read_plan(text: &str, file: &str) -> Result<Plan, Vec<Problem>> {
     }
 }
 
-/// The line of a key, as the findings of the lint name it (`stage[1].soak`), or of the nearest thing
-/// above it that is there.
+/// The line of a key, as the findings of the lint name it (`stage[1].soak`), or of the nearest
+/// thing above it that is there.
 pub fn line_of(text: &str, key: &str) -> Option<usize> {
     Document::parse(text, "").ok()?.line_of(key)
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use insta::assert_snapshot;
+use proptest::prelude::*;
 
 use super::*;
 use crate::domain::ids::ActionName;
@@ -135,6 +136,8 @@ fn the_sample_plan_waits_for_the_rehearsal_alone() {
     assert_eq!(plan.scope.fixes.len(), 15);
 }
 
+const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
 /// A folder as an operator would have it, with the shipped file in it.
 fn installed(text: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -142,7 +145,7 @@ fn installed(text: &str) -> (tempfile::TempDir, PathBuf) {
         fs::create_dir(folder.path().join(name)).expect("a folder");
     }
     for name in ["ann-token", "purge-old", "quinn-token"] {
-        let secret = format!("of-{name}-0123456789\n");
+        let secret = format!("{SIGNING}{}\n", name.len());
         fs::write(folder.path().join("secrets").join(name), secret).expect("a secret");
     }
     let path = folder.path().join("tminus.toml");
@@ -161,7 +164,7 @@ fn the_commented_configuration_loads_as_it_is_and_with_every_key_in_use() {
         let credentials = folder.path().join("secrets").display().to_string();
         let env = |name: &str| match name {
             "CREDENTIALS_DIRECTORY" => Some(credentials.clone()),
-            name => Some(format!("{name}-0123456789abcdef")),
+            name => Some(format!("{SIGNING}{}", name.replace('_', "x"))),
         };
         let around = Surroundings { demo_url: None, state: None, ..around() };
         let config = load(Some(&path), &around, &env);
@@ -196,7 +199,11 @@ fn the_commented_configuration_has_every_key_of_the_embedded_one() {
                 }
             }
             toml::Value::Array(list) => list.iter().for_each(|value| keys(value, path, all)),
-            _ => {}
+            toml::Value::String(_)
+            | toml::Value::Integer(_)
+            | toml::Value::Float(_)
+            | toml::Value::Boolean(_)
+            | toml::Value::Datetime(_) => {}
         }
     }
     let everything: String = SHIPPED.lines().map(|line| used(line) + "\n").collect();
@@ -455,7 +462,8 @@ TOKENS"#,
             one token is one person: make another
         ");
     let config = try_with("[console.tokens]\nann = { env = \"LONG\" }").expect("it is right");
-    assert_eq!(format!("{:?}", config.console.access), r#"Tokens([(PersonId("ann"), Secret(…))])"#);
+    let shown = format!("{:?}", config.console.access);
+    assert_eq!(shown, r#"Tokens([(PersonId("ann"), Secret(…))])"#);
     assert_eq!(config.api_tokens.len(), 1);
 }
 
@@ -622,6 +630,47 @@ fn dates_may_stand_without_quotes() {
     let plan = read_plan(&text, "plan.toml").unwrap_or_else(|why| panic!("{}", told(&why)));
     assert_eq!(plan.flags[0].expires, chrono::NaiveDate::from_ymd_opt(2027, 1, 31));
     assert_eq!(plan.release.start.as_deref(), Some("2026-12-15T10:00:00"));
+}
+
+#[test]
+fn webhooks_are_signed_well_and_asked_where_they_began() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("secret"), "password\n").expect("a secret");
+    let text = format!(
+        "{SMALL}[actions.a]\nkind = \"webhook\"\nurl = \"https://a.example/x\"\n\
+         secret = {{ file = \"secret\" }}\noutcome = \"poll\"\n\
+         poll_url = \"https://b.example/{{key}}\"\n"
+    );
+    let problems = read(&text, "tminus.toml", Some(folder.path()), &around(), &nothing);
+    assert_snapshot!(told(&problems.expect_err("must be refused")), @r"
+    tminus.toml:14: a secret to sign with is `whsec_` and the base64 of at least 24 bytes
+        make one with `echo whsec_$(openssl rand -base64 32)`
+    tminus.toml:16: the address to ask is on another host than `url`
+        an outcome is asked where it began
+    ");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_is_cut_out_of_a_file_is_read_or_told(
+        from in any::<prop::sample::Index>(),
+        length in 0_usize..40,
+    ) {
+        for text in [SHIPPED, EMBEDDED_PLANS[3].1] {
+            let chars: Vec<char> = text.chars().collect();
+            let from = from.index(chars.len());
+            let until = (from + length).min(chars.len());
+            let cut: String = chars[..from].iter().chain(&chars[until..]).collect();
+            for problem in read_plan(&cut, "x").err().into_iter().flatten() {
+                prop_assert!(problem.line <= text.lines().count() + 1);
+                prop_assert!(!problem.what.is_empty());
+            }
+            // Where the secrets come from does not matter: it must come to an end.
+            let _ = read(&cut, "x", Some(Path::new("")), &around(), &nothing);
+        }
+    }
 }
 
 #[test]

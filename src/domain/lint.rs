@@ -5,6 +5,8 @@
 
 mod names;
 mod risk;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -304,7 +306,8 @@ fn destructive(index: usize, migration: &Migration) -> Finding {
     let name = &migration.name;
     let what = format!("The migration {name} destroys data, and nobody has accepted that by name.");
     let mend = format!(
-        "Add a [[known_issue]] whose `what` names `{name}`, with `accepted_by`, or make it additive."
+        "Add a [[known_issue]] whose `what` names `{name}`, with `accepted_by`, or make it \
+         additive."
     );
     let at = format!("database.migration[{index}].destructive");
     Finding::refuse("destructive-migration", what).mend(mend).at(at).overridable()

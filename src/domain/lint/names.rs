@@ -14,12 +14,14 @@ pub(super) fn unknown(plan: &Plan, policy: &Policy) -> Vec<Finding> {
     found.extend(sections(plan, policy));
     found.extend(audiences(plan, policy));
     found.extend(flags(plan));
-    found.extend(calls(plan).iter().flat_map(|call| call.judge(policy)));
+    found.extend(places(plan).iter().flat_map(|place| place.judge(policy)));
     found
 }
 
-/// What every call of an action knows by itself. A stage passes the version that is released, a
+/// What every run of an action knows by itself. A stage passes the version that is released, a
 /// step of the rollback the one that it goes back to; what the plan says under `with` wins.
+///
+/// The lint counts on the caller to fill a run with exactly this.
 pub fn given(plan: &Plan, version: &str) -> Values {
     let head = &plan.release;
     let always = [("service", &head.service), ("environment", &head.environment)]
@@ -30,111 +32,109 @@ pub fn given(plan: &Plan, version: &str) -> Values {
     all.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-/// A place where the plan has an action run.
-struct Call<'a> {
+/// A place where the plan has actions run: they share what it says under `with`.
+struct Place<'a> {
+    /// The table: `stage[1]`.
     at: String,
-    action: &'a ActionName,
+    /// Each action with its key in the table.
+    actions: Vec<(String, &'a ActionName)>,
     with: &'a Values,
     given: Values,
-    /// Whether `with` was written for this action alone, so that each value must be one of its own.
-    exact: bool,
 }
 
-fn calls(plan: &Plan) -> Vec<Call<'_>> {
+fn places(plan: &Plan) -> Vec<Place<'_>> {
     static NONE: Values = Values::new();
     let new = given(plan, &plan.release.version);
-    let call = |at: String, action, with, given: &Values, exact| Call {
-        at,
-        action,
-        with,
-        given: given.clone(),
-        exact,
-    };
-    let mut calls = Vec::new();
+    let place = |at: String, actions, with| Place { at, actions, with, given: new.clone() };
+    let own = |action| ("action".to_owned(), action);
+    let mut places = Vec::new();
     for (i, stage) in plan.stages.iter().enumerate() {
-        calls.push(call(format!("stage[{i}].action"), &stage.action, &stage.with, &new, true));
-        for (j, check) in stage.checks.iter().enumerate() {
-            calls.push(call(format!("stage[{i}].checks[{j}]"), check, &stage.with, &new, false));
-        }
+        let checks = stage.checks.iter().enumerate();
+        let checks = checks.map(|(j, check)| (format!("checks[{j}]"), check));
+        let actions = std::iter::once(own(&stage.action)).chain(checks).collect();
+        places.push(place(format!("stage[{i}]"), actions, &stage.with));
     }
     for (i, check) in plan.smoke.iter().enumerate() {
-        let action = check.action.iter();
-        let at = format!("smoke[{i}].action");
-        calls.extend(action.map(|action| call(at.clone(), action, &check.with, &new, true)));
+        let actions = check.action.iter().map(own).collect();
+        places.push(place(format!("smoke[{i}]"), actions, &check.with));
     }
     for (i, check) in plan.checks.iter().enumerate() {
-        let action = check.action.iter();
-        let at = format!("check[{i}].action");
-        calls.extend(action.map(|action| call(at.clone(), action, &check.with, &new, true)));
+        let actions = check.action.iter().map(own).collect();
+        places.push(place(format!("check[{i}]"), actions, &check.with));
     }
-    let health = plan.monitoring.health.iter();
-    calls.extend(health.map(|action| call("monitoring.health".into(), action, &NONE, &new, true)));
-    calls.extend(rollback_calls(plan));
-    calls
+    let health = plan.monitoring.health.iter().map(|action| ("health".to_owned(), action));
+    places.push(place("monitoring".into(), health.collect(), &NONE));
+    places.extend(ways_back(plan));
+    places
 }
 
-fn rollback_calls(plan: &Plan) -> Vec<Call<'_>> {
+fn ways_back(plan: &Plan) -> Vec<Place<'_>> {
     let Some(back) = &plan.rollback else { return Vec::new() };
     let old = given(plan, &back.to);
-    let mut calls = Vec::new();
+    let mut places = Vec::new();
     for (kind, steps) in [("step", &back.steps), ("verify", &back.verify)] {
         for (i, step) in steps.iter().enumerate() {
-            let (with, given) = (&step.with, old.clone());
-            let at = format!("rollback.{kind}[{i}].action");
-            calls.push(Call { at, action: &step.action, with, given, exact: true });
-            let at = format!("rollback.{kind}[{i}].rehearse");
-            calls.extend(step.rehearse.iter().map(|action| Call {
-                at: at.clone(),
-                action,
-                with,
-                given: old.clone(),
-                exact: false,
-            }));
+            let rehearse = step.rehearse.iter().map(|action| ("rehearse".to_owned(), action));
+            let own = ("action".to_owned(), &step.action);
+            let actions = std::iter::once(own).chain(rehearse).collect();
+            let (at, given) = (format!("rollback.{kind}[{i}]"), old.clone());
+            places.push(Place { at, actions, with: &step.with, given });
         }
     }
-    calls
+    places
 }
 
-impl Call<'_> {
+impl Place<'_> {
     fn judge(&self, policy: &Policy) -> Vec<Finding> {
-        let Some(action) = policy.actions.get(self.action) else {
-            let known = policy.actions.keys().map(ActionName::as_str);
-            return vec![self.unknown("action", self.action.as_str(), known)];
-        };
-        let wanted: BTreeSet<&str> = action.placeholders.iter().map(String::as_str).collect();
         let mut found = Vec::new();
-        if self.exact {
-            for key in self.with.keys().filter(|key| !wanted.contains(key.as_str())) {
-                let what = format!("The action `{}` has no placeholder `{key}`.", self.action);
-                let mend = match wanted.is_empty() {
-                    true => format!("Leave `{key}` out: the action takes none."),
-                    false => did_you_mean(key, wanted.iter().copied()),
-                };
-                let at = self.with_path(key);
-                found.push(Finding::refuse("unknown-placeholder", what).mend(mend).at(at));
-            }
-        }
-        let has = |key: &&&str| self.with.contains_key(**key) || self.given.contains_key(**key);
-        for key in wanted.iter().filter(|key| !has(key)) {
-            let what = format!("The action `{}` needs a value for `{key}`.", self.action);
-            let mend = match *key {
-                "artifact" | "commit" | "tag" => format!("Add `{key}` to [release]."),
-                _ => format!("Add `with = {{ {key} = \"…\" }}` beside it."),
+        let mut wanted = BTreeSet::new();
+        let mut is_known = true;
+        for (key, name) in &self.actions {
+            let at = format!("{}.{key}", self.at);
+            let Some(action) = policy.actions.get(*name) else {
+                let known = policy.actions.keys().map(ActionName::as_str);
+                found.push(unknown_name("action", name.as_str(), known).at(at));
+                is_known = false;
+                continue;
             };
-            let at = self.at.clone();
-            found.push(Finding::refuse("missing-placeholder", what).mend(mend).at(at));
+            wanted.extend(action.placeholders.iter().map(String::as_str));
+            let missing = action.placeholders.iter().filter(|key| !self.fills(key));
+            found.extend(missing.map(|key| missing_value(name, key).at(&at)));
+        }
+        if is_known {
+            let strays = self.with.keys().filter(|key| !wanted.contains(key.as_str()));
+            found.extend(strays.map(|key| self.stray(key, &wanted)));
         }
         found
     }
 
-    fn with_path(&self, key: &str) -> String {
-        let parent = self.at.rsplit_once('.').map_or("", |(parent, _)| parent);
-        format!("{parent}.with.{key}")
+    fn fills(&self, key: &str) -> bool {
+        self.with.contains_key(key) || self.given.contains_key(key)
     }
 
-    fn unknown<'a>(&self, kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Finding {
-        unknown_name(kind, name, known).at(self.at.clone())
+    /// A value that none of the actions takes.
+    fn stray(&self, key: &str, wanted: &BTreeSet<&str>) -> Finding {
+        let names: Vec<_> = self.actions.iter().map(|(_, name)| format!("`{name}`")).collect();
+        let what = match names.is_empty() {
+            true => format!("No action takes the value `{key}`."),
+            false => format!("No placeholder `{key}` in {}.", names.join(" or ")),
+        };
+        let mend = match wanted.is_empty() {
+            true => format!("Leave `{key}` out."),
+            false => did_you_mean(key, wanted.iter().copied()),
+        };
+        let at = format!("{}.with.{key}", self.at);
+        Finding::refuse("unknown-placeholder", what).mend(mend).at(at)
     }
+}
+
+fn missing_value(action: &ActionName, key: &str) -> Finding {
+    let what = format!("The action `{action}` needs a value for `{key}`.");
+    let mend = match key {
+        "artifact" | "commit" | "tag" => format!("Add `{key}` to [release]."),
+        _ => format!("Add `with = {{ {key} = \"…\" }}` beside it."),
+    };
+    Finding::refuse("missing-placeholder", what).mend(mend)
 }
 
 fn unknown_name<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Finding {

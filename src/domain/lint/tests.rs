@@ -1,0 +1,409 @@
+//! The rules of the lint, each broken once in a plan that keeps them all.
+
+use chrono::NaiveDate;
+
+use super::super::policy::PolicyFreeze;
+use super::super::time::resolve;
+use super::*;
+
+const PLAN: &str = r#"
+[release]
+service = "web-shop"
+name = "Web shop"
+version = "v1.2.0"
+commit = "4f1c2a9"
+captain = "maria"
+strategy = "rolling"
+[[stage]]
+name = "Pod 1"
+action = "deploy"
+with = { pod = "1" }
+traffic = 33
+soak = "8m"
+checks = ["health"]
+[[stage]]
+name = "Pod 2"
+action = "deploy"
+with = { pod = "2" }
+traffic = 100
+soak = "8m"
+checks = ["health"]
+advance = "auto"
+[rollback]
+to = "v1.1.9"
+rto = "15m"
+[[rollback.step]]
+name = "Pod 1"
+action = "deploy"
+with = { pod = "1" }
+[[rollback.verify]]
+name = "Health"
+action = "health"
+[[smoke]]
+name = "Smoke"
+action = "health"
+[monitoring]
+health = "health"
+watchers = ["maria"]
+oncall = { primary = "john" }
+[[monitoring.metric]]
+name = "Error rate"
+[checklist]
+sections = ["quality"]
+"#;
+
+const POLICY: &str = r#"
+zone = "America/Los_Angeles"
+rooms = []
+[people]
+maria = { name = "Maria", accounts = [] }
+john = { name = "John", accounts = [] }
+[roles]
+qa = { title = "QA", members = ["maria"], required = true }
+senior = { title = "Senior engineer", members = ["john"] }
+[audiences]
+internal = ["console/local/releases"]
+customers = []
+[actions.deploy]
+shows = "deploy {pod} {version}"
+placeholders = ["pod", "version"]
+limit = "5m"
+[actions.health]
+shows = "health {version}"
+placeholders = ["version"]
+limit = "1m"
+[actions.attest]
+shows = "attest {artifact}"
+placeholders = ["artifact"]
+limit = "1m"
+[checklist.quality]
+title = "Quality"
+items = []
+"#;
+
+fn plan() -> Plan {
+    toml::from_str(PLAN).expect("a plan")
+}
+
+fn policy() -> Policy {
+    toml::from_str(POLICY).expect("a policy")
+}
+
+/// The plan with one thing in its text changed.
+fn changed(from: &str, to: &str) -> Plan {
+    assert!(PLAN.contains(from), "{from}");
+    toml::from_str(&PLAN.replacen(from, to, 1)).expect("a plan")
+}
+
+/// The plan with something more at its end.
+fn with(more: &str) -> Plan {
+    toml::from_str(&format!("{PLAN}{more}")).expect("a plan")
+}
+
+fn found(plan: &Plan) -> Vec<Finding> {
+    lint(plan, &policy(), None, &Facts::default())
+}
+
+/// `rule at key`, for each finding.
+fn rules(plan: &Plan) -> Vec<String> {
+    named(&found(plan))
+}
+
+fn named(found: &[Finding]) -> Vec<String> {
+    let named = found.iter().map(|finding| match &finding.at {
+        Some(at) => format!("{} at {at}", finding.rule),
+        None => finding.rule.clone(),
+    });
+    named.collect()
+}
+
+fn start(local: &str) -> Start {
+    let local = chrono::NaiveDateTime::parse_from_str(local, "%Y-%m-%d %H:%M").expect("a time");
+    let zone = chrono_tz::America::Los_Angeles;
+    Start { local, zone, at: resolve(local, zone).expect("one instant") }
+}
+
+fn at(local: &str, policy: &Policy, facts: &Facts) -> Vec<Finding> {
+    lint(&plan(), policy, Some(&start(local)), facts)
+}
+
+#[test]
+fn a_good_plan_gets_no_finding() {
+    assert_eq!(found(&plan()), []);
+    assert_eq!(at("2026-12-15 10:00", &policy(), &Facts::default()), []);
+}
+
+#[test]
+fn a_plan_without_a_way_back_is_refused() {
+    let mut plan = plan();
+    plan.rollback = None;
+    assert_eq!(rules(&plan), ["no-rollback-plan"]);
+    assert_eq!(found(&plan)[0].severity, Severity::Refuse);
+    let no_steps = with("").rollback.map(|back| RollbackPlan { steps: Vec::new(), ..back });
+    plan.rollback = no_steps;
+    assert_eq!(rules(&plan), ["no-rollback-steps at rollback"]);
+    assert_eq!(rules(&changed("v1.1.9", "v1.2.0")), ["rollback-to-itself at rollback.to"]);
+}
+
+#[test]
+fn what_is_not_watched_is_refused() {
+    assert_eq!(rules(&changed("watchers = [\"maria\"]", "")), ["nobody-watches at monitoring"]);
+    assert_eq!(
+        rules(&changed("oncall = { primary = \"john\" }", "")),
+        ["no-on-call at monitoring"]
+    );
+    assert_eq!(rules(&changed("health = \"health\"", "")), ["no-health-check at monitoring"]);
+    assert_eq!(
+        rules(&changed("[[monitoring.metric]]\nname = \"Error rate\"", "")),
+        ["no-metrics at monitoring"]
+    );
+}
+
+#[test]
+fn staging_must_be_expected_by_policy_or_by_plan() {
+    let mut lax = policy();
+    lax.rules.required_evidence = Vec::new();
+    let rules = |plan: &Plan| named(&lint(plan, &lax, None, &Facts::default()));
+    assert_eq!(rules(&plan()), ["no-staging at checklist"]);
+    let item =
+        "[[checklist.item]]\nsection = \"own\"\nname = \"Staging\"\nevidence = \"staging\"\n";
+    assert_eq!(rules(&with(item)), [""; 0]);
+    assert_eq!(rules(&with("[[evidence]]\nkind = \"staging\"\nresult = \"pass\"\n")), [""; 0]);
+}
+
+const MIGRATION: &str = "[[database.migration]]\nname = \"0017_drop_carts\"\n\
+                         backward_compatible = true\ntested_in_staging = true\n";
+
+#[test]
+fn a_migration_does_not_go_with_all_at_once() {
+    let recreate = PLAN.replace("\"rolling\"", "\"recreate\"") + MIGRATION;
+    let recreate: Plan = toml::from_str(&recreate).expect("a plan");
+    assert_eq!(rules(&recreate), ["migration-all-at-once at release.strategy"]);
+    assert_eq!(rules(&with(MIGRATION)), ["rolling-with-migration at release.strategy"]);
+}
+
+#[test]
+fn a_destructive_migration_needs_somebody_who_accepts_it_by_name() {
+    let destructive = format!("{MIGRATION}destructive = true\n");
+    let here = "destructive-migration at database.migration[0].destructive";
+    let plan = with(&destructive);
+    assert!(rules(&plan).contains(&here.to_owned()));
+    assert!(found(&plan).iter().any(|finding| finding.overridable));
+    let accepted =
+        "[[known_issue]]\nwhat = \"0017_drop_carts loses carts\"\naccepted_by = \"john\"\n";
+    let accepted = with(&format!("{destructive}{accepted}"));
+    assert!(!rules(&accepted).contains(&here.to_owned()));
+    let facts = Facts { accepted: ["0017_drop_carts".to_owned()].into(), ..Facts::default() };
+    assert!(!named(&lint(&plan, &policy(), None, &facts)).contains(&here.to_owned()));
+}
+
+#[test]
+fn only_a_hotfix_goes_out_directly_and_its_approver_signs() {
+    let direct = changed("\"rolling\"", "\"direct\"");
+    assert!(rules(&direct).contains(&"direct-without-hotfix at release.strategy".to_owned()));
+    let hotfix = changed("\"rolling\"", "\"direct\"\nkind = \"hotfix\"");
+    assert_eq!(rules(&hotfix), [""; 0]);
+    let mut strict = policy();
+    strict.rules.hotfix_approver = Some("senior".into());
+    let found = lint(&hotfix, &strict, None, &Facts::default());
+    assert_eq!(named(&found), ["hotfix-approver at signoff.roles"]);
+    assert_eq!(found[0].what, "A direct hotfix needs the sign-off of Senior engineer.");
+    let mut signed = hotfix;
+    signed.signoff.roles = vec!["senior".into()];
+    assert_eq!(lint(&signed, &strict, None, &Facts::default()), []);
+}
+
+#[test]
+fn nothing_advances_blindly() {
+    let blind = changed("checks = [\"health\"]\nadvance = \"auto\"", "advance = \"auto\"");
+    assert_eq!(rules(&blind), ["blind-advance at stage[1].advance"]);
+    let migration = "traffic = 33\nsoak = \"8m\"\nchecks = [\"health\"]";
+    let judged_by_itself = changed(migration, "advance = \"auto\"");
+    assert_eq!(rules(&judged_by_itself), [""; 0], "a stage without traffic has its own outcome");
+}
+
+#[test]
+fn stages_are_warned_about_what_they_lack() {
+    assert_eq!(rules(&changed("soak = \"8m\"", "")), ["no-soak at stage[0].name"]);
+    assert_eq!(
+        rules(&changed("traffic = 100", "traffic = 50")),
+        ["never-everybody at stage[1].traffic"]
+    );
+    assert_eq!(
+        rules(&changed("traffic = 33", "traffic = 330")),
+        ["bad-traffic at stage[0].traffic"]
+    );
+    assert_eq!(
+        rules(&changed("traffic = 33", "traffic = nan")),
+        ["bad-traffic at stage[0].traffic"]
+    );
+    let gate = "traffic = 33\nmetric = [{ name = \"p95\" }]";
+    assert_eq!(rules(&changed("traffic = 33", gate)), ["metrics-not-judged at stage[0].metric"]);
+    let smoke = "[[smoke]]\nname = \"Smoke\"\naction = \"health\"";
+    assert_eq!(rules(&changed(smoke, "")), ["no-smoke-tests"]);
+    assert_eq!(rules(&changed("commit = \"4f1c2a9\"", "")), ["no-artifact at release.version"]);
+}
+
+#[test]
+fn a_flag_has_an_owner_an_end_and_no_other_flag() {
+    let flag = "[[flag]]\nname = \"search\"\ndepends_on = \"ui\"\n";
+    assert_eq!(
+        rules(&with(flag)),
+        [
+            "flag-without-owner at flag[0].name",
+            "flag-without-expiry at flag[0].name",
+            "flag-depends at flag[0].depends_on",
+        ]
+    );
+    let flag = "[[flag]]\nname = \"search\"\nowner = \"john\"\nexpires = \"2027-01-31\"\n";
+    let late = lint(&with(flag), &policy(), Some(&start("2026-12-15 10:00")), &Facts::default());
+    assert_eq!(named(&late), ["flag-outlives at flag[0].expires"]);
+    let feature = "[[scope.feature]]\nname = \"Search\"\nflag = \"serach\"\n";
+    let unknown = found(&with(&format!("{flag}{feature}")));
+    assert_eq!(unknown[0].mend, "Did you mean `search`?");
+}
+
+#[test]
+fn a_canary_wants_its_features_under_flags() {
+    let canary =
+        PLAN.replace("\"rolling\"", "\"canary\"") + "[[scope.feature]]\nname = \"Search\"\n";
+    let canary: Plan = toml::from_str(&canary).expect("a plan");
+    assert_eq!(rules(&canary), ["feature-without-flag at scope.feature[0].name"]);
+    assert_eq!(rules(&with("[[scope.feature]]\nname = \"Search\"\n")), [""; 0]);
+}
+
+#[test]
+fn unknown_names_are_refused_with_the_one_that_was_meant() {
+    let mended = |from: &str, to: &str| {
+        let found = found(&changed(from, to));
+        let [finding] = found.as_slice() else { panic!("{found:?}") };
+        (named(&found).remove(0), finding.mend.clone())
+    };
+    let is = |from, to, rule: &str, mend: &str| {
+        assert_eq!(mended(from, to), (rule.to_owned(), mend.to_owned()));
+    };
+    let john = "Did you mean `john`?";
+    is("\"john\"", "\"jon\"", "unknown-person at monitoring.oncall.primary", john);
+    let deploy = "Did you mean `deploy`?";
+    is("\"deploy\"", "\"depoly\"", "unknown-action at stage[0].action", deploy);
+    let health = "Did you mean `health`?";
+    is("[\"health\"]", "[\"healht\"]", "unknown-action at stage[0].checks[0]", health);
+    let quality = "Did you mean `quality`?";
+    let section = "unknown-checklist-section at checklist.sections[0]";
+    is("[\"quality\"]", "[\"qualty\"]", section, quality);
+    let known = "Known are: qa, senior.";
+    let role = "[signoff]\nroles = [\"legal\"]\n[checklist]";
+    is("[checklist]", role, "unknown-role at signoff.roles[0]", known);
+    let announcement = "[[announcement]]\nid = \"a\"\nat = \"T-1h\"\ntemplate = \"a\"\n\
+                        audience = \"internl\"\n[checklist]";
+    let audience = "unknown-audience at announcement[0].audience";
+    is("[checklist]", announcement, audience, "Did you mean `internal`?");
+}
+
+#[test]
+fn placeholders_fit_their_action() {
+    let misspelt = found(&changed("pod = \"1\"", "pd = \"1\""));
+    assert_eq!(
+        named(&misspelt),
+        ["missing-placeholder at stage[0].action", "unknown-placeholder at stage[0].with.pd"]
+    );
+    assert_eq!(misspelt[1].what, "No placeholder `pd` in `deploy` or `health`.");
+    assert_eq!(misspelt[1].mend, "Did you mean `pod`?");
+    let artifact =
+        found(&changed("action = \"health\"\n[monitoring]", "action = \"attest\"\n[monitoring]"));
+    assert_eq!(artifact[0].mend, "Add `artifact` to [release].");
+    assert_eq!(named(&artifact), ["missing-placeholder at smoke[0].action"]);
+}
+
+#[test]
+fn names_that_become_paths_are_slugs_and_versions() {
+    assert_eq!(rules(&changed("\"web-shop\"", "\"Web shop\"")), ["bad-name at release.service"]);
+    assert_eq!(rules(&changed("\"v1.2.0\"", "\"--force\"")), ["bad-version at release.version"]);
+    assert_eq!(rules(&changed("\"v1.1.9\"", "\"../v1\"")), ["bad-version at rollback.to"]);
+}
+
+#[test]
+fn customers_who_notice_must_be_told() {
+    let seen = "captain = \"maria\"\nuser_facing = true";
+    let seen = changed("captain = \"maria\"", seen);
+    assert_eq!(rules(&seen), ["customers-not-told at release.user_facing"]);
+    let told = "\n[[announcement]]\nid = \"a\"\nat = \"T-24h\"\naudience = \"customers\"\n\
+                template = \"a\"\n";
+    let mut heard = policy();
+    let nobody: Plan = toml::from_str(&format!("{PLAN}{told}")).expect("a plan");
+    let plan = Plan { announcements: nobody.announcements, ..seen };
+    assert_eq!(rules(&plan), ["customers-not-told at release.user_facing"], "nobody is there");
+    let destination = "console/local/customers".parse().expect("a destination");
+    heard.audiences.insert("customers".into(), vec![destination]);
+    assert_eq!(lint(&plan, &heard, None, &Facts::default()), []);
+}
+
+#[test]
+fn nothing_starts_in_a_freeze_of_its_own_service() {
+    let freeze = |service: Option<&str>| PolicyFreeze {
+        id: "f".into(),
+        from: start("2026-12-19 00:00").at,
+        until: start("2026-12-27 00:00").at,
+        reason: "end of the year".into(),
+        service: service.map(str::to_owned),
+        environment: None,
+    };
+    let frozen = |service, local: &str| {
+        let policy = Policy { freezes: vec![freeze(service)], ..policy() };
+        at(local, &policy, &Facts::default())
+    };
+    let found = frozen(None, "2026-12-22 10:00");
+    assert_eq!(named(&found), ["in-a-freeze at release.start"]);
+    assert_eq!(
+        found[0].to_string(),
+        "It would start in a freeze that lasts until Sun 27 Dec, 00:00 PST: end of the year. \
+         Choose a start after it."
+    );
+    assert!(found[0].overridable);
+    assert_eq!(frozen(Some("web-shop"), "2026-12-22 10:00").len(), 1);
+    assert_eq!(frozen(Some("other"), "2026-12-22 10:00"), []);
+    assert_eq!(frozen(None, "2026-12-27 00:00"), [], "its end is no part of it");
+}
+
+#[test]
+fn friday_afternoons_and_eves_of_holidays_are_warned_about_in_the_plans_zone() {
+    let rules = |local: &str, facts: &Facts| named(&at(local, &policy(), facts));
+    let none = Facts::default();
+    assert_eq!(rules("2026-12-11 12:00", &none), ["friday-afternoon at release.start"]);
+    assert_eq!(rules("2026-12-11 11:59", &none), [""; 0]);
+    let christmas = NaiveDate::from_ymd_opt(2026, 12, 25).expect("a day");
+    let facts = Facts { holidays: [christmas].into(), ..Facts::default() };
+    assert_eq!(rules("2026-12-24 10:00", &facts), ["eve-of-a-holiday at release.start"]);
+}
+
+#[test]
+fn another_open_release_is_warned_about() {
+    let facts = Facts { overlapping: vec!["Web shop v1.1.10".into()], ..Facts::default() };
+    let found = lint(&plan(), &policy(), None, &facts);
+    assert_eq!(found[0].severity, Severity::Warn);
+    assert_eq!(found[0].what, "Another release of Web shop production is open: Web shop v1.1.10.");
+}
+
+#[test]
+fn the_kind_of_change_makes_the_risk() {
+    let level = |more: &str| risk(&with(more)).0;
+    assert_eq!(risk(&plan()), (Level::Low, vec!["only code changes".into()]));
+    assert_eq!(level("[[scope.feature]]\nname = \"Search\"\n"), Level::Medium);
+    assert_eq!(level(MIGRATION), Level::Medium);
+    let untried = MIGRATION.replace("tested_in_staging = true", "");
+    assert_eq!(level(&untried), Level::High);
+    assert_eq!(level("[[scope.breaking]]\nwhat = \"x\"\nmigration_guide = \"y\"\n"), Level::High);
+}
+
+#[test]
+fn a_strategy_is_suggested_and_a_riskier_one_warned_about() {
+    let breaking = "[[scope.breaking]]\nwhat = \"x\"\nmigration_guide = \"y\"\n";
+    let plan = with(breaking);
+    assert_eq!(suggest(&plan).strategy, Strategy::Canary);
+    let found = found(&plan);
+    assert_eq!(named(&found), ["strategy-and-risk at release.strategy"]);
+    assert_eq!(found[0].what, "The risk is high: it breaks what others rely on.");
+    let bound = MIGRATION.replace("backward_compatible = true", "backward_compatible = false");
+    assert_eq!(suggest(&with(&bound)).strategy, Strategy::BlueGreen);
+    assert!(!suggest(&with(&bound)).rolled_back_by.is_empty());
+}
