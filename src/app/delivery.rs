@@ -60,6 +60,10 @@ struct Inner {
     engine: Engine,
     world: World,
     messages: Arc<Messages>,
+    /// What a command begins with: `/release`.
+    prefix: String,
+    /// The workspace that each platform is.
+    tenants: BTreeMap<String, String>,
     lanes: Mutex<HashMap<String, Lane>>,
     cards: Mutex<HashMap<Card, CardState>>,
     output: Mutex<HashMap<RunId, VecDeque<String>>>,
@@ -95,12 +99,16 @@ impl Delivery {
         engine: Engine,
         world: World,
         messages: Arc<Messages>,
+        prefix: &str,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
+        let homes = engine.state().house.policy().rooms.clone();
         let delivery = Self(Arc::new(Inner {
             engine,
             world,
             messages,
+            prefix: prefix.to_owned(),
+            tenants: homes.into_iter().map(|home| (home.platform, home.tenant)).collect(),
             lanes: Mutex::default(),
             cards: Mutex::default(),
             output: Mutex::default(),

@@ -38,7 +38,7 @@ pub fn render(messages: &Messages, notice: &Notice, scene: &Scene) -> Message {
 const FALLBACK: &str = "t-48h.md";
 
 /// The file that says it: the kind's name, or for an announcement the plan's choice.
-fn template(kind: &NoticeKind) -> String {
+pub(super) fn template(kind: &NoticeKind) -> String {
     if let NoticeKind::Announcement { template, .. } = kind {
         return format!("{template}.md");
     }

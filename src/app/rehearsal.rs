@@ -101,7 +101,8 @@ async fn wake(
         couriers: stage.couriers(&engine.state()),
         deployer: stage.clone(),
     });
-    Delivery::start(engine.clone(), world, messages.clone(), CancellationToken::new()).await
+    Delivery::start(engine.clone(), world, messages.clone(), "/release", CancellationToken::new())
+        .await
 }
 
 /// Whoever has the right, by the policy.

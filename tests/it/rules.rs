@@ -26,26 +26,54 @@ use crate::sample;
 /// One thing that somebody does.
 #[derive(Debug, Clone)]
 enum Act {
-    Vote { who: usize, role: usize, go: bool, stale: bool },
-    Mark { who: usize, item: usize, mark: u8 },
-    Report { who: usize, kind: usize, finding: u8 },
-    Override { who: usize, which: usize },
+    Vote {
+        who: usize,
+        role: usize,
+        go: bool,
+        stale: bool,
+    },
+    Mark {
+        who: usize,
+        item: usize,
+        mark: u8,
+    },
+    Report {
+        who: usize,
+        kind: usize,
+        finding: u8,
+    },
+    Override {
+        who: usize,
+        which: usize,
+    },
     Start(usize),
     Advance(usize),
     Hold(usize),
     Resume(usize),
     Retry(usize),
-    Outcome { who: usize, worked: bool },
+    Outcome {
+        who: usize,
+        worked: bool,
+    },
     Rollback(usize),
     Rehearse(usize),
     Verify(usize),
     Complete(usize),
-    Move { who: usize, minutes: i64 },
-    Freeze { who: usize, hours: i64 },
+    Move {
+        who: usize,
+        minutes: i64,
+    },
+    Freeze {
+        who: usize,
+        hours: i64,
+    },
     Thaw(usize),
     Scrub(usize),
     /// A run ends, well or badly.
-    End { which: usize, how: u8 },
+    End {
+        which: usize,
+        how: u8,
+    },
     /// The next deadline falls due.
     Jump,
     /// Time passes, or the wall clock goes back.
@@ -287,8 +315,7 @@ impl World {
             for event in &events {
                 let refused = matches!(
                     event,
-                    Event::Refused { .. }
-                        | Event::Release { did: Happened::Refused { .. }, .. }
+                    Event::Refused { .. } | Event::Release { did: Happened::Refused { .. }, .. }
                 );
                 assert!(!refused, "the agenda asked for what is refused: {event:?}");
             }

@@ -148,7 +148,7 @@ impl Delivery {
             .ok_or_else(|| Failure::permanent(format!("nobody takes messages to {kind}:{name}")))?;
         let message = self.render(waiting, kind, notice).await;
         let letter = Letter {
-            kind: notices::name(&notice.kind),
+            kind: notices::template(&notice.kind).trim_end_matches(".md").to_owned(),
             subject: markup::lead(&message.body),
             text: markup::plain(&message.body),
             body: message.body,
@@ -167,10 +167,7 @@ impl Delivery {
 
     fn scene<'a>(&'a self, platform: &'a str, head: Option<String>) -> notices::Scene<'a> {
         let state = self.0.engine.state();
-        let homes = &state.house.policy().rooms;
-        // A platform has one tenant here; an effect names the platform alone.
         let tenant = self.0.tenants.get(platform).map_or("", String::as_str);
-        debug_assert!(homes.iter().all(|home| home.platform != platform || home.tenant == tenant));
         notices::Scene {
             platform,
             tenant,

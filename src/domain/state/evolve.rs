@@ -9,34 +9,21 @@ use crate::domain::plan::Finding;
 use crate::domain::policy::Policy;
 
 impl State {
-    /// `at` is the entry's time and `by` its actor, as they stand in the log.
+    /// `at` is the entry's time, as it stands in the log.
     pub fn evolve(&mut self, event: &Event, at: Time) {
         self.last_at = self.last_at.max(Some(at));
-        let house = Arc::make_mut(&mut self.house);
         match event {
-            Event::Begun { jumpable } => {
-                house.begun = true;
-                house.jumpable = *jumpable;
-            }
-            Event::PolicyAdopted { policy } => {
-                house.policy = Some(Arc::new(Policy::clone(policy)));
-            }
-            Event::ClockJumped { to } => house.jumped = Some((at, *to)),
-            Event::Refused { .. } | Event::AlreadySo { .. } => {}
-            Event::FreezeAdded { id, freeze } => {
-                house.freezes.insert(id.clone(), freeze.clone());
-            }
-            Event::FreezeLifted { id, .. } | Event::FreezeEnded { id } => {
-                house.freezes.remove(id);
-            }
-            Event::Locked { target, version, reason } => {
-                let lock = Lock { reason: reason.clone(), at };
-                house.locks.insert((target.clone(), version.clone()), lock);
-            }
-            Event::Unlocked { target, version, .. } => {
-                house.locks.remove(&(target.clone(), version.clone()));
-            }
             Event::Release { release, did } => self.happened(release, did, at),
+            Event::Refused { .. } | Event::AlreadySo { .. } => {}
+            // The house is shared with readers: it is copied only when it changes.
+            Event::Begun { .. }
+            | Event::PolicyAdopted { .. }
+            | Event::ClockJumped { .. }
+            | Event::FreezeAdded { .. }
+            | Event::FreezeLifted { .. }
+            | Event::FreezeEnded { .. }
+            | Event::Locked { .. }
+            | Event::Unlocked { .. } => Arc::make_mut(&mut self.house).evolve(event, at),
         }
     }
 
@@ -48,11 +35,39 @@ impl State {
         let release = self.releases.get_mut(id).expect("a release is scheduled before it acts");
         let release = Arc::make_mut(release);
         release.evolve(did, at);
-        let house = Arc::make_mut(&mut self.house);
-        match did {
-            Happened::RolledOut => went_live(house, release, at),
-            Happened::RolledBack { .. } => went_back(house, release, at),
-            _ => {}
+        if let Happened::RolledOut = did {
+            went_live(Arc::make_mut(&mut self.house), release, at);
+        } else if let Happened::RolledBack { .. } = did {
+            went_back(Arc::make_mut(&mut self.house), release, at);
+        }
+    }
+}
+
+impl House {
+    fn evolve(&mut self, event: &Event, at: Time) {
+        match event {
+            Event::Begun { jumpable } => {
+                self.begun = true;
+                self.jumpable = *jumpable;
+            }
+            Event::PolicyAdopted { policy } => {
+                self.policy = Some(Arc::new(Policy::clone(policy)));
+            }
+            Event::ClockJumped { to } => self.jumped = Some((at, *to)),
+            Event::FreezeAdded { id, freeze } => {
+                self.freezes.insert(id.clone(), freeze.clone());
+            }
+            Event::FreezeLifted { id, .. } | Event::FreezeEnded { id } => {
+                self.freezes.remove(id);
+            }
+            Event::Locked { target, version, reason } => {
+                let lock = Lock { reason: reason.clone(), at };
+                self.locks.insert((target.clone(), version.clone()), lock);
+            }
+            Event::Unlocked { target, version, .. } => {
+                self.locks.remove(&(target.clone(), version.clone()));
+            }
+            Event::Release { .. } | Event::Refused { .. } | Event::AlreadySo { .. } => {}
         }
     }
 }
