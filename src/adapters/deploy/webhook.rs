@@ -47,6 +47,8 @@ pub struct WebhookAction {
 /// How we learn the outcome of what was taken on.
 #[derive(Debug, Clone)]
 pub enum Ending {
+    /// The answer to the request says it, or nobody does.
+    Answer,
     Callback,
     /// `url` is on the same host and may hold `{key}` and the step's placeholders.
     Poll {
@@ -152,7 +154,7 @@ impl Deployer for Webhook {
             return Ok(Sighting::Ended(self.ran(outcome, &report, Duration::ZERO)));
         }
         let Ending::Poll { url, .. } = &action.ending else {
-            return Ok(Sighting::Unknown("no callback has come".to_owned()));
+            return Ok(Sighting::Unknown("nobody has told how it ended".to_owned()));
         };
         let report = match self.status(run, action, url, action.timeout).await {
             Ok(report) => report,
@@ -197,6 +199,10 @@ impl Webhook {
         }
         line(&format!("{} took it on ({})", action.what, answer.status));
         match &action.ending {
+            Ending::Answer => Err(Failure::unknown(format!(
+                "{} took it on and did not say how it ended",
+                action.what
+            ))),
             Ending::Callback => self.desk.wait(run, until).await,
             Ending::Poll { url, interval, limit } => {
                 let until = until.min(Instant::now() + *limit);
@@ -286,7 +292,7 @@ impl Ready {
                     "{what} waits for a callback: set public_url to where its backend reaches us"
                 )));
             }
-            Ending::Callback => {}
+            Ending::Callback | Ending::Answer => {}
             Ending::Poll { url: template, .. } => {
                 let sample = fill_with(template, |_| Ok("x".to_owned()))?;
                 same_origin(&what, &address(&what, &sample, &[])?, &url)?;
@@ -404,7 +410,7 @@ impl Desk {
     fn signers(&self, headers: &HeaderMap, body: &[u8]) -> BTreeSet<String> {
         let signed = |(name, action): (&String, &Ready)| match action.ending {
             Ending::Callback => action.signer.verifies(headers, body).then(|| name.clone()),
-            Ending::Poll { .. } => None,
+            Ending::Poll { .. } | Ending::Answer => None,
         };
         self.actions.iter().filter_map(signed).collect()
     }

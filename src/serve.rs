@@ -1,0 +1,425 @@
+//! The house, wired: the configuration becomes neighbours, the neighbours meet the engine, and all of
+//! it runs until it is told to stop. Only this file and `main` know everyone.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::adapters::chat::console::{self, Console, ConsoleSettings};
+use crate::adapters::courier;
+use crate::adapters::deploy::{self, Backends};
+use crate::app::clock::{self, Clock};
+use crate::app::conversation::Conversation;
+use crate::app::delivery::{Delivery, Neighbours, World};
+use crate::app::engine::Engine;
+use crate::app::messages::Messages;
+use crate::app::words;
+use crate::config::{self, Access, Bearer, Config, Ending, Surroundings};
+use crate::demo;
+use crate::domain::command::{Actor, Command, Request};
+use crate::ports::{Chat, Courier};
+use crate::store::{OpenError, Store};
+use crate::web::{self, Served, StartOver, Token};
+
+/// What the command line says of a service.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    pub config: Option<PathBuf>,
+    pub state: Option<PathBuf>,
+    pub listen: Option<SocketAddr>,
+}
+
+/// How a service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Stopped,
+    /// The demo begins anew on a fresh state directory.
+    Again,
+}
+
+/// Loads the configuration, or says everything that is wrong with it.
+pub fn configured(options: &Options, demo_url: Option<String>) -> anyhow::Result<Config> {
+    let surroundings = Surroundings {
+        state: options.state.clone(),
+        own_program: std::env::current_exe().context("finding this program's own file")?,
+        demo_url: demo_url.or(Some("http://127.0.0.1:7778".into())),
+    };
+    let env = |name: &str| std::env::var(name).ok();
+    config::load(options.config.as_deref(), &surroundings, &env).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{}", lines.join("\n"))
+    })
+}
+
+/// Runs until a signal or the page says otherwise. `ready` is told the address, once.
+pub async fn serve(
+    options: &Options,
+    metrics: metrics_exporter_prometheus::PrometheusHandle,
+    ready: impl FnOnce(SocketAddr, &Config),
+) -> anyhow::Result<End> {
+    let first = configured(options, None)?;
+    let listen = options.listen.unwrap_or(first.server.listen);
+    console::may_listen(listen, &access(&first)).map_err(anyhow::Error::msg)?;
+    // The writer's lock comes before anything is touched.
+    let store = Store::open(&first.state).await.map_err(explained)?;
+    let listener = bound(listen).await?;
+    let shop = match first.demo {
+        true => Some(Shop::open(&first.state, listener.local_addr()?).await?),
+        false => None,
+    };
+    let config = configured(options, shop.as_ref().map(|shop| shop.url.clone()))?;
+    let house = House::open(config, store).await?;
+    house.run(listener, shop, metrics, ready).await
+}
+
+fn explained(why: OpenError) -> anyhow::Error {
+    anyhow::anyhow!("{why}")
+}
+
+async fn bound(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen).await.map_err(|why| {
+        anyhow::anyhow!(
+            "I cannot listen on {listen}: {why}. Give another address, for example \
+             `--listen 127.0.0.1:{}`.",
+            listen.port().wrapping_add(10)
+        )
+    })
+}
+
+/// The small web shop that the sample release deploys.
+struct Shop {
+    url: String,
+    listener: TcpListener,
+    directory: PathBuf,
+}
+
+impl Shop {
+    /// Beside our own port, so that its address stays the same from start to start.
+    async fn open(state: &Path, own: SocketAddr) -> anyhow::Result<Self> {
+        let directory = state.join("demo");
+        demo::prepare(&directory).context("preparing the demo's shop")?;
+        let beside = SocketAddr::new(own.ip(), own.port().wrapping_add(1));
+        let listener = match TcpListener::bind(beside).await {
+            Ok(listener) => listener,
+            Err(_) => TcpListener::bind((own.ip(), 0)).await.context("opening the demo's shop")?,
+        };
+        let url = format!("http://{}", listener.local_addr()?);
+        Ok(Self { url, listener, directory })
+    }
+}
+
+struct House {
+    config: Config,
+    engine: Engine,
+    messages: Arc<Messages>,
+    console: Arc<Console>,
+    backends: Arc<Backends>,
+    couriers: BTreeMap<String, Arc<dyn Courier>>,
+}
+
+impl House {
+    async fn open(config: Config, store: Store) -> anyhow::Result<Self> {
+        let messages = Arc::new(loaded_messages(&config));
+        let backends = Arc::new(backends(&config)?);
+        let couriers = couriers(&config)?;
+        let engine = Engine::start(store, Clock::real()).await?;
+        adopt(&engine, &config).await?;
+        let console = console(&config, &engine)?;
+        Ok(Self { config, engine, messages, console, backends, couriers })
+    }
+
+    async fn run(
+        self,
+        listener: TcpListener,
+        shop: Option<Shop>,
+        metrics: metrics_exporter_prometheus::PrometheusHandle,
+        ready: impl FnOnce(SocketAddr, &Config),
+    ) -> anyhow::Result<End> {
+        let stop = CancellationToken::new();
+        let again = Arc::new(StartOver::default());
+        let shop_url = shop.as_ref().map(|shop| shop.url.clone());
+        if let Some(shop) = shop {
+            let closed = stop.clone();
+            tokio::spawn(async move {
+                let served = demo::serve(&shop.directory, shop.listener);
+                tokio::select! { _ = served => {}, () = closed.cancelled() => {} }
+            });
+        }
+        let chat: Arc<dyn Chat> = self.console.clone();
+        let neighbours = Neighbours {
+            chats: BTreeMap::from([("console".to_owned(), chat)]),
+            couriers: self.couriers.clone(),
+            deployer: self.backends.clone(),
+        };
+        let delivery = Delivery::start(
+            self.engine.clone(),
+            World::Real(neighbours),
+            self.messages.clone(),
+            &self.config.console.slash,
+            stop.child_token(),
+        )
+        .await?;
+        tokio::spawn(clock::follow_agenda(self.engine.clone(), stop.clone()));
+        let router = self.router(&delivery, &again, metrics, &stop)?;
+        let address = listener.local_addr()?;
+        info!(%address, shop = shop_url, "ready on http://{address}/");
+        ready(address, &self.config);
+        tokio::spawn(stop_on_signal(stop.clone()));
+        serve_until(listener, router, &stop, &self.console).await;
+        delivery.finish().await;
+        Ok(if again.is_wanted() { End::Again } else { End::Stopped })
+    }
+
+    fn router(
+        &self,
+        delivery: &Delivery,
+        again: &Arc<StartOver>,
+        metrics: metrics_exporter_prometheus::PrometheusHandle,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<axum::Router> {
+        let conversation = Arc::new(words::conversation(
+            &self.engine,
+            &self.messages,
+            &self.config.plans,
+            &self.config.console.slash,
+        ));
+        let served = Served::new(
+            self.engine.clone(),
+            delivery.clone(),
+            conversation.clone(),
+            tokens(&self.config)?,
+            metrics,
+            stop.clone(),
+        );
+        let mut router = web::router(served.clone()).merge(self.backends.router());
+        if self.config.console.enabled {
+            router = router.merge(self.console.clone().router(conversation));
+        }
+        if self.config.demo {
+            let demo = web::demo_router(served, again.clone());
+            router = router.merge(self.console.guard(demo));
+        }
+        Ok(router)
+    }
+}
+
+/// The operator's words where they are sound, our own where they are not.
+fn loaded_messages(config: &Config) -> Messages {
+    let (messages, problems) = words::load(config.messages.as_deref());
+    for problem in problems {
+        warn!(template = problem.file, "{problem}; the built-in text is used instead");
+    }
+    messages
+}
+
+/// The first entry of a fresh log, and the policy wherever it has changed.
+async fn adopt(engine: &Engine, config: &Config) -> anyhow::Result<()> {
+    let head = engine.store().head().seq;
+    if head > 0 && engine.state().house.jumpable != config.demo {
+        let whose = if config.demo { "an installation" } else { "the embedded demo" };
+        bail!(
+            "{} belongs to {whose}. Give another directory with `--state DIR`: a demo's clock can be \
+             moved, so its log may never speak for real releases.",
+            config.state.display()
+        );
+    }
+    let request = |what: &str, command: Command| Request {
+        id: format!("start/{what}/{head}"),
+        by: Actor::Operator,
+        command,
+    };
+    engine.ask(request("begin", Command::Begin { jumpable: config.demo })).await?;
+    let policy = Box::new(config.policy.clone());
+    engine.ask(request("policy", Command::AdoptPolicy { policy })).await?;
+    Ok(())
+}
+
+fn access(config: &Config) -> console::Access {
+    match &config.console.access {
+        Access::Switcher => console::Access::Switcher,
+        Access::Tokens(tokens) => {
+            let user = |person: &crate::domain::ids::PersonId| {
+                let found = config.console.people.iter().find(|known| known.person == *person);
+                found.map(|known| known.id.clone())
+            };
+            let pairs = tokens
+                .iter()
+                .filter_map(|(person, token)| Some((token.expose().to_owned(), user(person)?)));
+            console::Access::Tokens(pairs.collect())
+        }
+    }
+}
+
+fn console(config: &Config, engine: &Engine) -> anyhow::Result<Arc<Console>> {
+    let clock = engine.clock().clone();
+    let public = config.server.public_url.as_deref();
+    let host = public.and_then(|url| url.split("://").nth(1)).map(|rest| {
+        rest.split(['/', ':']).next().unwrap_or(rest).to_owned()
+    });
+    let settings = ConsoleSettings {
+        bot: config.console.bot.clone(),
+        tenant: config.console.tenant.clone(),
+        slash: config.console.slash.clone(),
+        people: config
+            .console
+            .people
+            .iter()
+            .map(|person| console::Person {
+                id: person.id.clone(),
+                name: person.name.clone(),
+                about: person.about.clone(),
+            })
+            .collect(),
+        channels: config
+            .console
+            .channels
+            .iter()
+            .map(|channel| console::Channel {
+                id: channel.id.clone(),
+                name: channel.name.clone(),
+                purpose: channel.purpose.clone(),
+            })
+            .collect(),
+        access: access(config),
+        hosts: host.into_iter().collect(),
+        now: Arc::new(move || SystemTime::from(clock.now())),
+    };
+    Console::open(&config.state.join("console.jsonl"), settings)
+}
+
+fn backends(config: &Config) -> anyhow::Result<Backends> {
+    let secrets: Vec<String> = config
+        .actions
+        .programs
+        .values()
+        .flat_map(|action| action.secrets.values())
+        .map(|secret| secret.expose().to_owned())
+        .collect();
+    let programs = config.actions.programs.iter().map(|(name, action)| {
+        let mut environment = action.environment.clone();
+        let hidden = action.secrets.iter();
+        environment.extend(hidden.map(|(name, value)| (name.clone(), value.expose().to_owned())));
+        let ready = deploy::program::ProgramAction {
+            command: action.command.clone(),
+            directory: action.directory.clone(),
+            environment,
+            pass_environment: action.pass_environment.clone(),
+            secret_environment: action.secrets.keys().cloned().collect(),
+            status: action.status.clone(),
+            limit: Some(action.limit),
+        };
+        (name.clone(), ready)
+    });
+    let programs =
+        deploy::program::Program::new(config.state.clone(), programs.collect(), secrets.clone());
+    let webhooks = config.actions.webhooks.iter().map(|(name, action)| {
+        let ready = deploy::webhook::WebhookAction {
+            url: action.url.clone(),
+            secrets: action.secrets.iter().map(|secret| secret.expose().to_owned()).collect(),
+            hosts: action.hosts.clone(),
+            timeout: action.timeout,
+            ending: match &action.ending {
+                Ending::Answer => deploy::webhook::Ending::Answer,
+                Ending::Callback => deploy::webhook::Ending::Callback,
+                Ending::Poll { url, every } => deploy::webhook::Ending::Poll {
+                    url: url.clone(),
+                    interval: *every,
+                    limit: action.limit,
+                },
+            },
+        };
+        (name.clone(), ready)
+    });
+    let public = config.server.public_url.clone();
+    let webhooks = deploy::webhook::Webhook::new(webhooks.collect(), public, secrets)?;
+    Ok(Backends::new(programs, webhooks)?)
+}
+
+fn couriers(config: &Config) -> anyhow::Result<BTreeMap<String, Arc<dyn Courier>>> {
+    let targets = config.couriers.iter().map(|(name, target)| {
+        let secrets = target.secrets.iter().map(|secret| secret.expose().to_owned()).collect();
+        let (url, timeout) = (target.url.clone(), target.timeout);
+        (name.clone(), courier::webhook::Target { url, secrets, timeout })
+    });
+    let webhook: Arc<dyn Courier> = Arc::new(courier::webhook::Webhook::new(targets.collect())?);
+    Ok(BTreeMap::from([("webhook".to_owned(), webhook)]))
+}
+
+/// The tokens of the configuration, and one for whoever owns the state directory.
+fn tokens(config: &Config) -> anyhow::Result<Vec<Token>> {
+    let configured = config.api_tokens.iter().map(|token| Token {
+        secret: token.secret.expose().to_owned(),
+        bearer: match &token.who {
+            Bearer::Person(person) => web::Bearer::Person(person.clone()),
+            Bearer::Machine(name) => web::Bearer::Machine(name.clone()),
+        },
+    });
+    let mut tokens: Vec<Token> = configured.collect();
+    if config.demo {
+        tokens.push(Token { secret: local_token(&config.state)?, bearer: web::Bearer::Anyone });
+    }
+    Ok(tokens)
+}
+
+/// Only the owner of the directory can read it.
+fn local_token(state: &Path) -> anyhow::Result<String> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = state.join("token");
+    if let Ok(known) = std::fs::read_to_string(&path)
+        && known.trim().len() >= 32
+    {
+        return Ok(known.trim().to_owned());
+    }
+    let mut bytes = [0_u8; 24];
+    getrandom::fill(&mut bytes).map_err(|why| anyhow::anyhow!("no randomness: {why}"))?;
+    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&path).with_context(|| format!("writing {}", path.display()))?;
+    writeln!(file, "{token}")?;
+    Ok(token)
+}
+
+/// How long open connections may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+async fn serve_until(
+    listener: TcpListener,
+    router: axum::Router,
+    stop: &CancellationToken,
+    console: &Console,
+) {
+    let stopped = stop.clone().cancelled_owned();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stopped);
+    let mut serving = std::pin::pin!(serving.into_future());
+    tokio::select! {
+        _ = &mut serving => {}
+        () = stop.cancelled() => {
+            console.close();
+            let _ = tokio::time::timeout(LAST_WORDS, serving).await;
+        }
+    }
+}
+
+/// Ctrl-C and TERM stop in good order; a second one at once, since nothing is lost by it.
+async fn stop_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut int), Ok(mut term)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    tokio::select! { _ = int.recv() => {}, _ = term.recv() => {}, () = stop.cancelled() => return }
+    info!("stopping: what is under way finishes its call, the rest waits in the outbox");
+    stop.cancel();
+    tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
+    std::process::exit(130);
+}
