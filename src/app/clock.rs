@@ -1,6 +1,7 @@
 //! What time it is, and the loop that follows the agenda. The embedded default runs on a clock that
 //! starts at now and can be jumped forward; a rehearsal runs on one that only moves when told.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration as Wait, Instant};
 
@@ -77,23 +78,26 @@ impl Clock {
 const LONGEST_WAIT: Wait = Wait::from_secs(30);
 /// A deadline that is still due after its command is parked for this long.
 const PARKED: Wait = Wait::from_secs(60);
+/// As many deadlines share a commit.
+const TOGETHER: usize = 256;
 
-/// Sleeps until the earliest deadline and sends its command to the engine, until it is told to stop.
+/// Sleeps until the earliest deadline and sends what is due to the engine, until it is told to stop.
 pub async fn follow_agenda(engine: Engine, stop: CancellationToken) {
-    let mut parked: Option<(String, Instant)> = None;
+    let mut parked: HashMap<String, Instant> = HashMap::new();
     loop {
+        parked.retain(|_, since| since.elapsed() < PARKED);
+        let mut due = engine.due(engine.now(), TOGETHER + parked.len());
+        due.retain(|due| !parked.contains_key(&due.id));
+        if !due.is_empty() {
+            fire(&engine, &due, &mut parked).await;
+            continue;
+        }
         let wait = match engine.next_due() {
             None => LONGEST_WAIT,
-            Some(due) => {
-                let until = due.due.at - engine.now();
-                if until > Duration::zero() {
-                    until.to_std().unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)
-                } else if is_parked(&mut parked, &due.id) {
-                    PARKED
-                } else {
-                    fire(&engine, &due, &mut parked).await;
-                    continue;
-                }
+            Some(_) if !parked.is_empty() => Wait::from_secs(1),
+            Some(next) => {
+                let until = (next.due.at - engine.now()).to_std().unwrap_or_default();
+                until.min(LONGEST_WAIT)
             }
         };
         tokio::select! {
@@ -104,25 +108,25 @@ pub async fn follow_agenda(engine: Engine, stop: CancellationToken) {
     }
 }
 
-fn is_parked(parked: &mut Option<(String, Instant)>, id: &str) -> bool {
-    match parked {
-        Some((known, since)) if known == id && since.elapsed() < PARKED => true,
-        _ => false,
+async fn fire(engine: &Engine, due: &[Due], parked: &mut HashMap<String, Instant>) {
+    let request = |due: &Due| Request {
+        id: due.id.clone(),
+        by: Actor::Clock,
+        command: due.due.command.clone(),
+    };
+    let answers = engine.ask_all(due.iter().map(request).collect()).await;
+    let still: HashSet<String> =
+        engine.due(engine.now(), 2 * TOGETHER).into_iter().map(|due| due.id).collect();
+    let mut stuck = false;
+    for (due, answer) in due.iter().zip(answers) {
+        if let Err(lost) = answer {
+            warn!(deadline = %due.id, %lost, "deadline `{}` was not recorded: {lost}", due.id);
+            parked.insert(due.id.clone(), Instant::now());
+        } else if still.contains(&due.id) {
+            error!(deadline = %due.id, "deadline `{}` is still due after it was decided", due.id);
+            parked.insert(due.id.clone(), Instant::now());
+            stuck = true;
+        }
     }
-}
-
-async fn fire(engine: &Engine, due: &Due, parked: &mut Option<(String, Instant)>) {
-    let request =
-        Request { id: due.id.clone(), by: Actor::Clock, command: due.due.command.clone() };
-    if let Err(lost) = engine.ask(request).await {
-        warn!(deadline = %due.id, %lost, "deadline `{}` was not recorded, trying again", due.id);
-        *parked = Some((due.id.clone(), Instant::now()));
-        return;
-    }
-    let still = engine.next_due().is_some_and(|next| next.id == due.id);
-    engine.set_stuck(still);
-    if still {
-        error!(deadline = %due.id, "deadline `{}` is still due after it was decided", due.id);
-        *parked = Some((due.id.clone(), Instant::now()));
-    }
+    engine.set_stuck(stuck || (engine.is_stuck() && !parked.is_empty()));
 }

@@ -189,6 +189,28 @@ impl Engine {
         self.send(Work::Request { request: Box::new(request), settles: None }).await
     }
 
+    /// Many at once, in this order; they share commits.
+    pub async fn ask_all(&self, requests: Vec<Request>) -> Vec<Result<Answer, Lost>> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            let (answer, answered) = oneshot::channel();
+            let work = Work::Request { request: Box::new(request), settles: None };
+            if self.0.inbox.send(Asked { work, answer }).await.is_ok() {
+                answers.push(Ok(answered));
+            } else {
+                answers.push(Err(Lost::Stopping));
+            }
+        }
+        let mut results = Vec::with_capacity(answers.len());
+        for answer in answers {
+            results.push(match answer {
+                Ok(answered) => answered.await.unwrap_or(Err(Lost::Stopping)),
+                Err(lost) => Err(lost),
+            });
+        }
+        results
+    }
+
     /// What came of an effect: recorded in the transaction that takes the effect out of the outbox.
     pub async fn settle(&self, effect: &str, outcome: Option<Command>) -> Result<Answer, Lost> {
         let Some(command) = outcome else {
@@ -230,13 +252,14 @@ impl Engine {
 
     pub fn next_due(&self) -> Option<Due> {
         let index = self.0.agenda.lock().expect("never held in a panic");
-        let ((at, scope, key), due) = index.order.first_key_value()?;
-        let scope_name = match scope {
-            Scope::Release(id) => format!("release/{id}"),
-            Scope::Freeze(id) => format!("freeze/{id}"),
-        };
-        let id = format!("clock/{scope_name}/{key}/{}", at.to_rfc3339());
-        Some(Due { id, scope: scope.clone(), due: due.clone() })
+        index.order.first_key_value().map(due)
+    }
+
+    /// What is due by now, the earliest first.
+    pub fn due(&self, now: Time, most: usize) -> Vec<Due> {
+        let index = self.0.agenda.lock().expect("never held in a panic");
+        let due_by_now = index.order.iter().take_while(|((at, ..), _)| *at <= now);
+        due_by_now.take(most).map(due).collect()
     }
 
     /// The next deadlines of every scope, the earliest first.
@@ -263,6 +286,16 @@ impl Engine {
     pub fn counts(&self) -> (u64, u64) {
         (self.0.decided.load(Ordering::Relaxed), self.0.refused.load(Ordering::Relaxed))
     }
+}
+
+/// The id is the same however often it is asked.
+fn due(((at, scope, key), due): (&(Time, Scope, String), &agenda::Due)) -> Due {
+    let scope_name = match scope {
+        Scope::Release(id) => format!("release/{id}"),
+        Scope::Freeze(id) => format!("freeze/{id}"),
+    };
+    let id = format!("clock/{scope_name}/{key}/{}", at.to_rfc3339());
+    Due { id, scope: scope.clone(), due: due.clone() }
 }
 
 struct Writer {

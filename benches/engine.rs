@@ -1,0 +1,188 @@
+//! What the engine does per second, and how late it is. Reported, never asserted.
+//!
+//! `cargo bench --bench engine`; `TMINUS_BENCH_SECONDS` (2), `TMINUS_BENCH_RELEASES` (1000) and
+//! `TMINUS_BENCH_DIR` (the system's temporary directory) change how long, how many and where.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use chrono::{SubsecRound, Utc};
+use tminus::app::clock::{self, Clock};
+use tminus::app::engine::Engine;
+use tminus::config::{self, Surroundings};
+use tminus::domain::command::{Actor, Claims, Command, Commitment, Request, Vote};
+use tminus::domain::event::{Event, Happened};
+use tminus::domain::ids::{Account, ReleaseId};
+use tminus::domain::plan::Plan;
+use tminus::domain::state::Start;
+use tminus::store::{Store, Which};
+use tokio_util::sync::CancellationToken;
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(run())
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+async fn run() -> anyhow::Result<()> {
+    let seconds = Duration::from_secs(number("TMINUS_BENCH_SECONDS", 2));
+    let releases = number("TMINUS_BENCH_RELEASES", 1_000);
+    say(&format!("resident before anything: {}", resident()));
+    for clients in [1, 16, 64, 256] {
+        decided(clients, seconds).await?;
+    }
+    due(releases).await?;
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "a bench reports to whoever started it")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+fn directory() -> anyhow::Result<tempfile::TempDir> {
+    Ok(match std::env::var("TMINUS_BENCH_DIR") {
+        Ok(place) => tempfile::tempdir_in(place)?,
+        Err(_) => tempfile::tempdir()?,
+    })
+}
+
+fn sample() -> (config::Config, Plan) {
+    let surroundings = Surroundings {
+        state: Some(PathBuf::from("state")),
+        own_program: PathBuf::from("tminus"),
+        demo_url: Some("http://127.0.0.1:1".into()),
+    };
+    let config = config::load(None, &surroundings, &|_| None).expect("the default is valid");
+    let text = include_str!("../config/plans/web-shop-v1.2.0.toml");
+    let plan = config::read_plan(text, "web-shop-v1.2.0.toml").expect("the sample is valid");
+    (config, plan)
+}
+
+fn person(name: &str) -> Actor {
+    Actor::Person { account: Account::new("console", "local", name), claims: Claims::default() }
+}
+
+async fn opened(engine: &Engine, config: &config::Config) -> anyhow::Result<()> {
+    let ask = |id: &str, command| Request { id: id.into(), by: Actor::Operator, command };
+    engine.ask(ask("begin", Command::Begin { jumpable: true })).await?;
+    let policy = Box::new(config.policy.clone());
+    engine.ask(ask("policy", Command::AdoptPolicy { policy })).await?;
+    Ok(())
+}
+
+async fn schedule(engine: &Engine, plan: &Plan, n: u64, start: Start) -> anyhow::Result<ReleaseId> {
+    let mut plan = plan.clone();
+    plan.release.service = format!("service-{n}");
+    let command = Command::Schedule { plan: Box::new(plan), start };
+    let request = Request { id: format!("schedule/{n}"), by: person("maria"), command };
+    let answer = engine.ask(request).await?;
+    match &answer.events[0].1 {
+        Event::Release { release, did: Happened::Scheduled { .. } } => Ok(release.clone()),
+        other => anyhow::bail!("not scheduled: {other:?}"),
+    }
+}
+
+fn start_in(lead: chrono::Duration) -> Start {
+    let at = (Utc::now() + lead).trunc_subsecs(0);
+    let zone = chrono_tz::UTC;
+    Start { local: at.naive_utc(), zone, at }
+}
+
+/// Votes, turned over and over, by so many clients that each wait for their answer.
+async fn decided(clients: usize, length: Duration) -> anyhow::Result<()> {
+    let (config, plan) = sample();
+    let dir = directory()?;
+    let engine = Engine::start(Store::open(dir.path()).await?, Clock::real()).await?;
+    opened(&engine, &config).await?;
+    let start = start_in(chrono::Duration::days(30));
+    let release = schedule(&engine, &plan, 0, start).await?;
+    let until = Instant::now() + length;
+    let clients_at_work = (0..clients).map(|client| {
+        let (engine, release) = (engine.clone(), release.clone());
+        tokio::spawn(async move {
+            let mut times = Vec::new();
+            while Instant::now() < until {
+                let n = times.len();
+                let reason = format!("{client} has thought of reason {n}");
+                let command = Command::Vote {
+                    release: release.clone(),
+                    role: Some("qa".into()),
+                    vote: Vote::NoGo { reason },
+                    commits: Commitment::default(),
+                };
+                let id = format!("click/{client}/{n}");
+                let asked = Instant::now();
+                engine.ask(Request { id, by: person("quinn"), command }).await?;
+                times.push(asked.elapsed());
+            }
+            anyhow::Ok(times)
+        })
+    });
+    let mut times: Vec<Duration> = Vec::new();
+    for client in clients_at_work.collect::<Vec<_>>() {
+        times.extend(client.await??);
+    }
+    times.sort();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    let rate = times.len() as f64 / length.as_secs_f64();
+    say(&format!(
+        "{clients:>4} clients: {rate:>8.0} votes decided and durable per second, \
+         p50 {:?}, p95 {:?}, p99 {:?}",
+        at(0.5),
+        at(0.95),
+        at(0.99)
+    ));
+    Ok(())
+}
+
+/// So many releases whose first deadline falls due in the same second.
+async fn due(releases: u64) -> anyhow::Result<()> {
+    let (config, plan) = sample();
+    let dir = directory()?;
+    let engine = Engine::start(Store::open(dir.path()).await?, Clock::real()).await?;
+    opened(&engine, &config).await?;
+    let lead = chrono::Duration::seconds(5 + i64::try_from(releases / 200)?);
+    let start = start_in(chrono::Duration::hours(48) + lead);
+    let before = Instant::now();
+    for n in 0..releases {
+        schedule(&engine, &plan, n, start.clone()).await?;
+    }
+    say(&format!("{releases} releases scheduled one by one in {:?}", before.elapsed()));
+    say(&format!("resident with {releases} open releases: {}", resident()));
+    let stop = CancellationToken::new();
+    let loop_ = tokio::spawn(clock::follow_agenda(engine.clone(), stop.clone()));
+    let planned = start.at - chrono::Duration::hours(48);
+    let mut commits = engine.commits();
+    while engine.next_due().is_some_and(|next| next.due.at <= planned) {
+        let _ = tokio::time::timeout(Duration::from_secs(1), commits.recv()).await;
+    }
+    stop.cancel();
+    loop_.await?;
+    let which = Which { from: Some(planned), ..Which::default() };
+    let entries = engine.store().reader().entries(&which).await?;
+    let by_clock = entries.iter().filter(|entry| entry.request.starts_with("clock/"));
+    let mut lags: Vec<i64> =
+        by_clock.map(|entry| (entry.at - planned).num_milliseconds()).collect();
+    lags.sort_unstable();
+    let at = |share: f64| lags[((lags.len() - 1) as f64 * share) as usize];
+    say(&format!(
+        "{} deadlines due in one second: lag p50 {} ms, p99 {} ms, last {} ms",
+        lags.len(),
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    ));
+    drop(engine);
+    Ok(())
+}
+
+/// Resident memory, as Linux tells it.
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS"));
+    line.map_or("unknown".into(), |line| line["VmRSS:".len()..].trim().to_owned())
+}
