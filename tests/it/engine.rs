@@ -1,0 +1,133 @@
+//! The single writer: once only, all or nothing, and seen by readers only when it is durable.
+
+use tempfile::TempDir;
+use tminus::app::clock::Clock;
+use tminus::app::engine::{Engine, replay};
+use tminus::domain::command::{Actor, Claims, Command, Commitment, Request, Vote};
+use tminus::domain::event::{Event, Happened};
+use tminus::domain::ids::{Account, ReleaseId};
+use tminus::domain::state::Start;
+use tminus::store::{Finding, Store, Which, verify};
+
+use crate::sample;
+
+const T0: &str = "2026-12-15T18:00:00Z";
+
+struct House {
+    engine: Engine,
+    clock: Clock,
+    release: ReleaseId,
+    _dir: TempDir,
+}
+
+fn person(name: &str) -> Actor {
+    Actor::Person { account: Account::new("console", "local", name), claims: Claims::default() }
+}
+
+fn request(id: &str, who: &str, command: Command) -> Request {
+    Request { id: id.into(), by: person(who), command }
+}
+
+fn vote(release: &ReleaseId, reason: &str) -> Command {
+    Command::Vote {
+        release: release.clone(),
+        role: Some("qa".into()),
+        vote: Vote::NoGo { reason: reason.into() },
+        commits: Commitment::default(),
+    }
+}
+
+async fn house() -> House {
+    let dir = TempDir::new().unwrap();
+    let at: chrono::DateTime<chrono::Utc> = T0.parse().unwrap();
+    let clock = Clock::standing(at - chrono::Duration::hours(72));
+    let engine =
+        Engine::start(Store::open(dir.path()).await.unwrap(), clock.clone()).await.unwrap();
+    let (policy, plan) = sample::policy_and_plan();
+    let operator = |id: &str, command| Request { id: id.into(), by: Actor::Operator, command };
+    engine.ask(operator("begin", Command::Begin { jumpable: true })).await.unwrap();
+    let policy = Command::AdoptPolicy { policy: Box::new(policy) };
+    engine.ask(operator("policy", policy)).await.unwrap();
+    let zone = chrono_tz::America::Los_Angeles;
+    let start = Start { local: at.with_timezone(&zone).naive_local(), zone, at };
+    let schedule = Command::Schedule { plan: Box::new(plan), start };
+    engine.ask(request("schedule", "maria", schedule)).await.unwrap();
+    let release = ReleaseId::of("web-shop", "production", "v1.2.0", 1);
+    House { engine, clock, release, _dir: dir }
+}
+
+#[tokio::test]
+async fn the_same_request_twice_acts_once_and_gets_the_same_answer() {
+    let house = house().await;
+    let click = || request("click-1", "quinn", vote(&house.release, "the cart is broken"));
+    let first = house.engine.ask(click()).await.unwrap();
+    let head = house.engine.store().head();
+    let second = house.engine.ask(click()).await.unwrap();
+    assert_eq!(first.events, second.events);
+    assert!(!first.repeated && second.repeated);
+    assert_eq!(house.engine.store().head(), head, "nothing was written the second time");
+}
+
+#[tokio::test]
+async fn the_same_request_twice_within_one_batch_acts_once() {
+    let house = house().await;
+    let click = || request("click-1", "quinn", vote(&house.release, "the cart is broken"));
+    let answers = house.engine.ask_all(vec![click(), click(), click()]).await;
+    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers[0].events, answers[1].events);
+    assert_eq!(answers[0].events, answers[2].events);
+    let cast = |event: &Event| {
+        matches!(event, Event::Release { did: Happened::VoteCast { .. }, .. })
+    };
+    let which = Which { request: Some("click-1".into()), ..Which::default() };
+    let entries = house.engine.store().reader().entries(&which).await.unwrap();
+    assert_eq!(entries.len(), answers[0].events.len());
+    assert_eq!(answers[0].events.iter().filter(|(_, event)| cast(event)).count(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_on_record_with_who_asked() {
+    let house = house().await;
+    let answer =
+        house.engine.ask(request("click-1", "dave", vote(&house.release, "no"))).await.unwrap();
+    let [(seq, Event::Release { did: Happened::Refused { verb, why }, .. })] =
+        answer.events.as_slice()
+    else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(verb, "no-go");
+    assert_eq!(why.to_string(), "You can't sign for QA: that seat belongs to Quinn.");
+    let which = Which { first: Some(*seq), ..Which::default() };
+    let entry = &house.engine.store().reader().entries(&which).await.unwrap()[0];
+    assert!(entry.actor.contains("console/local/dave"), "{}", entry.actor);
+}
+
+#[tokio::test]
+async fn what_readers_see_is_what_the_log_replays_to_after_a_thousand_clicks_at_once() {
+    let house = house().await;
+    let clicks = (0..1_000).map(|n| {
+        let who = ["quinn", "dave", "sam"][n % 3];
+        request(&format!("click-{n}"), who, vote(&house.release, &format!("reason {n}")))
+    });
+    for answer in house.engine.ask_all(clicks.collect()).await {
+        answer.unwrap();
+    }
+    house.clock.set(T0.parse().unwrap());
+    for due in house.engine.due(house.engine.now(), 100) {
+        let request = Request { id: due.id, by: Actor::Clock, command: due.due.command };
+        house.engine.ask(request).await.unwrap();
+    }
+    let replayed = replay(house.engine.store().reader()).await.unwrap();
+    assert_eq!(replayed, *house.engine.state());
+    let found = verify(house.engine.store().reader(), None).await.unwrap();
+    assert!(matches!(found, Finding::Verified { .. }), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_backwards_is_not_believed() {
+    let house = house().await;
+    let before = house.engine.state().last_at.unwrap();
+    house.engine.ask(request("click-1", "quinn", vote(&house.release, "one"))).await.unwrap();
+    assert!(house.engine.now() >= before);
+    assert!(house.engine.state().last_at.unwrap() >= before);
+}
