@@ -332,7 +332,9 @@ fn every_file_is_built_in() {
 fn the_samples_are_true() {
     let scene = scene();
     let of_notice = |notice: &Notice| (template(&notice.kind), context(notice, &scene));
-    let all: Vec<(String, Value)> = notices().iter().map(of_notice).collect();
+    let mut all: Vec<(String, Value)> = notices().iter().map(of_notice).collect();
+    all.extend(crate::app::cards::tests::samples());
+    all.extend(crate::app::status::tests::samples());
     let lines = all.iter().map(|sample| serde_json::to_string(sample).expect("plain data"));
     let text = lines.map(|line| line + "\n").collect::<String>();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/app/samples.jsonl");
