@@ -16,10 +16,11 @@ use crate::domain::plan::{Level, RollbackStep};
 use crate::domain::policy::Policy;
 use crate::domain::react::reason_text;
 use crate::domain::report::step_name;
+use crate::domain::rollback;
 use crate::domain::rollout::{how_it_ended, needs_a_person};
 use crate::domain::state::{Card, CardKind, Phase, Release, RunRecord, Seat, State, Step};
 use crate::domain::time::{self, Time};
-use crate::domain::{rollback, verdict};
+use crate::domain::verdict::{self, Reason};
 use crate::ports::{Button, Message, Tone};
 
 /// A card as it should stand now; nothing if what it shows is gone. `run_lines` is the output that
@@ -114,7 +115,19 @@ fn common(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, Valu
 fn poll_seen(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, Value> {
     let mut seen = common(release, policy, scene);
     let reasons = verdict::reasons(release, policy);
-    let reasons = reasons.iter().map(|reason| reason_text(reason, policy));
+    seen.insert("is_go".into(), json!(reasons.is_empty()));
+    seen.insert("missed".into(), json!(release.start_missed));
+    // Seats and items stand in lines of their own.
+    let other = |reason: &&Reason| match reason {
+        Reason::Silent { .. }
+        | Reason::SaidNoGo { .. }
+        | Reason::ItemOpen { .. }
+        | Reason::ItemFailed { .. } => false,
+        Reason::OnlyTheRequester { .. }
+        | Reason::EvidenceFailed { .. }
+        | Reason::EvidenceMissing { .. } => true,
+    };
+    let reasons = reasons.iter().filter(other).map(|reason| reason_text(reason, policy));
     seen.insert("reasons".into(), reasons.collect());
     seen
 }
@@ -165,6 +178,9 @@ fn no_go(release: &Release) -> Button {
 
 fn hold_or_resume(release: &Release) -> Button {
     match release.held {
+        Some(_) if release.start_missed => {
+            plain("Reschedule", format!("reschedule {}", release.id))
+        }
         Some(_) => plain("Resume", format!("resume {}", release.id)),
         None => plain("Hold", format!("hold {}", release.id)),
     }
@@ -182,7 +198,16 @@ fn live_seen(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, V
     });
     let soak_until = match release.phase {
         Phase::Soaking { until, .. } => Some(until),
-        _ => None,
+        Phase::CountingDown
+        | Phase::Ready
+        | Phase::Deploying { .. }
+        | Phase::AtGate { .. }
+        | Phase::Watching
+        | Phase::Done
+        | Phase::Scrubbed
+        | Phase::RollingBack
+        | Phase::RolledBack
+        | Phase::RollbackFailed => None,
     };
     let back = release.rollback.as_ref().map(|back| json!({ "to": back.to, "at": back.ended_at }));
     let mut add = |name: &str, value: Value| seen.insert(name.to_owned(), value);
@@ -195,6 +220,8 @@ fn live_seen(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, V
     add("evidence", json!(last_check(release)));
     add("can_go_back", json!(can_go_back(release)));
     add("went_back", json!(back));
+    let stopped = release.rollback.as_ref().and_then(|back| back.failed.as_ref());
+    add("stopped", json!(stopped.filter(|_| release.phase == Phase::RollbackFailed)));
     seen
 }
 
@@ -214,6 +241,7 @@ fn countdown(release: &Release, now: Time) -> Option<String> {
     let minutes = (left.num_seconds().abs() + 30) / 60;
     let sign = if left.num_seconds() > 0 { '-' } else { '+' };
     let text = match minutes {
+        0 => "T-0".to_owned(),
         ..2_880 => format!("T{sign}{}:{:02}", minutes / 60, minutes % 60),
         _ => format!("T{sign}{}", time::span(left)),
     };
@@ -226,25 +254,25 @@ fn headline(release: &Release, policy: &Policy, now: Time) -> String {
     let stage = release.phase.stage().and_then(|at| Some((at, release.plan.stages.get(at)?)));
     if release.held.is_some() {
         let place = stage.map(|(_, stage)| format!(" at {}", stage.name)).unwrap_or_default();
-        return format!("on hold{place}, waiting for {waits}");
+        return format!("on hold{place} · waiting for {waits}");
     }
     let (number, name) = stage.map(|(at, stage)| (at + 1, stage.name.as_str())).unwrap_or_default();
     let of = release.plan.stages.len();
     let version = || release.rollback.as_ref().map(|back| back.to.as_str()).unwrap_or_default();
     match release.phase {
         Phase::CountingDown => format!("waiting for {waits}"),
-        Phase::Ready => format!("GO, waiting for {waits}"),
+        Phase::Ready => format!("GO · waiting for {waits}"),
         Phase::Deploying { .. } => format!("deploying {name} (step {number} of {of})"),
         Phase::Soaking { until, .. } => {
             format!("soaking {name} until {}", time::clock(until, release.start.zone))
         }
-        Phase::AtGate { .. } => format!("at the gate of {name}, waiting for {waits}"),
+        Phase::AtGate { .. } => format!("at the gate · waiting for {waits}"),
         Phase::Watching => "rolled out and watched".to_owned(),
         Phase::Done => "done".to_owned(),
         Phase::Scrubbed => "called off".to_owned(),
         Phase::RollingBack => format!("rolling back to {}", version()),
         Phase::RolledBack => format!("back on {}", version()),
-        Phase::RollbackFailed => format!("rollback stopped, waiting for {waits}"),
+        Phase::RollbackFailed => "rollback stopped · waiting for a person".to_owned(),
     }
 }
 

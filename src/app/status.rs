@@ -102,7 +102,7 @@ impl Look<'_> {
             Phase::Ready => vec![self.start()],
             Phase::Deploying { .. } => self.running(),
             Phase::Soaking { stage, .. } => {
-                let what = format!("the soak of {}", release.plan.stages[stage].name);
+                let what = format!("the soak of {} to end", release.plan.stages[stage].name);
                 vec![self.nobody(what, release.phase_since)]
             }
             Phase::AtGate { stage } => self.gate(stage),
@@ -233,19 +233,21 @@ impl Look<'_> {
     fn stuck(&self, since: Time) -> Vec<Wait> {
         let release = self.release;
         let what = match release.unsettled() {
+            // A hold says itself how it ended.
+            Some(run) if release.held.is_some() => {
+                format!("a decision about {}", step_name(release, &run.step))
+            }
             Some(run) => {
                 let (name, how) = (step_name(release, &run.step), how_it_ended(run));
                 format!("a decision about {name}, which {how}")
             }
             None => "a decision".to_owned(),
         };
-        let who: Vec<PersonId> = match release.phase {
-            Phase::RollbackFailed => rollback::contacts(release),
-            _ => vec![release.plan.monitoring.oncall.primary.clone()]
-                .into_iter()
-                .flatten()
-                .chain([release.captain.clone()])
-                .collect(),
+        let who: Vec<PersonId> = if release.phase == Phase::RollbackFailed {
+            rollback::contacts(release)
+        } else {
+            let oncall = release.plan.monitoring.oncall.primary.iter();
+            oncall.chain([&release.captain]).cloned().collect()
         };
         vec![Wait { what, who: self.people(&who), since: Some(since) }]
     }
@@ -294,7 +296,9 @@ pub(super) fn status_seen(release: &Release, policy: &Policy, scene: &Scene) -> 
     let held = release.held.as_ref().map(|hold| {
         let by = hold.by.as_ref().map(|by| policy.name_of(by));
         let ago = roughly((scene.now - hold.at).num_seconds());
-        json!({ "reason": hold.reason.trim_end_matches('.'), "by": by, "ago": ago })
+        json!({
+            "reason": hold.reason.trim_end_matches('.'), "by": by, "at": hold.at, "ago": ago,
+        })
     });
     seen.insert("waits".into(), waits_value(&waits, scene.now));
     seen.insert("held".into(), json!(held));
@@ -359,7 +363,7 @@ fn agenda_seen(state: &State, release: Option<&Release>, scene: &Scene) -> Map<S
         due.map(move |due| (due.at, due.about, title.clone(), zone)).collect::<Vec<_>>()
     };
     let mut all: Vec<_> = scopes.iter().flat_map(of_scope).collect();
-    all.sort_by(|one, other| one.0.cmp(&other.0));
+    all.sort_by_key(|row| row.0);
     let row = |(at, about, title, zone): &(Time, String, String, Tz)| {
         let left = roughly((*at - scene.now).num_seconds());
         json!({ "at": at, "about": about, "of": title, "zone": zone, "left": left })

@@ -2,9 +2,25 @@
 
 use crate::app::markup;
 
-/// What a person wrote, as text; safe in a table as well.
+/// What a person wrote, as text; safe in a table as well. Lighter than in chat: people read these
+/// files as they are, too.
 pub(super) fn text(written: &str) -> String {
-    markup::escape(written)
+    let line = markup::isolate(markup::clean(written));
+    let line = line.trim();
+    let mut safe = String::with_capacity(line.len() + 8);
+    for (at, c) in line.char_indices() {
+        let within = |side: Option<char>| side.is_some_and(char::is_alphanumeric);
+        let in_word = c == '_'
+            && within(line[..at].chars().next_back())
+            && within(line[at + 1..].chars().next());
+        // Only at the start of a line do these mean something.
+        let opens = "#-+=:.)".contains(c) && line[..at].chars().all(|c| c.is_ascii_digit());
+        if ("\\`*_[]<>&~|".contains(c) && !in_word) || opens {
+            safe.push('\\');
+        }
+        safe.push(c);
+    }
+    safe
 }
 
 /// Inline code that no backtick and no cell can end.

@@ -264,7 +264,8 @@ fn next_steps(release: &Release, result: &Result) -> Vec<String> {
         let by = text(&when(ended + Duration::hours(48), release));
         steps.push(format!("[ ] Hold a retrospective within 48 h, by {by}"));
     }
-    for flag in &release.plan.flags {
+    let live = result.state == Deployed::Deployed;
+    for flag in release.plan.flags.iter().filter(|_| live) {
         steps.push(format!("[ ] Clean up the flag {}", code(&flag.name)));
     }
     if steps.is_empty() {

@@ -1,6 +1,7 @@
 //! Every document of the sample release, read whole.
 
 use super::*;
+use crate::app::markup;
 use crate::domain::command::Actor;
 use crate::domain::fixture::{World, id, plan};
 
@@ -51,9 +52,6 @@ fn a_success_is_reported() {
 
 #[test]
 fn a_rollback_is_reported_with_its_follow_ups() {
-    let mut world = World::counting_down();
-    world.no_go("sam", "support", "hotline | short-staffed");
-    assert_eq!(world.release().id, id());
     let world = World::rolled_back();
     let page = report(world.release(), world.policy(), &entries(&world));
     assert!(
@@ -69,7 +67,7 @@ fn a_changed_vote_stays_in_the_report_and_a_bar_does_not_break_its_table() {
     world.go("sam", "support");
     let page = report(world.release(), world.policy(), &[]);
     assert!(page.contains("| support | NO-GO (changed) | sam |"), "{page}");
-    assert!(page.contains("a &#124; b |"), "{page}");
+    assert!(page.contains(r"a \| b |"), "{page}");
     assert!(page.contains("| support | **GO** | sam |"), "{page}");
 }
 
@@ -83,4 +81,36 @@ fn a_value_that_looks_like_a_placeholder_stays_a_value() {
     assert_eq!(line, "bin/deploy --pod {version} --version v1.2.0");
     let line = command_line(release, &"nothing".into(), &with, world.state.house.policy());
     assert_eq!(line, "nothing (not declared by the operator)");
+}
+
+#[test]
+fn every_event_is_one_plain_sentence() {
+    for (name, world) in crate::app::cards::tests::worlds() {
+        for (_, _, event) in &world.log {
+            let said = describe(event, world.policy());
+            assert!(
+                said.ends_with('.') && !said.contains("..") && !said.contains('\n'),
+                "{name}: {said}"
+            );
+            let first = said.chars().next().expect("it says something");
+            assert!(first.is_alphanumeric(), "{name}: {said}");
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_people_write_comes_back_as_text(written in "[ -~äא]{0,40}") {
+        let line = markup::clean(&written);
+        let mut page = Page::new("t");
+        page.table(&["a", "b"], vec![vec![format!("x{}", text(&written)), code(&written)]]);
+        page.sentence(&written);
+        page.items([format!("x {}", text(&written))]);
+        let said = markup::plain(&markup::parse(&page.done()));
+        let bare = |text: &str| text.replace(['\u{2068}', '\u{2069}'], "");
+        let said = bare(&said);
+        proptest::prop_assert!(said.contains(line.trim()), "{} in {}", line, said);
+        let count = said.matches(line.trim()).count();
+        proptest::prop_assert!(line.trim().is_empty() || count >= 4, "{} of {}", count, said);
+    }
 }
