@@ -31,7 +31,7 @@ pub fn render(messages: &Messages, notice: &Notice, scene: &Scene) -> Message {
     let name = template(&notice.kind);
     let name = if messages.has(&name) { name } else { FALLBACK.to_owned() };
     let body = markup::parse(&messages.render(&name, &context));
-    Message { tone: tone(&notice.kind), body, buttons: buttons(notice) }
+    Message { tone: tone(notice), body, buttons: buttons(notice) }
 }
 
 /// Speaks for an announcement whose own template is not there.
@@ -169,10 +169,11 @@ pub(super) fn roughly(seconds: i64) -> i64 {
 // ---------------------------------------------------------------------------------------------
 // At a glance
 
-fn tone(kind: &NoticeKind) -> Tone {
+fn tone(notice: &Notice) -> Tone {
+    let smooth = notice.brief.as_ref().is_none_or(|brief| brief.issues.is_empty());
     let good_if = |good: bool| if good { Tone::Good } else { Tone::Warning };
-    match kind {
-        NoticeKind::Announcement { template, .. } if template == "done" => Tone::Good,
+    match &notice.kind {
+        NoticeKind::Announcement { template, .. } if template == "done" => good_if(smooth),
         NoticeKind::WentGo | NoticeKind::StageDone { .. } | NoticeKind::RolledOut { .. } => {
             Tone::Good
         }
@@ -397,67 +398,17 @@ macro_rules! files {
 /// Every message that ships with the program.
 pub fn built_in() -> Vec<(&'static str, &'static str)> {
     let files: &[(&str, &str)] = files![
-        "_ballots.md"
-        "_checklist.md"
-        "_head.md"
-        "_late.md"
-        "_next.md"
-        "_people.md"
-        "_poll.md"
-        "_rollback.md"
-        "advance-wanted.md"
-        "advanced.md"
-        "agenda.md"
-        "card-live.md"
-        "card-poll.md"
-        "card-rollback-plan.md"
-        "card-run.md"
-        "check-wanted.md"
-        "checklist.md"
-        "correction.md"
-        "done.md"
-        "escalation.md"
-        "finished.md"
-        "freeze-added.md"
-        "freeze-lifted.md"
-        "freezes.md"
-        "handed-over.md"
-        "held.md"
-        "list.md"
-        "locked.md"
-        "oncall.md"
-        "opening.md"
-        "overridden.md"
-        "progress.md"
-        "rehearsal-ended.md"
-        "resumed.md"
-        "retraction.md"
-        "roles.md"
-        "rollback-began.md"
-        "rollback-failed.md"
-        "rolled-back.md"
-        "rolled-out.md"
-        "said-by-hand.md"
-        "silence-prompt.md"
-        "smoke-tallied.md"
-        "soaking.md"
-        "stage-done.md"
-        "start-missed.md"
-        "start-offered.md"
-        "started.md"
-        "status.md"
-        "step-done.md"
-        "step-failed.md"
-        "step-unknown.md"
-        "t-1h.md"
-        "t-24h.md"
-        "t-48h.md"
-        "undelivered.md"
-        "unlocked.md"
-        "update.md"
-        "vote-wanted.md"
-        "went-go.md"
-        "went-no-go.md"
+        "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_people.md" "_poll.md"
+        "_rollback.md" "advance-wanted.md" "advanced.md" "agenda.md" "card-live.md"
+        "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md"
+        "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
+        "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "list.md" "locked.md"
+        "oncall.md" "opening.md" "overridden.md" "progress.md" "rehearsal-ended.md" "resumed.md"
+        "retraction.md" "roles.md" "rollback-began.md" "rollback-failed.md" "rolled-back.md"
+        "rolled-out.md" "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md" "soaking.md"
+        "stage-done.md" "start-missed.md" "start-offered.md" "started.md" "status.md"
+        "step-done.md" "step-failed.md" "step-unknown.md" "t-1h.md" "t-24h.md" "t-48h.md"
+        "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md" "went-go.md" "went-no-go.md"
     ];
     files.to_vec()
 }
