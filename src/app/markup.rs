@@ -84,7 +84,7 @@ fn steers_direction(c: char) -> bool {
         || matches!(c, '\u{2066}'..='\u{2069}')
 }
 
-fn isolate(text: String) -> String {
+pub(crate) fn isolate(text: String) -> String {
     if text.chars().any(is_right_to_left) { format!("\u{2068}{text}\u{2069}") } else { text }
 }
 

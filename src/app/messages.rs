@@ -31,6 +31,12 @@ const FUEL: u64 = 500_000;
 /// No template is larger than this, in bytes.
 const LARGEST_FILE: u64 = 256 * 1024;
 
+/// An operator's own announcements are called like this, for a plan to name.
+const OWN: &str = "announce-";
+
+/// They see what this one sees, and are tried on its samples.
+const LIKE: &str = "t-48h.md";
+
 /// What is wrong with a template, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateProblem {
@@ -232,7 +238,8 @@ impl<'a> Check<'a> {
     }
 
     fn read_file(&self, path: &Path, name: &str) -> Result<String, String> {
-        if !name.starts_with('_') && !self.built_in.contains_key(name) {
+        let own = name.starts_with('_') || name.starts_with(OWN);
+        if !own && !self.built_in.contains_key(name) {
             let meant = did_you_mean(name, self.built_in.keys().copied());
             return Err(format!("No message has this name.{meant}"));
         }
@@ -274,9 +281,21 @@ impl<'a> Check<'a> {
             Some(((*name).to_owned(), self.unknown_name(env, name, text)?))
         };
         let tried = self.samples.iter().filter(|(name, _)| !self.failed.contains(*name));
-        looked_at().find_map(of_text).or_else(|| looked_at().find_map(of_names)).or_else(|| {
-            tried.into_iter().find_map(|(name, sample)| self.failure(env, name, sample))
-        })
+        looked_at()
+            .find_map(of_text)
+            .or_else(|| looked_at().find_map(of_names))
+            .or_else(|| {
+                tried.into_iter().find_map(|(name, sample)| self.failure(env, name, sample))
+            })
+            .or_else(|| self.own_failure(env))
+    }
+
+    /// An operator's own announcement, tried on what every announcement sees.
+    fn own_failure(&self, env: &Environment<'_>) -> Option<(String, TemplateProblem)> {
+        let own = self.overrides.keys().filter(|name| name.starts_with(OWN));
+        let like = || self.samples.iter().filter(|(of, _)| *of == LIKE);
+        own.flat_map(|name| like().map(move |(_, sample)| (name, sample)))
+            .find_map(|(name, sample)| self.failure(env, name, sample))
     }
 
     fn syntax(&self, name: &str, text: &str) -> Option<TemplateProblem> {
@@ -306,7 +325,8 @@ impl<'a> Check<'a> {
     }
 
     fn known_names(&self, name: &str) -> BTreeSet<String> {
-        let samples = self.samples.iter().filter(|(of, _)| *of == name);
+        let like = if name.starts_with(OWN) { LIKE } else { name };
+        let samples = self.samples.iter().filter(|(of, _)| *of == like);
         let mut known = BTreeSet::new();
         samples.for_each(|(_, sample)| add_keys(sample, &mut known));
         known

@@ -3,10 +3,12 @@
 pub mod cards;
 pub mod clock;
 pub mod delivery;
+pub mod documents;
 pub mod engine;
 pub mod hint;
 pub mod markup;
 pub mod messages;
 pub mod notices;
 pub mod rehearsal;
+pub mod status;
 pub mod times;

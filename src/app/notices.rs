@@ -31,7 +31,7 @@ pub fn render(messages: &Messages, notice: &Notice, scene: &Scene) -> Message {
     let name = template(&notice.kind);
     let name = if messages.has(&name) { name } else { FALLBACK.to_owned() };
     let body = markup::parse(&messages.render(&name, &context));
-    Message { tone: tone(&notice.kind), body, buttons: buttons(notice) }
+    Message { tone: tone(notice), body, buttons: buttons(notice) }
 }
 
 /// Speaks for an announcement whose own template is not there.
@@ -49,36 +49,52 @@ pub(super) fn template(kind: &NoticeKind) -> String {
 // ---------------------------------------------------------------------------------------------
 // What a template sees
 
-/// The release's facts, then the kind's own, which win; then what only the moment knows.
+/// The release's facts, then the kind's own, which win.
 fn context(notice: &Notice, scene: &Scene) -> Value {
-    let mut seen = notice.brief.as_ref().map(|brief| of_brief(brief, scene)).unwrap_or_default();
     let kind = serde_json::to_value(&notice.kind).expect("a notice is plain data");
-    if let Value::Object(mut own) = kind {
-        own.remove("kind");
-        seen.extend(own);
-    }
+    let Value::Object(mut own) = kind else { unreachable!("a tagged kind is an object") };
+    own.remove("kind");
+    let at = own.get("at").and_then(|at| serde_json::from_value(at.clone()).ok());
+    // Lengths count from the moment of the notice, so that a second try says the same.
+    let facts = |brief| facts(brief, at.unwrap_or(scene.now), scene);
+    let mut seen = notice.brief.as_ref().map(facts).unwrap_or_default();
+    seen.extend(own);
+    finish(seen, scene)
+}
+
+/// What every message may say, and every person as this platform knows them.
+pub(super) fn finish(mut seen: Map<String, Value>, scene: &Scene) -> Value {
     seen.insert("prefix".into(), json!(scene.prefix));
     seen.insert("now".into(), json!(scene.now));
     seen.insert("head".into(), json!(scene.head));
     seen.entry("zone").or_insert_with(|| json!(scene.zone));
-    said_ago(&mut seen, notice, scene);
     for_readers(Value::Object(seen), scene)
 }
 
-fn of_brief(brief: &Brief, scene: &Scene) -> Map<String, Value> {
+/// What is said of a release at some moment.
+pub(super) fn facts(brief: &Brief, at: Time, scene: &Scene) -> Map<String, Value> {
     let Value::Object(mut seen) = serde_json::to_value(brief).expect("a brief is plain data")
     else {
         unreachable!("a struct is an object")
     };
     let here = brief.rooms.iter().find(|room| room.platform == scene.platform);
     let room = here.map(|room| json!({ "id": room.channel, "name": room.name }));
-    let phase = brief.phase.as_str();
-    seen.insert("room".into(), json!(room));
-    seen.insert("service_name".into(), json!(brief.name));
-    seen.insert("contents".into(), json!(contents(brief)));
-    seen.insert("impact".into(), json!(brief.impact.as_deref().map(without_stop)));
-    seen.insert("deployed".into(), json!(is_deployed(brief)));
-    seen.insert("underway".into(), json!(!["counting down", "ready"].contains(&phase)));
+    let ago = |then: Time| roughly((at - then).num_seconds());
+    // Whole minutes: nobody waits for 59 min 59 s.
+    let starts_in = ((brief.start - at).num_seconds() + 30).div_euclid(60) * 60;
+    let asked = brief.waiting.iter();
+    let asked = asked.map(|seat| json!({ "role": seat.role, "asked_ago": seat.asked_at.map(ago) }));
+    let underway = !["counting down", "ready"].contains(&brief.phase.as_str());
+    let mut add = |name: &str, value: Value| seen.insert(name.to_owned(), value);
+    add("room", json!(room));
+    add("service_name", json!(brief.name));
+    add("contents", json!(contents(brief)));
+    add("impact", json!(brief.impact.as_deref().map(without_stop)));
+    add("deployed", json!(is_deployed(brief)));
+    add("underway", json!(underway));
+    add("starts_in", json!(starts_in));
+    add("rehearsed_ago", json!(brief.rehearsed_at.map(ago)));
+    add("waiting", asked.collect());
     seen
 }
 
@@ -101,26 +117,8 @@ fn contents(brief: &Brief) -> Vec<String> {
     contents
 }
 
-/// Lengths of time from the moment of the notice itself, so that a second try says the same.
-fn said_ago(seen: &mut Map<String, Value>, notice: &Notice, scene: &Scene) {
-    let Some(brief) = &notice.brief else { return };
-    let at = seen.get("at").and_then(|at| serde_json::from_value(at.clone()).ok());
-    let at: Time = at.unwrap_or(scene.now);
-    let ago = |then: Time| roughly((at - then).num_seconds());
-    // Whole minutes: nobody waits for 59 min 59 s.
-    let starts_in = ((brief.start - at).num_seconds() + 30).div_euclid(60) * 60;
-    let waiting: Vec<Value> = brief
-        .waiting
-        .iter()
-        .map(|seat| json!({ "role": seat.role, "asked_ago": seat.asked_at.map(ago) }))
-        .collect();
-    seen.insert("starts_in".into(), json!(starts_in));
-    seen.insert("rehearsed_ago".into(), json!(brief.rehearsed_at.map(ago)));
-    seen.insert("waiting".into(), Value::Array(waiting));
-}
-
 /// Every person by their id on this platform, every length in seconds beside its milliseconds.
-pub(super) fn for_readers(value: Value, scene: &Scene) -> Value {
+fn for_readers(value: Value, scene: &Scene) -> Value {
     match value {
         Value::Object(fields) if fields.contains_key("accounts") => person(&fields, scene),
         Value::Object(fields) => {
@@ -171,10 +169,11 @@ pub(super) fn roughly(seconds: i64) -> i64 {
 // ---------------------------------------------------------------------------------------------
 // At a glance
 
-fn tone(kind: &NoticeKind) -> Tone {
+fn tone(notice: &Notice) -> Tone {
+    let smooth = notice.brief.as_ref().is_none_or(|brief| brief.issues.is_empty());
     let good_if = |good: bool| if good { Tone::Good } else { Tone::Warning };
-    match kind {
-        NoticeKind::Announcement { template, .. } if template == "done" => Tone::Good,
+    match &notice.kind {
+        NoticeKind::Announcement { template, .. } if template == "done" => good_if(smooth),
         NoticeKind::WentGo | NoticeKind::StageDone { .. } | NoticeKind::RolledOut { .. } => {
             Tone::Good
         }
@@ -399,53 +398,17 @@ macro_rules! files {
 /// Every message that ships with the program.
 pub fn built_in() -> Vec<(&'static str, &'static str)> {
     let files: &[(&str, &str)] = files![
-        "_head.md"
-        "_late.md"
-        "_people.md"
-        "_poll.md"
-        "_rollback.md"
-        "advance-wanted.md"
-        "advanced.md"
-        "check-wanted.md"
-        "correction.md"
-        "done.md"
-        "escalation.md"
-        "finished.md"
-        "freeze-added.md"
-        "freeze-lifted.md"
-        "handed-over.md"
-        "held.md"
-        "locked.md"
-        "opening.md"
-        "overridden.md"
-        "progress.md"
-        "rehearsal-ended.md"
-        "resumed.md"
-        "retraction.md"
-        "rollback-began.md"
-        "rollback-failed.md"
-        "rolled-back.md"
-        "rolled-out.md"
-        "said-by-hand.md"
-        "silence-prompt.md"
-        "smoke-tallied.md"
-        "soaking.md"
-        "stage-done.md"
-        "start-missed.md"
-        "start-offered.md"
-        "started.md"
-        "step-done.md"
-        "step-failed.md"
-        "step-unknown.md"
-        "t-1h.md"
-        "t-24h.md"
-        "t-48h.md"
-        "undelivered.md"
-        "unlocked.md"
-        "update.md"
-        "vote-wanted.md"
-        "went-go.md"
-        "went-no-go.md"
+        "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_people.md" "_poll.md"
+        "_rollback.md" "advance-wanted.md" "advanced.md" "agenda.md" "card-live.md"
+        "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md"
+        "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
+        "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "list.md" "locked.md"
+        "oncall.md" "opening.md" "overridden.md" "progress.md" "rehearsal-ended.md" "resumed.md"
+        "retraction.md" "roles.md" "rollback-began.md" "rollback-failed.md" "rolled-back.md"
+        "rolled-out.md" "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md" "soaking.md"
+        "stage-done.md" "start-missed.md" "start-offered.md" "started.md" "status.md"
+        "step-done.md" "step-failed.md" "step-unknown.md" "t-1h.md" "t-24h.md" "t-48h.md"
+        "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md" "went-go.md" "went-no-go.md"
     ];
     files.to_vec()
 }
@@ -457,4 +420,4 @@ pub fn samples() -> Vec<(String, Value)> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -88,7 +88,8 @@ pub fn scopes(state: &State) -> impl Iterator<Item = Scope> {
     releases.chain(state.house.freezes.keys().cloned().map(Scope::Freeze))
 }
 
-fn of_release(release: &Release, policy: &Policy) -> Vec<Due> {
+/// What time will ask of one release, the earliest first.
+pub fn of_release(release: &Release, policy: &Policy) -> Vec<Due> {
     let mut list: Vec<(Time, Deadline)> = Vec::new();
     list.extend(announcements(release, policy));
     if release.held.is_none() || release.phase.is_before_deploy() {

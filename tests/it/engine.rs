@@ -76,9 +76,8 @@ async fn the_same_request_twice_within_one_batch_acts_once() {
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers[0].events, answers[1].events);
     assert_eq!(answers[0].events, answers[2].events);
-    let cast = |event: &Event| {
-        matches!(event, Event::Release { did: Happened::VoteCast { .. }, .. })
-    };
+    let cast =
+        |event: &Event| matches!(event, Event::Release { did: Happened::VoteCast { .. }, .. });
     let which = Which { request: Some("click-1".into()), ..Which::default() };
     let entries = house.engine.store().reader().entries(&which).await.unwrap();
     assert_eq!(entries.len(), answers[0].events.len());

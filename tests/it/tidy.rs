@@ -8,9 +8,23 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     (
         "src/domain",
         &[
-            "crate::app", "crate::adapters", "crate::store", "crate::ports", "crate::web",
-            "crate::config", "async fn", ".await", "tokio", "sqlx", "tracing", "Utc::now",
-            "std::env", "std::fs", "Instant::now", "SystemTime", "rand",
+            "crate::app",
+            "crate::adapters",
+            "crate::store",
+            "crate::ports",
+            "crate::web",
+            "crate::config",
+            "async fn",
+            ".await",
+            "tokio",
+            "sqlx",
+            "tracing",
+            "Utc::now",
+            "std::env",
+            "std::fs",
+            "Instant::now",
+            "SystemTime",
+            "rand",
         ],
         "the rules are pure: time, ids and facts arrive as arguments",
     ),
@@ -26,7 +40,15 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "src/app",
-        &["sqlx", "axum", "crate::adapters", "crate::web", "crate::serve", "serenity", "slack_morphism"],
+        &[
+            "sqlx",
+            "axum",
+            "crate::adapters",
+            "crate::web",
+            "crate::serve",
+            "serenity",
+            "slack_morphism",
+        ],
         "app meets the world through the ports, and never names a neighbour",
     ),
     (
@@ -76,9 +98,10 @@ fn shown(path: &Path) -> String {
 fn code(path: &Path) -> Vec<(usize, String)> {
     let text = fs::read_to_string(path).expect("a readable source");
     let test_file = path.file_stem().is_some_and(|name| name == "tests" || name == "testing");
-    let lines = text.lines().enumerate().take_while(|(_, line)| {
-        !test_file && !line.trim_start().starts_with("#[cfg(test)]")
-    });
+    let lines = text
+        .lines()
+        .enumerate()
+        .take_while(|(_, line)| !test_file && !line.trim_start().starts_with("#[cfg(test)]"));
     lines
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
         .map(|(number, line)| (number + 1, without_strings(line)))
@@ -171,7 +194,8 @@ fn nobody_calls_a_shell_or_unwraps() {
         for (number, line) in code(&path) {
             for word in [".unwrap()", "todo!", "unimplemented!", "thread::sleep"] {
                 if line.contains(word) {
-                    complaints.push(format!("{}:{number}: `{word}` has no place here", shown(&path)));
+                    complaints
+                        .push(format!("{}:{number}: `{word}` has no place here", shown(&path)));
                 }
             }
         }

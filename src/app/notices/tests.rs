@@ -286,6 +286,30 @@ pub(crate) fn notices() -> Vec<Notice> {
     all
 }
 
+#[test]
+fn an_operators_own_announcement_is_checked_and_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("it can be written");
+    };
+    write("announce-party.md", "Cake for **{{ title }}**.");
+    write("announce-broken.md", "{{ titel }}");
+    let samples = samples();
+    let samples: Vec<_> =
+        samples.iter().map(|(name, seen)| (name.as_str(), seen.clone())).collect();
+    let (messages, problems) = Messages::load(&built_in(), Some(folder.path()), &samples);
+    let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        ["announce-broken.md:1: `titel` is not known here. Did you mean `title`?"]
+    );
+    let mut notice = notices().remove(0);
+    if let NoticeKind::Announcement { template, .. } = &mut notice.kind {
+        "announce-party".clone_into(template);
+    }
+    assert_eq!(read_aloud(&render(&messages, &notice, &scene())), "Cake for Web shop v1.2.0.");
+}
+
 /// How a message reads, with its buttons.
 pub(crate) fn read_aloud(message: &Message) -> String {
     let mut text = markup::plain(&message.body);
@@ -332,7 +356,9 @@ fn every_file_is_built_in() {
 fn the_samples_are_true() {
     let scene = scene();
     let of_notice = |notice: &Notice| (template(&notice.kind), context(notice, &scene));
-    let all: Vec<(String, Value)> = notices().iter().map(of_notice).collect();
+    let mut all: Vec<(String, Value)> = notices().iter().map(of_notice).collect();
+    all.extend(crate::app::cards::tests::samples());
+    all.extend(crate::app::status::tests::samples());
     let lines = all.iter().map(|sample| serde_json::to_string(sample).expect("plain data"));
     let text = lines.map(|line| line + "\n").collect::<String>();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/app/samples.jsonl");
@@ -383,4 +409,16 @@ fn an_announcement_without_its_template_is_still_made() {
     };
     let said = read_aloud(&render(&messages(), &notice, &scene()));
     assert!(said.starts_with("📅 Web shop v1.2.0 goes out"), "{said}");
+}
+
+#[test]
+fn whatever_the_sample_release_says_has_words() {
+    let (messages, scene) = (messages(), scene());
+    for (name, world) in crate::app::cards::tests::worlds() {
+        for notice in world.notices() {
+            let said = read_aloud(&render(&messages, notice, &scene));
+            assert!(!said.trim().is_empty(), "{name}: {notice:?}");
+            assert!(!said.contains("could not be written"), "{name}: {said}");
+        }
+    }
 }

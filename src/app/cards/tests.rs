@@ -1,0 +1,171 @@
+//! Each card in each phase, read as it stands in its channel.
+
+use super::*;
+use crate::app::notices::tests::{messages, read_aloud, scene};
+use crate::domain::command::Command;
+use crate::domain::fixture::{World, id};
+
+fn now(world: &World) -> Scene<'static> {
+    Scene { now: world.now, ..scene() }
+}
+
+fn card(kind: CardKind) -> Card {
+    let (platform, channel) = ("console".to_owned(), "release-v1-2-0".to_owned());
+    Card { release: id(), kind, platform, channel }
+}
+
+fn shown(world: &World, kind: CardKind) -> String {
+    let card = render(&messages(), &world.state, &card(kind), None, &now(world));
+    read_aloud(&card.expect("the release is there"))
+}
+
+fn held() -> World {
+    let mut world = World::soaking();
+    world.by("jane", Command::Hold { release: id(), reason: "p95 looks odd.".into() });
+    world
+}
+
+fn unknown() -> World {
+    let mut world = World::started();
+    world.run_ends(9, RunOutcome::Unknown("the program was killed".into()));
+    world
+}
+
+fn at_the_gate() -> World {
+    let mut world = World::soaking();
+    world.after(chrono::Duration::minutes(10));
+    for seconds in [2, 40] {
+        world.run_ends(seconds, RunOutcome::Worked);
+    }
+    world.after(chrono::Duration::minutes(10));
+    world.run_ends(2, RunOutcome::Worked);
+    world
+}
+
+fn against() -> World {
+    let mut world = World::counting_down();
+    world.no_go("sam", "support", "hotline is short-staffed until noon");
+    world
+}
+
+pub(crate) fn worlds() -> Vec<(&'static str, World)> {
+    let mut missed = World::counting_down();
+    missed.wait_until("2026-12-15T18:01:00Z");
+    let mut failed = World::stuck();
+    let (reason, commits) = (None, crate::domain::command::Commitment::default());
+    failed.by("john", Command::Rollback { release: id(), reason, commits });
+    let mut stopped = World::stuck();
+    let commits = crate::domain::command::Commitment::default();
+    stopped.by("john", Command::Rollback { release: id(), reason: None, commits });
+    stopped.run_ends(8, RunOutcome::Failed("exit status 2".into()));
+    vec![
+        ("scheduled", World::scheduled()),
+        ("counting down", World::counting_down()),
+        ("against", against()),
+        ("missed", missed),
+        ("ready", World::ready()),
+        ("started", World::started()),
+        ("unknown", unknown()),
+        ("soaking", World::soaking()),
+        ("held", held()),
+        ("at the gate", at_the_gate()),
+        ("stuck", World::stuck()),
+        ("rolling back", failed),
+        ("rollback failed", stopped),
+        ("rolled back", World::rolled_back()),
+        ("rolled out", World::rolled_out()),
+        ("done", World::done()),
+    ]
+}
+
+/// The first run, one that failed and one that runs.
+fn run_cards() -> Vec<(World, CardKind)> {
+    let last = |world: World| {
+        let run = world.release().runs.last().expect("something ran").id.clone();
+        (world, CardKind::Run(run))
+    };
+    let mut settled = unknown();
+    let (release, reason) = (id(), "I looked".to_owned());
+    settled.by("maria", Command::Outcome { release, worked: true, reason });
+    let first = settled.release().runs.iter().find(|run| run.settled.is_some());
+    let first = CardKind::Run(first.expect("it was settled").id.clone());
+    let soaking = last(World::soaking());
+    vec![last(World::started()), soaking, last(World::stuck()), last(unknown()), (settled, first)]
+}
+
+pub(crate) fn samples() -> Vec<(String, Value)> {
+    let mut all = Vec::new();
+    let mut add = |world: &World, kind: &CardKind| {
+        let (policy, scene) = (world.policy(), now(world));
+        let (name, seen) = seen(world.release(), policy, kind, None, &scene).expect("it is there");
+        all.push((name.to_owned(), finish(seen, &scene)));
+    };
+    for (_, world) in &worlds() {
+        add(world, &CardKind::Poll);
+        add(world, &CardKind::Live);
+    }
+    add(&World::counting_down(), &CardKind::RollbackPlan);
+    run_cards().iter().for_each(|(world, kind)| add(world, kind));
+    all
+}
+
+#[test]
+fn how_the_live_card_reads_in_every_phase() {
+    let of =
+        |(name, world): &(&str, World)| format!("── {name}\n{}\n\n", shown(world, CardKind::Live));
+    insta::assert_snapshot!(worlds().iter().map(of).collect::<String>());
+}
+
+#[test]
+fn how_the_poll_reads() {
+    let of =
+        |(name, world): &(&str, World)| format!("── {name}\n{}\n\n", shown(world, CardKind::Poll));
+    insta::assert_snapshot!(worlds().iter().take(6).map(of).collect::<String>());
+}
+
+#[test]
+fn how_the_rollback_plan_reads() {
+    insta::assert_snapshot!(shown(&World::counting_down(), CardKind::RollbackPlan));
+}
+
+#[test]
+fn how_a_run_reads() {
+    let mut book = String::new();
+    for (world, kind) in run_cards() {
+        book.push_str(&format!("──\n{}\n\n", shown(&world, kind)));
+    }
+    insta::assert_snapshot!(book);
+}
+
+#[test]
+fn only_the_last_lines_of_a_run_are_shown() {
+    let (world, kind) = run_cards().remove(0);
+    let lines: Vec<String> = (1..=40).map(|line| format!("line {line}")).collect();
+    let card = render(&messages(), &world.state, &card(kind), Some(&lines), &now(&world));
+    let said = read_aloud(&card.expect("it runs"));
+    assert!(!said.contains("line 25\n") && said.contains("line 26\n") && said.contains("line 40"));
+}
+
+#[test]
+fn what_is_gone_has_no_card() {
+    let world = World::scheduled();
+    let gone = Card { release: "other/one/v1#1".into(), ..card(CardKind::Live) };
+    assert_eq!(render(&messages(), &world.state, &gone, None, &now(&world)), None);
+    let run = card(CardKind::Run("nothing".into()));
+    assert_eq!(render(&messages(), &world.state, &run, None, &now(&world)), None);
+}
+
+#[test]
+fn no_row_is_longer_than_five_and_no_command_than_a_hundred() {
+    for (name, world) in worlds() {
+        for kind in [CardKind::Poll, CardKind::Live] {
+            let card = render(&messages(), &world.state, &card(kind), None, &now(&world));
+            let buttons = card.expect("it is there").buttons;
+            assert!(buttons.len() <= 5, "{name}");
+            for row in &buttons {
+                assert!(!row.is_empty() && row.len() <= 5, "{name}");
+                assert!(row.iter().all(|button| button.command.len() <= 100), "{name}");
+            }
+        }
+    }
+}

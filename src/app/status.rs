@@ -1,0 +1,522 @@
+//! Read-only answers: what a release waits for, on whom, since when, and what happens next.
+
+use chrono_tz::Tz;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::messages::Messages;
+use super::notices::{Scene, facts, finish, plain, primary, roughly};
+use super::{cards, markup};
+use crate::domain::agenda::{self, Scope};
+use crate::domain::checklist::{Item, ItemState, tally};
+use crate::domain::ids::{PersonId, Role};
+use crate::domain::notice::{Brief, PersonRef};
+use crate::domain::policy::Policy;
+use crate::domain::report::step_name;
+use crate::domain::rollout::{how_it_ended, needs_a_person, wanted_approvals};
+use crate::domain::state::{Phase, Release, RunRecord, State};
+use crate::domain::time::Time;
+use crate::domain::verdict::{self, Reason};
+use crate::domain::{rollback, words};
+use crate::ports::{Button, Message, Tone};
+
+/// What a release waits for. Empty where it is over.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Waits {
+    /// Completes "waits for": `2 sign-offs and 1 checklist item`.
+    pub summary: String,
+    pub on: Vec<Wait>,
+    /// The next thing that time will do.
+    pub next: Option<Next>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Wait {
+    /// Completes "waits for": `security to sign`.
+    pub what: String,
+    /// Who can do something about it.
+    pub who: Vec<PersonRef>,
+    pub since: Option<Time>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Next {
+    pub about: String,
+    pub at: Time,
+}
+
+/// In every phase and under every hold: what for, on whom, since when, and what comes next.
+pub fn waits_for(release: &Release, policy: &Policy, now: Time) -> Waits {
+    let look = Look { release, policy, now };
+    let on = match &release.held {
+        Some(hold) => look.held(hold.at),
+        None => look.of_phase(),
+    };
+    let summary = match (&release.held, release.phase) {
+        (None, Phase::CountingDown) => counted(&verdict::reasons(release, policy)),
+        _ => words::and(&on.iter().map(|wait| wait.what.clone()).collect::<Vec<_>>()),
+    };
+    let due = agenda::of_release(release, policy).into_iter().next();
+    let next = due.map(|due| Next { about: due.about, at: due.at.max(now) });
+    Waits { summary, on, next }
+}
+
+/// `2 sign-offs and 1 checklist item`.
+fn counted(reasons: &[Reason]) -> String {
+    let (mut seats, mut items, mut findings) = (0, 0, 0);
+    for reason in reasons {
+        match reason {
+            Reason::Silent { .. } | Reason::SaidNoGo { .. } | Reason::OnlyTheRequester { .. } => {
+                seats += 1;
+            }
+            Reason::ItemOpen { .. } | Reason::ItemFailed { .. } => items += 1,
+            Reason::EvidenceFailed { .. } | Reason::EvidenceMissing { .. } => findings += 1,
+        }
+    }
+    let count = |number: usize, one: &str, many: &str| {
+        let word = if number == 1 { one } else { many };
+        (number > 0).then(|| format!("{number} {word}"))
+    };
+    let parts = [
+        count(seats, "sign-off", "sign-offs"),
+        count(items, "checklist item", "checklist items"),
+        count(findings, "finding", "findings"),
+    ];
+    words::and(&parts.into_iter().flatten().collect::<Vec<_>>())
+}
+
+struct Look<'a> {
+    release: &'a Release,
+    policy: &'a Policy,
+    now: Time,
+}
+
+impl Look<'_> {
+    fn of_phase(&self) -> Vec<Wait> {
+        let release = self.release;
+        match release.phase {
+            Phase::CountingDown => {
+                let reasons = verdict::reasons(release, self.policy);
+                reasons.iter().map(|reason| self.reason(reason)).collect()
+            }
+            Phase::Ready => vec![self.start()],
+            Phase::Deploying { .. } => self.running(),
+            Phase::Soaking { stage, .. } => {
+                let what = format!("the soak of {} to end", release.plan.stages[stage].name);
+                vec![self.nobody(what, release.phase_since)]
+            }
+            Phase::AtGate { stage } => self.gate(stage),
+            Phase::Watching => match self.running() {
+                none if none.is_empty() => vec![self.nobody("the watch to end", self.rolled_out())],
+                some => some,
+            },
+            Phase::RollingBack => self.running(),
+            Phase::RollbackFailed => self.stuck(release.phase_since),
+            Phase::Done | Phase::Scrubbed | Phase::RolledBack => Vec::new(),
+        }
+    }
+
+    fn rolled_out(&self) -> Time {
+        self.release.rolled_out_at.unwrap_or(self.release.phase_since)
+    }
+
+    fn nobody(&self, what: impl Into<String>, since: Time) -> Wait {
+        Wait { what: what.into(), who: Vec::new(), since: Some(since) }
+    }
+
+    fn people<'a>(&self, people: impl IntoIterator<Item = &'a PersonId>) -> Vec<PersonRef> {
+        people.into_iter().map(|person| PersonRef::of(person, self.policy)).collect()
+    }
+
+    fn members(&self, role: &Role) -> Vec<PersonRef> {
+        let rules = self.policy.roles.get(role);
+        self.people(rules.into_iter().flat_map(|rules| rules.members.iter()))
+    }
+
+    fn reason(&self, reason: &Reason) -> Wait {
+        let policy = self.policy;
+        let item = |section: &String, name: &String| format!("{section} → {name}");
+        match reason {
+            Reason::Silent { role } => Wait {
+                what: format!("{} to sign", policy.title_of(role)),
+                who: self.members(role),
+                since: self.release.asked_at,
+            },
+            Reason::SaidNoGo { role, by, why } => Wait {
+                what: format!("{} to change its no-go: “{why}”", policy.title_of(role)),
+                who: self.people([by]),
+                since: self.voted_at(role),
+            },
+            Reason::OnlyTheRequester { by } => Wait {
+                what: format!("an approver besides {}", policy.name_of(by)),
+                who: Vec::new(),
+                since: self.release.asked_at,
+            },
+            Reason::ItemOpen { section, name, owner, .. } => {
+                Wait { what: item(section, name), who: self.people(owner), since: None }
+            }
+            Reason::ItemFailed { section, name, owner, .. } => Wait {
+                what: format!("{}, which failed", item(section, name)),
+                who: self.people(owner),
+                since: None,
+            },
+            Reason::EvidenceFailed { kind, .. } => {
+                let at = self.release.evidence.get(kind).map(|found| found.at);
+                Wait { what: format!("{} to pass", kind.name()), who: Vec::new(), since: at }
+            }
+            Reason::EvidenceMissing { kind } => Wait {
+                what: format!("evidence of {}", kind.name()),
+                who: Vec::new(),
+                since: Some(self.release.scheduled_at),
+            },
+        }
+    }
+
+    fn voted_at(&self, role: &Role) -> Option<Time> {
+        let seat = self.release.seats.iter().find(|seat| seat.role == *role)?;
+        seat.vote(self.release.poll_revision).map(|ballot| ballot.at)
+    }
+
+    fn start(&self) -> Wait {
+        let release = self.release;
+        if self.now < release.start.at {
+            return self.nobody("T-0", release.phase_since);
+        }
+        let captain = self.policy.name_of(&release.captain);
+        let who = self.people([&release.captain]);
+        Wait { what: format!("{captain} to start it"), who, since: Some(release.start.at) }
+    }
+
+    fn running(&self) -> Vec<Wait> {
+        let ends = |run: &RunRecord| {
+            self.nobody(format!("{} to end", step_name(self.release, &run.step)), run.began)
+        };
+        self.release.running().map(ends).collect()
+    }
+
+    fn gate(&self, stage: usize) -> Vec<Wait> {
+        let release = self.release;
+        let running = self.running();
+        if !running.is_empty() || !needs_a_person(release, stage) {
+            return running;
+        }
+        let since = Some(release.phase_since);
+        let wanted = wanted_approvals(release, stage);
+        if wanted.is_empty() {
+            let captain = self.policy.name_of(&release.captain);
+            let what = format!("{captain} to advance from {}", release.plan.stages[stage].name);
+            return vec![Wait { what, who: self.people([&release.captain]), since }];
+        }
+        let approval = |role: &Role| Wait {
+            what: format!("the approval of {}", self.policy.title_of(role)),
+            who: self.members(role),
+            since,
+        };
+        wanted.iter().map(approval).collect()
+    }
+
+    /// Under a hold only people can do something.
+    fn held(&self, since: Time) -> Vec<Wait> {
+        let release = self.release;
+        if release.start_missed {
+            let who = self.people([&release.captain]);
+            return vec![Wait { what: "a new time".into(), who, since: Some(since) }];
+        }
+        if release.unsettled().is_some() {
+            return self.stuck(since);
+        }
+        let oncall = release.plan.monitoring.oncall.primary.as_ref();
+        let who = self.people([&release.captain].into_iter().chain(oncall));
+        vec![Wait { what: "somebody to resume it".into(), who, since: Some(since) }]
+    }
+
+    fn stuck(&self, since: Time) -> Vec<Wait> {
+        let release = self.release;
+        let what = match release.unsettled() {
+            // A hold says itself how it ended.
+            Some(run) if release.held.is_some() => {
+                format!("a decision about {}", step_name(release, &run.step))
+            }
+            Some(run) => {
+                let (name, how) = (step_name(release, &run.step), how_it_ended(run));
+                format!("a decision about {name}, which {how}")
+            }
+            None => "a decision".to_owned(),
+        };
+        let who: Vec<PersonId> = if release.phase == Phase::RollbackFailed {
+            rollback::contacts(release)
+        } else {
+            let oncall = release.plan.monitoring.oncall.primary.iter();
+            oncall.chain([&release.captain]).cloned().collect()
+        };
+        vec![Wait { what, who: self.people(&who), since: Some(since) }]
+    }
+}
+
+/// What templates see of it, with lengths beside the instants.
+pub(super) fn waits_value(waits: &Waits, now: Time) -> Value {
+    let ago = |since: Option<Time>| since.map(|since| roughly((now - since).num_seconds()));
+    let on = waits.on.iter();
+    let on = on.map(|wait| json!({ "what": wait.what, "who": wait.who, "ago": ago(wait.since) }));
+    let next = waits.next.as_ref().map(|next| {
+        let left = roughly((next.at - now).num_seconds());
+        json!({ "about": next.about, "at": next.at, "left": left })
+    });
+    json!({ "summary": waits.summary, "on": on.collect::<Vec<_>>(), "next": next })
+}
+
+// ---------------------------------------------------------------------------------------------
+// Answers
+
+fn say(messages: &Messages, name: &str, seen: Map<String, Value>, scene: &Scene) -> Message {
+    let body = markup::parse(&messages.render(name, &finish(seen, scene)));
+    Message { tone: Tone::Plain, body, buttons: Vec::new() }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            unreachable!("an answer is an object")
+        }
+    }
+}
+
+/// What it waits for, on whom, since when, and what happens next.
+pub fn status(messages: &Messages, state: &State, release: &Release, scene: &Scene) -> Message {
+    let seen = status_seen(release, state.house.policy(), scene);
+    let mut message = say(messages, "status.md", seen, scene);
+    message.buttons = cards::phase_buttons(release, scene.now);
+    message
+}
+
+pub(super) fn status_seen(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, Value> {
+    let mut seen = facts(&Brief::of(release, policy), scene.now, scene);
+    let waits = waits_for(release, policy, scene.now);
+    let held = release.held.as_ref().map(|hold| {
+        let by = hold.by.as_ref().map(|by| policy.name_of(by));
+        let ago = roughly((scene.now - hold.at).num_seconds());
+        json!({
+            "reason": hold.reason.trim_end_matches('.'), "by": by, "at": hold.at, "ago": ago,
+        })
+    });
+    seen.insert("waits".into(), waits_value(&waits, scene.now));
+    seen.insert("held".into(), json!(held));
+    seen.insert("over".into(), json!(release.phase.is_over()));
+    seen.insert("ended".into(), json!(release.ended_at));
+    seen.insert("result".into(), json!(release.result.as_ref().map(|r| r.outcome.word())));
+    seen
+}
+
+/// Every open release, the next one first, and the latest that are over.
+pub fn list(messages: &Messages, state: &State, scene: &Scene) -> Message {
+    let (seen, open) = list_seen(state, scene);
+    let mut message = say(messages, "list.md", seen, scene);
+    let button = |release: &&Release| {
+        plain(&format!("Status of {}", release.title()), format!("status {}", release.id))
+    };
+    message.buttons = rows(open.iter().take(5).map(button).collect());
+    message
+}
+
+fn list_seen<'a>(state: &'a State, scene: &Scene) -> (Map<String, Value>, Vec<&'a Release>) {
+    let row = |release: &&Release| {
+        let waits = waits_for(release, state.house.policy(), scene.now);
+        json!({
+            "title": release.title(),
+            "environment": release.plan.release.environment,
+            "start": release.start.at,
+            "zone": release.start.zone,
+            "phase": if release.held.is_some() { "on hold" } else { release.phase.name() },
+            "waits": waits.summary,
+            "ended": release.ended_at,
+            "result": release.result.as_ref().map(|result| result.outcome.word()),
+        })
+    };
+    let mut all: Vec<&Release> = state.releases.values().map(AsRef::as_ref).collect();
+    all.sort_by_key(|release| release.start.at);
+    let (over, open): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|release| release.phase.is_over());
+    let past: Vec<Value> = over.iter().rev().take(5).map(row).collect();
+    let rows: Vec<Value> = open.iter().map(row).collect();
+    (object(json!({ "open": rows, "past": past })), open)
+}
+
+/// Every deadline, of one release or of all.
+pub fn agenda(
+    messages: &Messages,
+    state: &State,
+    release: Option<&Release>,
+    scene: &Scene,
+) -> Message {
+    say(messages, "agenda.md", agenda_seen(state, release, scene), scene)
+}
+
+fn agenda_seen(state: &State, release: Option<&Release>, scene: &Scene) -> Map<String, Value> {
+    let scopes: Vec<Scope> = match release {
+        Some(release) => vec![Scope::Release(release.id.clone())],
+        None => agenda::scopes(state).collect(),
+    };
+    let of_scope = |scope: &Scope| {
+        let (title, zone) = named(state, scope);
+        let due = agenda::agenda(state, scope).into_iter();
+        due.map(move |due| (due.at, due.about, title.clone(), zone)).collect::<Vec<_>>()
+    };
+    let mut all: Vec<_> = scopes.iter().flat_map(of_scope).collect();
+    all.sort_by_key(|row| row.0);
+    let row = |(at, about, title, zone): &(Time, String, String, Tz)| {
+        let left = roughly((*at - scene.now).num_seconds());
+        json!({ "at": at, "about": about, "of": title, "zone": zone, "left": left })
+    };
+    let rows: Vec<Value> = all.iter().map(row).collect();
+    object(json!({ "rows": rows, "title": release.map(Release::title) }))
+}
+
+fn named(state: &State, scope: &Scope) -> (String, Tz) {
+    match scope {
+        Scope::Release(id) => match state.releases.get(id) {
+            Some(release) => (release.title(), release.start.zone),
+            None => (id.to_string(), state.house.policy().zone),
+        },
+        Scope::Freeze(id) => (format!("freeze {id}"), state.house.policy().zone),
+    }
+}
+
+/// The checklist by section, with a button for each open item.
+pub fn checklist(messages: &Messages, state: &State, release: &Release, scene: &Scene) -> Message {
+    let seen = checklist_seen(release, state.house.policy(), scene);
+    let mut message = say(messages, "checklist.md", seen, scene);
+    if !release.phase.is_over() {
+        let open = release.items.iter().filter(|item| !item.state.is_green()).take(20);
+        message.buttons = rows(open.map(|item| tick(release, item)).collect());
+    }
+    message
+}
+
+fn tick(release: &Release, item: &Item) -> Button {
+    let label: String = format!("Tick: {}", item.name).chars().take(60).collect();
+    primary(&label, format!("checklist {} pass --item {}", release.id, item.id))
+}
+
+/// Platforms show at most five buttons in a row.
+fn rows(buttons: Vec<Button>) -> Vec<Vec<Button>> {
+    buttons.chunks(5).map(<[Button]>::to_vec).collect()
+}
+
+fn checklist_seen(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, Value> {
+    let mut seen = facts(&Brief::of(release, policy), scene.now, scene);
+    let mut sections: Vec<(String, Vec<Value>)> = Vec::new();
+    for item in &release.items {
+        let shown = item_value(item, policy);
+        match sections.iter_mut().find(|(title, _)| *title == item.section_title) {
+            Some((_, items)) => items.push(shown),
+            None => sections.push((item.section_title.clone(), vec![shown])),
+        }
+    }
+    let sections = sections.into_iter();
+    let sections = sections.map(|(title, items)| json!({ "title": title, "items": items }));
+    seen.insert("sections".into(), sections.collect());
+    seen.insert("tally".into(), json!(tally(&release.items)));
+    seen
+}
+
+pub(super) fn item_value(item: &Item, policy: &Policy) -> Value {
+    let name = |by: &str| policy.name_of(&PersonId::from(by)).to_owned();
+    let (mark, by, at, note) = match &item.state {
+        ItemState::Open => ("open", None, None, None),
+        ItemState::Passed { by, at, note, .. } => {
+            ("passed", Some(name(by)), Some(at), note.clone())
+        }
+        ItemState::Failed { by, at, note, .. } => {
+            ("failed", Some(name(by)), Some(at), note.clone())
+        }
+        ItemState::Waived { by, at, why } => {
+            ("waived", Some(name(by)), Some(at), Some(why.clone()))
+        }
+    };
+    let owner = item.owner.as_ref().map(|owner| policy.name_of(owner));
+    json!({
+        "id": item.id, "name": item.name, "owner": owner, "mark": mark, "by": by, "at": at,
+        "note": note, "limit": item.limit.as_ref().map(ToString::to_string),
+    })
+}
+
+/// Who may do what.
+pub fn roles(messages: &Messages, state: &State, scene: &Scene) -> Message {
+    say(messages, "roles.md", roles_seen(state.house.policy()), scene)
+}
+
+fn roles_seen(policy: &Policy) -> Map<String, Value> {
+    let row = |(role, rules): (&Role, &crate::domain::policy::RoleRules)| {
+        let people: Vec<_> = rules.members.iter().map(|person| policy.name_of(person)).collect();
+        let may: Vec<_> = rules.may.iter().map(|right| right.deed()).collect();
+        json!({
+            "title": policy.title_of(role), "people": people, "groups": rules.groups, "may": may,
+            "required": rules.required,
+        })
+    };
+    object(json!({ "roles": policy.roles.iter().map(row).collect::<Vec<_>>() }))
+}
+
+/// Who is called, for each release that is open.
+pub fn oncall(messages: &Messages, state: &State, scene: &Scene) -> Message {
+    say(messages, "oncall.md", oncall_seen(state), scene)
+}
+
+fn oncall_seen(state: &State) -> Map<String, Value> {
+    let policy = state.house.policy();
+    let name = |person: &PersonId| policy.name_of(person).to_owned();
+    let row = |release: &Release| {
+        let oncall = &release.plan.monitoring.oncall;
+        let contacts = rollback::contacts(release);
+        json!({
+            "title": release.title(),
+            "captain": name(&release.captain),
+            "primary": oncall.primary.as_ref().map(name),
+            "secondary": oncall.secondary.as_ref().map(name),
+            "escalation": oncall.escalation.as_ref().map(name),
+            "contacts": contacts.iter().map(name).collect::<Vec<_>>(),
+        })
+    };
+    let open = state.releases.values().filter(|release| !release.phase.is_over());
+    object(json!({ "open": open.map(|release| row(release)).collect::<Vec<_>>() }))
+}
+
+/// Windows in which nothing starts, and versions that are locked.
+pub fn freezes(messages: &Messages, state: &State, scene: &Scene) -> Message {
+    say(messages, "freezes.md", freezes_seen(state, scene), scene)
+}
+
+fn freezes_seen(state: &State, scene: &Scene) -> Map<String, Value> {
+    let target =
+        |service: &Option<String>, environment: &Option<String>| match (service, environment) {
+            (Some(service), Some(environment)) => format!("{service}/{environment}"),
+            (Some(one), None) | (None, Some(one)) => one.clone(),
+            (None, None) => "everything".to_owned(),
+        };
+    let added = state.house.freezes.iter().map(|(id, freeze)| {
+        let target = target(&freeze.service, &freeze.environment);
+        (freeze.from, freeze.until, id.to_string(), target, freeze.reason.clone())
+    });
+    let standing = state.house.policy().freezes.iter().map(|freeze| {
+        let target = target(&freeze.service, &freeze.environment);
+        (freeze.from, freeze.until, freeze.id.clone(), target, freeze.reason.clone())
+    });
+    let mut all: Vec<_> = added.chain(standing).filter(|row| row.1 > scene.now).collect();
+    all.sort();
+    let row = |(from, until, id, target, reason): &(Time, Time, String, String, String)| {
+        let in_force = *from <= scene.now;
+        json!({
+            "id": id, "from": from, "until": until, "target": target, "reason": reason,
+            "in_force": in_force,
+        })
+    };
+    let locks = state.house.locks.iter().map(|((target, version), lock)| {
+        json!({ "target": target, "version": version, "reason": lock.reason, "at": lock.at })
+    });
+    let freezes: Vec<Value> = all.iter().map(row).collect();
+    object(json!({ "freezes": freezes, "locks": locks.collect::<Vec<_>>() }))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

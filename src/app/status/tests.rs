@@ -1,0 +1,102 @@
+//! Each answer in each phase, read whole.
+
+use super::*;
+use crate::app::cards::tests::worlds;
+use crate::app::notices::tests::{messages, read_aloud, scene};
+use crate::domain::command::{Command, FreezeWish};
+use crate::domain::fixture::{World, time};
+
+fn now(world: &World) -> Scene<'static> {
+    Scene { now: world.now, ..scene() }
+}
+
+fn frozen() -> World {
+    let mut world = World::rolled_back();
+    let freeze = FreezeWish {
+        from: time("2026-12-23T08:00:00Z"),
+        until: time("2027-01-04T08:00:00Z"),
+        reason: "Christmas".into(),
+        service: None,
+        environment: Some("production".into()),
+    };
+    world.by("maria", Command::AddFreeze { id: "christmas".into(), freeze });
+    world
+}
+
+fn marked() -> World {
+    let mut world = World::counting_down();
+    let release = crate::domain::fixture::id();
+    let mut mark = |item: &str, mark, why: &str| {
+        let (release, item, why) = (release.clone(), item.into(), Some(why.to_owned()));
+        world.by("maria", Command::Mark { release, item, mark, why, link: None });
+    };
+    use crate::domain::checklist::Mark;
+    mark("security/no-open-findings", Mark::Fail, "CVE-2026-1");
+    mark("code-quality/reviewed", Mark::Waive, "two lines");
+    world
+}
+
+pub(crate) fn samples() -> Vec<(String, Value)> {
+    let mut all = Vec::new();
+    let mut add =
+        |name: &str, seen, scene: &Scene| all.push((name.to_owned(), finish(seen, scene)));
+    let empty = World::new();
+    for world in worlds().into_iter().map(|(_, world)| world).chain([frozen(), marked()]) {
+        let (release, scene) = (world.release(), now(&world));
+        add("status.md", status_seen(release, world.policy(), &scene), &scene);
+        add("list.md", list_seen(&world.state, &scene).0, &scene);
+        add("agenda.md", agenda_seen(&world.state, Some(release), &scene), &scene);
+    }
+    for world in [World::counting_down(), frozen(), marked()] {
+        let (release, scene) = (world.release(), now(&world));
+        add("checklist.md", checklist_seen(release, world.policy(), &scene), &scene);
+        add("oncall.md", oncall_seen(&world.state), &scene);
+        add("freezes.md", freezes_seen(&world.state, &scene), &scene);
+    }
+    add("roles.md", roles_seen(empty.policy()), &now(&empty));
+    add("list.md", list_seen(&empty.state, &now(&empty)).0, &now(&empty));
+    add("agenda.md", agenda_seen(&empty.state, None, &now(&empty)), &now(&empty));
+    all
+}
+
+#[test]
+fn what_a_release_waits_for_in_every_phase() {
+    let mut book = String::new();
+    for (name, world) in worlds() {
+        let said = status(&messages(), &world.state, world.release(), &now(&world));
+        book.push_str(&format!("── {name}\n{}\n\n", read_aloud(&said)));
+    }
+    insta::assert_snapshot!(book);
+}
+
+#[test]
+fn whatever_is_not_over_waits_for_something() {
+    for (name, world) in worlds() {
+        let waits = waits_for(world.release(), world.policy(), world.now);
+        assert_eq!(waits.summary.is_empty(), world.release().phase.is_over(), "{name}: {waits:?}");
+    }
+}
+
+#[test]
+fn how_the_other_answers_read() {
+    let (messages, empty) = (messages(), World::new());
+    let (open, frozen, marked) = (World::counting_down(), frozen(), marked());
+    let scene = now(&open);
+    let answers = [
+        list(&messages, &open.state, &scene),
+        list(&messages, &frozen.state, &now(&frozen)),
+        list(&messages, &empty.state, &scene),
+        agenda(&messages, &open.state, Some(open.release()), &scene),
+        agenda(&messages, &frozen.state, None, &now(&frozen)),
+        agenda(&messages, &empty.state, None, &scene),
+        checklist(&messages, &open.state, open.release(), &scene),
+        checklist(&messages, &marked.state, marked.release(), &scene),
+        roles(&messages, &open.state, &scene),
+        oncall(&messages, &open.state, &scene),
+        oncall(&messages, &empty.state, &scene),
+        freezes(&messages, &frozen.state, &now(&frozen)),
+        freezes(&messages, &empty.state, &scene),
+    ];
+    let book = answers.iter().map(|answer| format!("──\n{}\n\n", read_aloud(answer)));
+    insta::assert_snapshot!(book.collect::<String>());
+}
