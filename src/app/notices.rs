@@ -398,7 +398,7 @@ macro_rules! files {
 /// Every message that ships with the program.
 pub fn built_in() -> Vec<(&'static str, &'static str)> {
     let files: &[(&str, &str)] = files![
-        "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_people.md" "_poll.md"
+        "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_poll.md"
         "_rollback.md" "advance-wanted.md" "advanced.md" "agenda.md" "card-live.md"
         "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md"
         "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
