@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod delivery;
 pub mod engine;
+pub mod grammar;
 pub mod markup;
 pub mod messages;
 pub mod times;
