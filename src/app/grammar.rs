@@ -1,5 +1,5 @@
 //! The one grammar, for every mouth: `/release <verb> …` in a chat, the command line, the API. The
-//! types are the definition; help, completion and what a platform registers are read back from them.
+//! types are the definition; help, completion and what platforms register are read back from them.
 
 mod guide;
 mod tokens;
@@ -632,6 +632,21 @@ fn written(
         let filled = fields.get(name_of(arg)).filter(|_| !twin);
         words.extend(option(arg, inner, filled));
     }
+    let places = places(spec, inner, fields);
+    // What begins with a dash would be taken for an option.
+    if places.iter().any(|word| word.starts_with('-')) {
+        words.push("--".into());
+    }
+    words.extend(places);
+    words
+}
+
+/// What has a place, with an empty word where something is left out before something else.
+fn places(
+    spec: &clap::Command,
+    matches: &ArgMatches,
+    fields: &BTreeMap<String, String>,
+) -> Vec<String> {
     let mut places = Vec::new();
     for arg in spec.get_positionals() {
         let values = match fields.get(arg.get_id().as_str()).map(|value| value.trim()) {
@@ -639,20 +654,14 @@ fn written(
                 tokens::split(value)
             }
             Some(value) => vec![value.to_owned()],
-            None => values_of(arg, inner),
+            None => values_of(arg, matches),
         };
         places.push(if values.is_empty() { vec![String::new()] } else { values });
     }
     while places.last().is_some_and(|values| values.iter().all(String::is_empty)) {
         places.pop();
     }
-    let places: Vec<String> = places.into_iter().flatten().collect();
-    // What begins with a dash would be taken for an option.
-    if places.iter().any(|word| word.starts_with('-')) {
-        words.push("--".into());
-    }
-    words.extend(places);
-    words
+    places.into_iter().flatten().collect()
 }
 
 fn option(arg: &Arg, matches: &ArgMatches, filled: Option<&String>) -> Vec<String> {
@@ -677,9 +686,11 @@ fn values_of(arg: &Arg, matches: &ArgMatches) -> Vec<String> {
 fn matches(words: &[String]) -> Result<ArgMatches, Wrong> {
     // An empty word holds the place of an argument that was left out.
     let mut command = command().clone();
-    command.try_get_matches_from_mut(words).map_err(|why| match why.kind() {
-        ErrorKind::MissingSubcommand => Wrong::Nothing,
-        _ => Wrong::of_clap(words, &why),
+    command.try_get_matches_from_mut(words).map_err(|why| {
+        match why.kind() == ErrorKind::MissingSubcommand {
+            true => Wrong::Nothing,
+            false => Wrong::of_clap(words, &why),
+        }
     })
 }
 

@@ -55,6 +55,7 @@ impl Wrong {
         Self::UnknownVerb { said: excerpt(said), nearest }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "clap may find more that is wrong")]
     pub(super) fn of_clap(words: &[String], why: &clap::Error) -> Self {
         let (verb, spec) = verb_of(words);
         let context = |kind| match why.get(kind) {
