@@ -45,6 +45,11 @@ pub struct Config {
     pub api_tokens: Vec<ApiToken>,
     /// Plans to schedule from, by name.
     pub plans: Vec<PlanFile>,
+    /// Where they are, so that a new one is found without a restart; absent for the embedded ones.
+    pub plans_directory: Option<PathBuf>,
+    /// What is wrong with plans. It keeps nobody from starting: a broken plan must not take the bot
+    /// down at night.
+    pub plan_problems: Vec<Problem>,
     /// Templates of the operator's own, which win over the embedded ones.
     pub messages: Option<PathBuf>,
     /// Absolute.
@@ -246,13 +251,16 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         timing: file.timing.clone(),
         rules: file.rules.clone(),
     };
+    let (plans, plans_directory, plan_problems) = plans(judge, &file, demo);
     Some(Config {
         policy,
         console,
         actions: sections,
         couriers: judge::couriers(judge, &file),
         api_tokens,
-        plans: plans(judge, &file, demo),
+        plans,
+        plans_directory,
+        plan_problems,
         messages: directory(judge, "messages", file.messages.directory.as_deref()),
         state: judge.state.clone(),
         server: server(judge, &file)?,
@@ -280,15 +288,19 @@ fn server(judge: &mut Judge<'_>, file: &File) -> Option<Server> {
     }
 }
 
-fn plans(judge: &mut Judge<'_>, file: &File, demo: bool) -> Vec<PlanFile> {
-    let (found, problems) = if demo {
-        embedded_plans()
-    } else {
-        let own = directory(judge, "plans", file.plans.directory.as_deref());
-        plans::in_directory(&own.unwrap_or_else(|| judge.base.join("plans")))
-    };
-    judge.problems.extend(problems);
-    found
+fn plans(
+    judge: &mut Judge<'_>,
+    file: &File,
+    demo: bool,
+) -> (Vec<PlanFile>, Option<PathBuf>, Vec<Problem>) {
+    if demo {
+        let (found, problems) = embedded_plans();
+        return (found, None, problems);
+    }
+    let own = directory(judge, "plans", file.plans.directory.as_deref());
+    let own = own.unwrap_or_else(|| judge.base.join("plans"));
+    let (found, problems) = plans::in_directory(&own);
+    (found, Some(own), problems)
 }
 
 fn embedded_plans() -> (Vec<PlanFile>, Vec<Problem>) {

@@ -9,3 +9,6 @@ pub mod app;
 
 pub mod adapters;
 pub mod demo;
+pub mod web;
+
+pub mod serve;

@@ -16,7 +16,7 @@ use crate::adapters::chat::console::{self, Console, ConsoleSettings};
 use crate::adapters::courier;
 use crate::adapters::deploy::{self, Backends};
 use crate::app::clock::{self, Clock};
-use crate::app::conversation::Conversation;
+use crate::app::conversation::{Conversation, PlanShelf};
 use crate::app::delivery::{Delivery, Neighbours, World};
 use crate::app::engine::Engine;
 use crate::app::messages::Messages;
@@ -126,6 +126,9 @@ struct House {
 
 impl House {
     async fn open(config: Config, store: Store) -> anyhow::Result<Self> {
+        for problem in &config.plan_problems {
+            warn!("{problem}");
+        }
         let messages = Arc::new(loaded_messages(&config));
         let backends = Arc::new(backends(&config)?);
         let couriers = couriers(&config)?;
@@ -184,12 +187,11 @@ impl House {
         metrics: metrics_exporter_prometheus::PrometheusHandle,
         stop: &CancellationToken,
     ) -> anyhow::Result<axum::Router> {
-        let conversation = Arc::new(words::conversation(
-            &self.engine,
-            &self.messages,
-            &self.config.plans,
-            &self.config.console.slash,
-        ));
+        let embedded = self.config.plans.iter();
+        let embedded = embedded.map(|plan| (plan.name.clone(), plan.text.clone())).collect();
+        let shelf = PlanShelf::new(embedded, self.config.plans_directory.clone(), read_plan);
+        let messages = self.messages.clone();
+        let conversation = Arc::new(Conversation::new(self.engine.clone(), shelf, messages));
         let served = Served::new(
             self.engine.clone(),
             delivery.clone(),
@@ -217,6 +219,11 @@ fn loaded_messages(config: &Config) -> Messages {
         warn!(template = problem.file, "{problem}; the built-in text is used instead");
     }
     messages
+}
+
+fn read_plan(file: &str, text: &str) -> Result<crate::domain::plan::Plan, Vec<String>> {
+    config::read_plan(text, file)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
 /// The first entry of a fresh log, and the policy wherever it has changed.
@@ -260,9 +267,9 @@ fn access(config: &Config) -> console::Access {
 fn console(config: &Config, engine: &Engine) -> anyhow::Result<Arc<Console>> {
     let clock = engine.clock().clone();
     let public = config.server.public_url.as_deref();
-    let host = public.and_then(|url| url.split("://").nth(1)).map(|rest| {
-        rest.split(['/', ':']).next().unwrap_or(rest).to_owned()
-    });
+    let host = public
+        .and_then(|url| url.split("://").nth(1))
+        .map(|rest| rest.split(['/', ':']).next().unwrap_or(rest).to_owned());
     let settings = ConsoleSettings {
         bot: config.console.bot.clone(),
         tenant: config.console.tenant.clone(),

@@ -471,7 +471,7 @@ impl Writer {
 }
 
 /// The event's name as it stands in the log, and the release that it is about.
-fn name_of(event: &Event) -> (&str, String) {
+pub(super) fn name_of(event: &Event) -> (&str, String) {
     match event {
         Event::Release { release, did } => (did.name(), release.to_string()),
         Event::Begun { .. } => ("begun", String::new()),

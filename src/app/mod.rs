@@ -2,13 +2,17 @@
 
 pub mod cards;
 pub mod clock;
+pub mod conversation;
 pub mod delivery;
 pub mod documents;
 pub mod engine;
+pub mod grammar;
 pub mod hint;
 pub mod markup;
 pub mod messages;
 pub mod notices;
+pub mod reads;
 pub mod rehearsal;
 pub mod status;
 pub mod times;
+pub mod words;

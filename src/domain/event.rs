@@ -245,7 +245,9 @@ pub enum Happened {
         reason: String,
         by: Option<PersonId>,
     },
-    Resumed,
+    Resumed {
+        by: PersonId,
+    },
 
     // Afterwards.
     RolledOut,
@@ -329,7 +331,7 @@ impl Happened {
             Self::UpdatePosted { .. } => "update-posted",
             Self::SilenceNoticed { .. } => "silence-noticed",
             Self::Held { .. } => "held",
-            Self::Resumed => "resumed",
+            Self::Resumed { .. } => "resumed",
             Self::RolledOut => "rolled-out",
             Self::SmokeTallied { .. } => "smoke-tallied",
             Self::CheckRecalled { .. } => "check-recalled",

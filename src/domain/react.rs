@@ -260,7 +260,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
             scene.room(NoticeKind::SilencePrompt { at, minutes: quiet, person })
         }
         Happened::Held { reason, by } => held(scene, reason, by.as_ref()),
-        Happened::Resumed => scene.room(NoticeKind::Resumed { at, by: String::new() }),
+        Happened::Resumed { by } => scene.room(NoticeKind::Resumed { at, by: scene.name(by) }),
         Happened::RolledOut => {
             let took = release.started_at.map_or(0, |began| (at - began).num_milliseconds());
             let took_ms = u64::try_from(took).unwrap_or(0);

@@ -258,7 +258,7 @@ pub(super) fn hold(case: &Case, reason: &str) -> Decided {
 }
 
 pub(super) fn resume(case: &Case) -> Decided {
-    case.person_may(Right::Resume)?;
+    let by = case.person_may(Right::Resume)?;
     let release = case.release;
     if release.held.is_none() {
         return Err(Refusal::NotOnHold { release: release.title() });
@@ -272,7 +272,7 @@ pub(super) fn resume(case: &Case) -> Decided {
             let step = step_name(release, &run.step);
             Err(Refusal::Unsettled { step, why: how_it_ended(run) })
         }
-        _ => case.did(Happened::Resumed),
+        _ => case.did(Happened::Resumed { by }),
     }
 }
 

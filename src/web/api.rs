@@ -34,9 +34,7 @@ pub enum Bearer {
 const BODY_LIMIT: usize = 64 * 1024;
 
 pub(super) fn router() -> Router<Served> {
-    Router::new()
-        .route("/api/commands", post(command))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+    Router::new().route("/api/commands", post(command)).layer(DefaultBodyLimit::max(BODY_LIMIT))
 }
 
 #[derive(Deserialize)]
@@ -81,13 +79,8 @@ async fn command(
     })?;
     let (name, by) = speaker(&served, &bearer, asked.speaker)?;
     let id = request_id(&headers, &name)?;
-    let spoken = Spoken {
-        id,
-        by,
-        platform: "api".into(),
-        channel: None,
-        said: Said::Line(asked.line),
-    };
+    let spoken =
+        Spoken { id, by, platform: "api".into(), channel: None, said: Said::Line(asked.line) };
     let (came, reply) = served.conversation.answer(spoken).await;
     let message = match reply {
         Reply::Private(message) => message,
@@ -152,7 +145,8 @@ fn request_id(headers: &HeaderMap, name: &str) -> Result<String, (StatusCode, Js
         let random: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         return Ok(format!("api/{name}/{random}"));
     };
-    let sound = |key: &&str| (8..=100).contains(&key.len()) && key.chars().all(|c| c.is_ascii_graphic());
+    let sound =
+        |key: &&str| (8..=100).contains(&key.len()) && key.chars().all(|c| c.is_ascii_graphic());
     match key.to_str().ok().filter(sound) {
         Some(key) => Ok(format!("api/{name}/{key}")),
         None => {

@@ -174,7 +174,7 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
         Happened::Held { reason, by: who } => {
             format!("{} put it on hold: {}", by(who), ended(reason))
         }
-        Happened::Resumed => "The hold was lifted.".into(),
+        Happened::Resumed { by } => format!("{} lifted the hold.", name(by)),
         Happened::RolledOut => "All stages are done.".into(),
         Happened::SmokeTallied { passed, total } => {
             format!("Smoke tests: {passed}/{total} passing.")

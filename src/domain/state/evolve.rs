@@ -269,7 +269,7 @@ impl Release {
             Happened::Held { reason, by } => {
                 self.held = Some(Hold { reason: reason.clone(), by: by.clone(), at });
             }
-            Happened::Resumed => {
+            Happened::Resumed { .. } => {
                 self.held = None;
                 self.set_aside(|step| matches!(step, Step::Smoke(_) | Step::Timed(_)));
                 self.spoke(at);

@@ -1,0 +1,323 @@
+//! Listens, understands, asks the engine, and answers whoever spoke.
+//!
+//! **Invariant:** nothing is decided here. A line becomes a command or it does not; whether it may
+//! be is the rules' to say. What is answered to a command is rendered from what was committed.
+
+mod answer;
+mod complete;
+mod find;
+mod forms;
+mod say;
+mod shelf;
+mod turn;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+pub use self::forms::as_message;
+pub use self::shelf::{NoPlan, PlanShelf, ReadPlan};
+
+use self::answer::After;
+use self::find::Room;
+use self::say::Words;
+use self::turn::{Meant, Turn};
+use super::engine::{Answer, Engine, Lost};
+use super::grammar;
+use super::messages::Messages;
+use super::reads;
+use crate::domain::authority;
+use crate::domain::command::{Actor, Claims, Request};
+use crate::domain::ids::{Account, ReleaseId};
+use crate::domain::policy::Policy;
+use crate::ports::{Completion, Ear, Heard, Message, Reply, Said, Tone};
+use crate::store::Which;
+
+/// The most that is read of one line or form: no text of ours is longer.
+const LONGEST: usize = 6_000;
+
+/// The ear of every platform.
+pub struct Conversation {
+    engine: Engine,
+    shelf: PlanShelf,
+    messages: Arc<Messages>,
+}
+
+/// What somebody said, with who they are.
+#[derive(Debug, Clone)]
+pub struct Spoken {
+    pub id: String,
+    pub by: Actor,
+    pub platform: String,
+    pub channel: Option<String>,
+    pub said: Said,
+}
+
+/// Whether the answer says yes: a program's exit status depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Came {
+    /// It was done, or what was asked is shown.
+    Through,
+    /// It was refused, or not understood.
+    Refused,
+    /// More has to be said first.
+    Asked,
+    /// It is not recorded, or nobody can tell.
+    Lost,
+}
+
+impl Conversation {
+    pub fn new(engine: Engine, shelf: PlanShelf, messages: Arc<Messages>) -> Self {
+        Self { engine, shelf, messages }
+    }
+
+    fn words(&self) -> Words<'_> {
+        Words(&self.messages)
+    }
+
+    /// As [`Ear::hear`], for people and machines alike, and whether it went through.
+    pub async fn answer(&self, spoken: Spoken) -> (Came, Reply) {
+        let understood = self.understand(&spoken);
+        match understood {
+            Ok(Meant::Say(message)) => (Came::Through, Reply::Private(message)),
+            Ok(Meant::Ask(command)) => {
+                let (id, by) = (spoken.id, spoken.by);
+                let answer = self.engine.ask(Request { id, by, command: *command }).await;
+                self.told(answer)
+            }
+            Ok(Meant::Audit { release, last }) => self.audit(&spoken, release, last).await,
+            Ok(Meant::Paper { release, paper }) => self.paper(&release, paper).await,
+            Err(stopped) => match self.said_before(&spoken.id).await {
+                Some(answer) => self.told(Ok(answer)),
+                None => *stopped,
+            },
+        }
+    }
+
+    /// The same id gets the same answer, also if its line would mean something else by now.
+    async fn said_before(&self, id: &str) -> Option<Answer> {
+        let ids = [id.to_owned()];
+        let mut known = self.engine.store().answered(&ids).await.ok()?;
+        let entries = known.remove(id).filter(|entries| !entries.is_empty())?;
+        let events = entries
+            .iter()
+            .filter_map(|entry| Some((entry.seq, super::engine::event_of(entry).ok()?)));
+        Some(Answer { events: events.collect(), repeated: true })
+    }
+
+    fn told(&self, answer: Result<Answer, Lost>) -> (Came, Reply) {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(lost) => {
+                let message = answer::lost(self.words(), &lost);
+                return (Came::Lost, Reply::Private(message));
+            }
+        };
+        let now = self.engine.now();
+        let state = self.engine.state();
+        let policy = state.house.policy();
+        let after = After { words: self.words(), state: &state, policy, now };
+        let came = if answer::is_refused(&answer.events) { Came::Refused } else { Came::Through };
+        (came, Reply::Private(after.message(&answer.events)))
+    }
+
+    /// From memory, without waiting for anything.
+    fn understand(&self, spoken: &Spoken) -> Result<Meant, Box<(Came, Reply)>> {
+        let now = self.engine.now();
+        let state = self.engine.state();
+        let Some(policy) = state.house.policy.as_deref() else {
+            let message = self.words().wrong("I am still starting. Try again in a moment.", None);
+            return Err(refused(message));
+        };
+        if let Some(length) = too_long(&spoken.said) {
+            return Err(refused(self.too_long(length)));
+        }
+        let room = Room { platform: &spoken.platform, channel: spoken.channel.as_deref() };
+        let known =
+            |word: &str| find::is_known(&state, word) || grammar::looks_like_a_release(word);
+        let meant = read(&spoken.said, &known)
+            .map_err(|wrong| refused(turn::misunderstood(self.words(), &wrong)))
+            .and_then(|said| {
+                let is_form = matches!(spoken.said, Said::Submitted { .. });
+                let (words, shelf) = (self.words(), &self.shelf);
+                let turn =
+                    Turn { words, shelf, state: &state, policy, now, room, said: &said, is_form };
+                turn.meant().map_err(|reply| Box::new((came_to(&reply), *reply)))
+            });
+        match (self.stranger(&spoken.by, policy), meant) {
+            // The rules refuse it, so that the attempt is on record.
+            (Some(_), Ok(Meant::Ask(command))) => Ok(Meant::Ask(command)),
+            (Some(stranger), _) => Err(refused(stranger)),
+            (None, meant) => meant,
+        }
+    }
+
+    /// What somebody is told whom the policy does not know.
+    fn stranger(&self, by: &Actor, policy: &Policy) -> Option<Message> {
+        let Actor::Person { account, .. } = by else { return None };
+        authority::person(by, policy).err()?;
+        #[derive(Serialize)]
+        struct Stranger {
+            account: String,
+        }
+        let stranger = Stranger { account: account.to_string() };
+        Some(self.words().message(Tone::Warning, "answer-stranger.md", &stranger))
+    }
+
+    fn too_long(&self, length: usize) -> Message {
+        #[derive(Serialize)]
+        struct TooLong {
+            length: usize,
+            limit: usize,
+        }
+        let too_long = TooLong { length, limit: crate::domain::poll::TEXT_LIMIT };
+        self.words().message(Tone::Warning, "answer-too-long.md", &too_long)
+    }
+
+    /// Written from the log of one release.
+    async fn paper(&self, id: &ReleaseId, paper: grammar::Paper) -> (Came, Reply) {
+        let which = Which { release: Some(id.to_string()), ..Which::default() };
+        let entries = match self.engine.store().reader().entries(&which).await {
+            Ok(entries) => entries,
+            Err(why) => {
+                let message = self.words().wrong(&why.to_string(), None);
+                return (Came::Lost, Reply::Private(message));
+            }
+        };
+        let state = self.engine.state();
+        let Some(release) = state.releases.get(id) else {
+            return (Came::Refused, Reply::Private(Message::default()));
+        };
+        let markdown = reads::document(release, state.house.policy(), paper, &entries);
+        let version = &release.plan.release.version;
+        (Came::Through, Reply::Private(self.words().document(&markdown, version, paper)))
+    }
+
+    async fn audit(&self, spoken: &Spoken, release: Option<ReleaseId>, last: u32) -> (Came, Reply) {
+        let reader = self.engine.store().reader();
+        // Of one release all are read; of everything just the end.
+        let first = match release {
+            Some(_) => None,
+            None => Some(self.engine.store().head().seq.saturating_sub(u64::from(last)) + 1),
+        };
+        let release = release.map(|id| id.to_string());
+        let entries = match reader.entries(&Which { first, release, ..Which::default() }).await {
+            Ok(entries) => entries,
+            Err(why) => {
+                let message = self.words().wrong(&why.to_string(), None);
+                return (Came::Lost, Reply::Private(message));
+            }
+        };
+        let from = entries.len().saturating_sub(last as usize);
+        let now = self.engine.now();
+        let state = self.engine.state();
+        let look = reads::Look {
+            messages: &self.messages,
+            state: &state,
+            policy: state.house.policy(),
+            now,
+            platform: &spoken.platform,
+        };
+        (Came::Through, Reply::Private(reads::audit(&look, &entries[from..])))
+    }
+}
+
+fn refused(message: Message) -> Box<(Came, Reply)> {
+    Box::new((Came::Refused, Reply::Private(message)))
+}
+
+fn came_to(reply: &Reply) -> Came {
+    match reply {
+        Reply::Private(_) => Came::Refused,
+        Reply::Form(_) => Came::Asked,
+    }
+}
+
+fn too_long(said: &Said) -> Option<usize> {
+    let length = match said {
+        Said::Line(line) | Said::Pressed(line) => line.chars().count(),
+        // A form can hold several texts, each of which is judged by itself.
+        Said::Submitted { .. } => 0,
+    };
+    (length > LONGEST).then_some(length)
+}
+
+fn read(said: &Said, known: &dyn Fn(&str) -> bool) -> Result<grammar::Said, grammar::Wrong> {
+    match said {
+        Said::Line(line) | Said::Pressed(line) => grammar::read(line, known),
+        Said::Submitted { command, fields } => {
+            let said = grammar::read(command, known)?;
+            let words = grammar::fill(&said.words, fields)?;
+            grammar::read(&grammar::line(&words), known)
+        }
+    }
+}
+
+#[async_trait]
+impl Ear for Conversation {
+    async fn hear(&self, heard: Heard) -> Reply {
+        let account = Account::new(&heard.platform, &heard.tenant, &heard.user);
+        let by = Actor::Person { account, claims: Claims::default() };
+        let Heard { id, platform, channel, said, .. } = heard;
+        self.answer(Spoken { id, by, platform, channel, said }).await.1
+    }
+
+    fn complete(&self, _user: &str, channel: Option<&str>, line: &str) -> Vec<Completion> {
+        let state = self.engine.state();
+        complete::complete(&state, &self.shelf, channel, line)
+    }
+}
+
+/// The words of the answers.
+pub const TEMPLATES: &[(&str, &str)] = &[
+    ("answer-confirm-rollback.md", include_str!("../../messages/answer-confirm-rollback.md")),
+    ("answer-cut.md", include_str!("../../messages/answer-cut.md")),
+    ("answer-done.md", include_str!("../../messages/answer-done.md")),
+    ("answer-form.md", include_str!("../../messages/answer-form.md")),
+    ("answer-help-verb.md", include_str!("../../messages/answer-help-verb.md")),
+    ("answer-help.md", include_str!("../../messages/answer-help.md")),
+    ("answer-lost.md", include_str!("../../messages/answer-lost.md")),
+    ("answer-no-release.md", include_str!("../../messages/answer-no-release.md")),
+    ("answer-nothing.md", include_str!("../../messages/answer-nothing.md")),
+    ("answer-plan-problems.md", include_str!("../../messages/answer-plan-problems.md")),
+    ("answer-refused.md", include_str!("../../messages/answer-refused.md")),
+    ("answer-stranger.md", include_str!("../../messages/answer-stranger.md")),
+    ("answer-too-long.md", include_str!("../../messages/answer-too-long.md")),
+    ("answer-unknown-release.md", include_str!("../../messages/answer-unknown-release.md")),
+    ("answer-which-release.md", include_str!("../../messages/answer-which-release.md")),
+    ("answer-wrong.md", include_str!("../../messages/answer-wrong.md")),
+];
+
+/// What the templates are tried on.
+pub fn samples() -> Vec<(&'static str, serde_json::Value)> {
+    use serde_json::json;
+    let mut samples = vec![
+        (
+            "answer-confirm-rollback.md",
+            json!({"name": "Web shop production", "from": "v1.2.0", "to": "v1.1.9", "stale": true,
+                "steps": ["Pod 3 back"], "flags": ["new_dashboard"], "takes": "2 min",
+                "rto": "15 min", "running": true, "database": "stays", "constraints": ["0017"]}),
+        ),
+        ("answer-cut.md", json!({"command": "tminus document plan v1.2.0"})),
+        ("answer-form.md", json!({"title": "Hold Web shop", "problem": "Reason is missing."})),
+        ("answer-lost.md", json!({"why": "It was not recorded."})),
+        ("answer-plan-problems.md", json!({"name": "x.toml", "problems": ["line 3: `a`"]})),
+        ("answer-refused.md", json!({"why": "You may not start a release."})),
+        ("answer-stranger.md", json!({"account": "console/local/eve"})),
+        ("answer-too-long.md", json!({"length": 10000, "limit": 1000})),
+        ("answer-unknown-release.md", json!({"said": "v9", "known": 1})),
+        ("answer-wrong.md", json!({"what": "I don't know `x`.", "example": "/release help"})),
+        ("answer-help-verb.md", json!(grammar::Guide::of("rollback"))),
+        (
+            "answer-help.md",
+            json!({"groups": [{"title": "Go back", "verbs": [grammar::Guide::of("rollback")]}]}),
+        ),
+    ];
+    samples.extend(answer::samples().into_iter().map(|sample| ("answer-done.md", sample)));
+    samples
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,370 @@
+//! What became of a request, told to whoever asked: what happened from its events, then where the
+//! release stands now and what happens next.
+
+use chrono_tz::Tz;
+use serde::Serialize;
+
+use super::say::Words;
+use crate::app::engine::Lost;
+use crate::domain::agenda::{self, Scope};
+use crate::domain::checklist::{Mark, missing};
+use crate::domain::command::Vote;
+use crate::domain::event::{Event, Happened};
+use crate::domain::ids::ReleaseId;
+use crate::domain::policy::Policy;
+use crate::domain::refusal::Refusal;
+use crate::domain::report::step_name;
+use crate::domain::state::{Phase, Release, State};
+use crate::domain::time::Time;
+use crate::domain::verdict::{self, Reason};
+use crate::ports::{Button, Message, Style, Tone};
+
+/// Deadlines that a confirmation names.
+const NEXT: usize = 3;
+
+/// What `answer-done.md` is filled with. What does not apply is empty.
+#[derive(Debug, Default, Serialize)]
+struct Done {
+    /// The event's name in the log.
+    did: String,
+    seq: u64,
+    zone: String,
+    now: Option<Time>,
+    // What happened.
+    what: String,
+    why: String,
+    role: String,
+    who: String,
+    from: String,
+    to: String,
+    flag: bool,
+    start: Option<Time>,
+    warnings: Vec<String>,
+    // Where the release stands now.
+    title: String,
+    target: String,
+    phase: String,
+    captain: String,
+    go: usize,
+    seats: usize,
+    silent: Vec<String>,
+    against: Vec<String>,
+    open: usize,
+    is_go: bool,
+    next: Vec<Next>,
+}
+
+#[derive(Debug, Serialize)]
+struct Next {
+    at: Time,
+    about: String,
+}
+
+/// The state after it was decided.
+pub(super) struct After<'a> {
+    pub words: Words<'a>,
+    pub state: &'a State,
+    pub policy: &'a Policy,
+    pub now: Time,
+}
+
+impl After<'_> {
+    pub(super) fn message(&self, events: &[(u64, Event)]) -> Message {
+        let Some((seq, event)) = events.first() else {
+            return self.words.message(Tone::Plain, "answer-nothing.md", &());
+        };
+        let refused = |why: &Refusal, release| self.refused(why, release);
+        match event {
+            Event::Refused { why, .. } => refused(why, None),
+            Event::Release { release, did: Happened::Refused { why, .. } } => {
+                refused(why, Some(release))
+            }
+            Event::Release { release, did } => self.done(*seq, release, did),
+            Event::Begun { .. }
+            | Event::PolicyAdopted { .. }
+            | Event::ClockJumped { .. }
+            | Event::AlreadySo { .. }
+            | Event::FreezeAdded { .. }
+            | Event::FreezeLifted { .. }
+            | Event::FreezeEnded { .. }
+            | Event::Locked { .. }
+            | Event::Unlocked { .. } => self.of_the_house(*seq, event),
+        }
+    }
+
+    fn refused(&self, why: &Refusal, release: Option<&ReleaseId>) -> Message {
+        #[derive(Serialize)]
+        struct Why {
+            why: String,
+        }
+        let why_text = Why { why: why.to_string() };
+        let mut message = self.words.message(Tone::Warning, "answer-refused.md", &why_text);
+        let buttons = release
+            .and_then(|id| self.state.releases.get(id))
+            .map(|release| remedies(why, release))
+            .unwrap_or_default();
+        message.buttons = if buttons.is_empty() { Vec::new() } else { vec![buttons] };
+        message
+    }
+
+    fn of_the_house(&self, seq: u64, event: &Event) -> Message {
+        let mut done = self.empty(seq, self.policy.zone);
+        match event {
+            Event::AlreadySo { what, .. } => {
+                done.did = "already-so".into();
+                done.what.clone_from(what);
+            }
+            Event::FreezeAdded { id, freeze } => {
+                done.did = "freeze-added".into();
+                (done.what, done.why) = (id.to_string(), freeze.reason.clone());
+                done.start = Some(freeze.until);
+            }
+            Event::FreezeLifted { id, reason } => {
+                done.did = "freeze-lifted".into();
+                (done.what, done.why) = (id.to_string(), reason.clone());
+            }
+            Event::Locked { target, version, reason } => {
+                done.did = "locked".into();
+                (done.target, done.what) = (target.clone(), version.clone());
+                done.why.clone_from(reason);
+            }
+            Event::Unlocked { target, version, reason } => {
+                done.did = "unlocked".into();
+                (done.target, done.what) = (target.clone(), version.clone());
+                done.why.clone_from(reason);
+            }
+            Event::Begun { .. }
+            | Event::PolicyAdopted { .. }
+            | Event::ClockJumped { .. }
+            | Event::Refused { .. }
+            | Event::FreezeEnded { .. }
+            | Event::Release { .. } => done.did = "other".into(),
+        }
+        self.words.message(Tone::Good, "answer-done.md", &done)
+    }
+
+    fn empty(&self, seq: u64, zone: Tz) -> Done {
+        Done { seq, zone: zone.name().to_owned(), now: Some(self.now), ..Done::default() }
+    }
+
+    fn done(&self, seq: u64, id: &ReleaseId, did: &Happened) -> Message {
+        let Some(release) = self.state.releases.get(id) else {
+            return self.words.message(Tone::Plain, "answer-nothing.md", &());
+        };
+        let mut done = self.empty(seq, release.start.zone);
+        did.name().clone_into(&mut done.did);
+        self.stands(&mut done, release);
+        self.happened(&mut done, release, did);
+        let tone = match (matches!(did, Happened::AlreadySo { .. }), done.warnings.is_empty()) {
+            (true, _) => Tone::Plain,
+            (false, true) => Tone::Good,
+            (false, false) => Tone::Warning,
+        };
+        let mut message = self.words.message(tone, "answer-done.md", &done);
+        if matches!(did, Happened::Scheduled { .. }) {
+            let command = |verb: &str| format!("{verb} {id}");
+            message.buttons = vec![vec![
+                button("Status", command("status")),
+                button("Agenda", command("agenda")),
+            ]];
+        }
+        message
+    }
+
+    fn stands(&self, done: &mut Done, release: &Release) {
+        let votes = release.seats.iter().filter_map(|seat| seat.vote(release.poll_revision));
+        done.title = release.title();
+        done.target = release.target();
+        release.phase.name().clone_into(&mut done.phase);
+        self.policy.name_of(&release.captain).clone_into(&mut done.captain);
+        done.go = votes.filter(|ballot| ballot.vote == Vote::Go).count();
+        done.seats = release.seats.len();
+        done.open = missing(&release.items).count();
+        done.is_go = release.phase == Phase::Ready;
+        done.start = Some(release.start.at);
+        for reason in verdict::reasons(release, self.policy) {
+            match reason {
+                Reason::Silent { role } => done.silent.push(self.policy.title_of(&role).to_owned()),
+                Reason::SaidNoGo { role, .. } => {
+                    done.against.push(self.policy.title_of(&role).to_owned());
+                }
+                Reason::OnlyTheRequester { .. }
+                | Reason::ItemOpen { .. }
+                | Reason::ItemFailed { .. }
+                | Reason::EvidenceFailed { .. }
+                | Reason::EvidenceMissing { .. } => {}
+            }
+        }
+        let due = agenda::agenda(self.state, &Scope::Release(release.id.clone()));
+        let due = due.into_iter().filter(|due| due.at > self.now).take(NEXT);
+        done.next = due.map(|due| Next { at: due.at, about: due.about }).collect();
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most of what happens says it all by name")]
+    fn happened(&self, done: &mut Done, release: &Release, did: &Happened) {
+        match did {
+            Happened::AlreadySo { what, .. } => done.what.clone_from(what),
+            Happened::Scheduled { start, warnings, .. } => {
+                done.start = Some(start.at);
+                done.warnings.clone_from(warnings);
+            }
+            Happened::Rescheduled { start, keeps_votes, reason } => {
+                done.start = Some(start.at);
+                done.flag = *keeps_votes;
+                done.why = reason.clone().unwrap_or_default();
+            }
+            Happened::Edited { stale, .. } => done.flag = *stale,
+            Happened::Scrubbed { reason } | Happened::Held { reason, .. } => {
+                done.why.clone_from(reason);
+            }
+            Happened::ItemMarked { item, mark, why, .. } => {
+                let known = release.items.iter().find(|known| known.id == *item);
+                done.what = known.map_or(item.to_string(), |item| item.name.clone());
+                done.to = marked(*mark).to_owned();
+                done.why = why.clone().unwrap_or_default();
+            }
+            Happened::EvidenceReported { report, .. } => {
+                report.kind.name().clone_into(&mut done.what)
+            }
+            Happened::VoteCast { role, vote, .. } => {
+                self.policy.title_of(role).clone_into(&mut done.role);
+                if let Vote::NoGo { reason } = vote {
+                    (done.flag, done.why) = (true, reason.clone());
+                }
+            }
+            Happened::Overridden { obstacle: what, reason, .. }
+            | Happened::RiskAccepted { risk: what, reason, .. } => {
+                (done.what, done.why) = (what.clone(), reason.clone());
+            }
+            Happened::HandedOver { to } => self.policy.name_of(to).clone_into(&mut done.who),
+            Happened::StageApproved { stage, role, .. } => {
+                self.policy.title_of(role).clone_into(&mut done.role);
+                done.what = stage_name(release, *stage);
+            }
+            Happened::StageAdvanced { stage, .. } => done.what = stage_name(release, *stage),
+            Happened::StepStarted { step, .. } | Happened::RetryAsked { step } => {
+                done.what = step_name(release, step);
+            }
+            Happened::OutcomeSettled { step, worked, .. } => {
+                (done.what, done.flag) = (step_name(release, step), *worked);
+            }
+            Happened::RollbackAsked { from, to, .. } => {
+                (done.from, done.to) = (from.clone(), to.clone());
+            }
+            Happened::Finished { result, .. } => result.outcome.word().clone_into(&mut done.what),
+            _ => {}
+        }
+    }
+}
+
+/// Nothing is known of it in the log.
+pub(super) fn lost(words: Words<'_>, lost: &Lost) -> Message {
+    #[derive(Serialize)]
+    struct Why {
+        why: String,
+    }
+    words.message(Tone::Bad, "answer-lost.md", &Why { why: lost.to_string() })
+}
+
+pub(super) fn is_refused(events: &[(u64, Event)]) -> bool {
+    let refused = |event: &Event| {
+        matches!(
+            event,
+            Event::Refused { .. } | Event::Release { did: Happened::Refused { .. }, .. }
+        )
+    };
+    events.first().is_some_and(|(_, event)| refused(event))
+}
+
+/// `answer-done.md` as it is filled in for each thing that can have happened.
+pub(super) fn samples() -> Vec<serde_json::Value> {
+    let dids = "already-so scheduled rescheduled edited scrubbed item-marked evidence-reported \
+                vote-cast overridden risk-accepted handed-over said-by-hand room-kept started \
+                retry-asked step-started stage-approved stage-advanced rolled-out update-posted \
+                held resumed outcome-settled finished rollback-asked rehearsal-asked freeze-added \
+                freeze-lifted locked unlocked other";
+    let sample = |did: &str| {
+        let now = Some(Time::UNIX_EPOCH);
+        let done = Done {
+            did: did.into(),
+            zone: "Europe/Berlin".into(),
+            now,
+            start: now,
+            warnings: vec!["No rehearsal yet.".into()],
+            silent: vec!["QA".into()],
+            against: vec!["Support".into()],
+            open: 1,
+            next: vec![Next { at: Time::UNIX_EPOCH, about: "ask for go or no-go".into() }],
+            ..Done::default()
+        };
+        serde_json::to_value(done).expect("a sample is plain data")
+    };
+    dids.split(' ').map(sample).collect()
+}
+
+fn stage_name(release: &Release, stage: usize) -> String {
+    release.plan.stages.get(stage).map(|stage| stage.name.clone()).unwrap_or_default()
+}
+
+fn marked(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Pass => "has passed",
+        Mark::Fail => "has failed",
+        Mark::Waive => "is waived",
+        Mark::Reopen => "is open again",
+    }
+}
+
+fn button(label: &str, command: String) -> Button {
+    Button { label: label.into(), command, style: Style::Plain }
+}
+
+/// Buttons to what would be right instead.
+fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
+    let id = &release.id;
+    let say = |label: &str, verb: &str| button(label, format!("{verb} {id}"));
+    let status = || say("Status", "status");
+    match why {
+        Refusal::NotGo { .. } => vec![say("Checklist", "checklist"), say("Roles", "roles")],
+        Refusal::TooEarly { .. } | Refusal::TooLate { .. } => {
+            vec![say("Reschedule", "reschedule"), status()]
+        }
+        Refusal::OnHold { .. } if release.start_missed => {
+            vec![say("Reschedule", "reschedule"), say("Scrub", "scrub")]
+        }
+        Refusal::OnHold { .. } => vec![say("Resume", "resume"), status()],
+        Refusal::StillSoaking { .. } | Refusal::StillRunning { .. } => {
+            vec![say("Hold", "hold"), say("Roll back", "rollback"), status()]
+        }
+        Refusal::Unsettled { .. } => {
+            vec![say("Retry", "retry"), say("Outcome", "outcome"), say("Roll back", "rollback")]
+        }
+        Refusal::NothingToRollBack => vec![say("Scrub", "scrub"), status()],
+        Refusal::NeedsReason => Vec::new(),
+        Refusal::Stale { .. }
+        | Refusal::WrongPhase { .. }
+        | Refusal::AlreadyOpen { .. }
+        | Refusal::NotOnHold { .. }
+        | Refusal::NothingToDo { .. }
+        | Refusal::TargetBusy { .. }
+        | Refusal::Frozen { .. }
+        | Refusal::NewerIsLive { .. } => vec![status()],
+        Refusal::NotYourSeat { .. }
+        | Refusal::NoSeat { .. }
+        | Refusal::WhichSeat { .. }
+        | Refusal::OneSeat { .. } => vec![say("Roles", "roles")],
+        Refusal::UnknownAccount { .. }
+        | Refusal::Guest
+        | Refusal::NotYours { .. }
+        | Refusal::NotForMachines
+        | Refusal::UnknownRelease { .. }
+        | Refusal::UnknownName { .. }
+        | Refusal::PlanRefused { .. }
+        | Refusal::InThePast { .. }
+        | Refusal::AlreadyLive { .. }
+        | Refusal::Locked { .. }
+        | Refusal::ActionNotForChat { .. }
+        | Refusal::TooLong { .. }
+        | Refusal::IdTaken { .. } => Vec::new(),
+    }
+}

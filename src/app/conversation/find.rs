@@ -1,0 +1,113 @@
+//! Which release somebody means.
+
+use crate::domain::ids::ReleaseId;
+use crate::domain::state::{Release, State};
+
+/// The most that are offered to choose from.
+const OFFERED: usize = 5;
+
+/// Why it is not one release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unclear {
+    Unknown { said: String, known: Vec<ReleaseId> },
+    Several(Vec<ReleaseId>),
+    NoneAtAll,
+}
+
+/// Where somebody speaks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room<'a> {
+    pub platform: &'a str,
+    pub channel: Option<&'a str>,
+}
+
+/// What was said, else this room's release, else the only open one.
+pub(super) fn release<'a>(
+    state: &'a State,
+    said: Option<&str>,
+    room: Room<'_>,
+) -> Result<&'a Release, Unclear> {
+    match said.filter(|said| !said.is_empty()) {
+        Some(said) => named(state, said),
+        None => of_room(state, room).map_or_else(|| only(state), Ok),
+    }
+}
+
+pub(super) fn is_known(state: &State, word: &str) -> bool {
+    state.releases.values().any(|release| is_called(release, word))
+}
+
+fn of_room<'a>(state: &'a State, room: Room<'_>) -> Option<&'a Release> {
+    let channel = room.channel?;
+    let is_here = |release: &&Release| {
+        let rooms = release.room.open.iter();
+        rooms.into_iter().any(|open| open.channel == channel && open.platform == room.platform)
+    };
+    state.releases.values().map(AsRef::as_ref).find(is_here)
+}
+
+fn only(state: &State) -> Result<&Release, Unclear> {
+    let all = || state.releases.values().map(AsRef::as_ref);
+    let open: Vec<&Release> = all().filter(|release| !release.phase.is_over()).collect();
+    match open.as_slice() {
+        [only] => Ok(only),
+        [] => match newest(all().collect()).as_slice() {
+            [] => Err(Unclear::NoneAtAll),
+            [only] => Ok(only),
+            several => Err(Unclear::Several(ids(several))),
+        },
+        _ => Err(Unclear::Several(ids(&newest(open)))),
+    }
+}
+
+fn newest(mut list: Vec<&Release>) -> Vec<&Release> {
+    list.sort_by_key(|release| std::cmp::Reverse((release.scheduled_at, release.id.clone())));
+    list
+}
+
+fn ids(list: &[&Release]) -> Vec<ReleaseId> {
+    list.iter().take(OFFERED).map(|release| release.id.clone()).collect()
+}
+
+fn named<'a>(state: &'a State, said: &str) -> Result<&'a Release, Unclear> {
+    let all = || state.releases.values().map(AsRef::as_ref);
+    if let Some(exact) = all().find(|release| release.id.as_str() == said) {
+        return Ok(exact);
+    }
+    let fits: Vec<&Release> = all().filter(|release| is_called(release, said)).collect();
+    let open: Vec<&Release> = fits.iter().copied().filter(|one| !one.phase.is_over()).collect();
+    match (open.as_slice(), fits.as_slice()) {
+        ([only], _) | (_, [only]) => Ok(only),
+        (_, []) => {
+            Err(Unclear::Unknown { said: said.to_owned(), known: ids(&newest(all().collect())) })
+        }
+        ([], [first, others @ ..]) => {
+            // Several attempts at the same thing: the last one is meant.
+            let same = |other: &&Release| {
+                other.target() == first.target() && version(other) == version(first)
+            };
+            let newest = newest(fits.clone());
+            if others.iter().all(same) {
+                Ok(newest[0])
+            } else {
+                Err(Unclear::Several(ids(&newest)))
+            }
+        }
+        _ => Err(Unclear::Several(ids(&newest(open)))),
+    }
+}
+
+fn version(release: &Release) -> &str {
+    &release.plan.release.version
+}
+
+/// `v1.2.0` or `1.2.0`, a service, a target, or an id with or without its attempt.
+fn is_called(release: &Release, word: &str) -> bool {
+    let version = version(release);
+    let id = release.id.as_str();
+    let without_attempt = id.split('#').next().unwrap_or(id);
+    let names = [version, version.trim_start_matches('v'), id, without_attempt];
+    names.iter().any(|name| name.eq_ignore_ascii_case(word))
+        || release.plan.release.service.eq_ignore_ascii_case(word)
+        || release.target().eq_ignore_ascii_case(word)
+}

@@ -1,0 +1,199 @@
+//! The answers' words: templates in `messages/`, named `answer-*.md`.
+
+use serde::Serialize;
+
+use super::find::Unclear;
+use super::shelf::NoPlan;
+use super::turn::Stop;
+use crate::app::grammar::{self, Guide, Paper, Wrong};
+use crate::app::markup;
+use crate::app::messages::Messages;
+use crate::domain::plan::RollbackPlan;
+use crate::domain::state::Release;
+use crate::domain::time::span;
+use crate::domain::words;
+use crate::ports::{Block, Button, Form, Message, Reply, Style, Tone};
+
+/// A document longer than this is cut in a chat; the file has all of it.
+const LONGEST_DOCUMENT: usize = 6_000;
+
+#[derive(Clone, Copy)]
+pub(super) struct Words<'a>(pub &'a Messages);
+
+#[derive(Serialize)]
+struct WrongLine<'a> {
+    what: &'a str,
+    example: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Confirm<'a> {
+    name: String,
+    from: &'a str,
+    to: &'a str,
+    stale: bool,
+    steps: Vec<&'a str>,
+    flags: Vec<&'a str>,
+    takes: Option<String>,
+    rto: String,
+    running: bool,
+    database: Option<&'a str>,
+    constraints: &'a [String],
+}
+
+impl Words<'_> {
+    pub(super) fn blocks(self, name: &str, context: &impl Serialize) -> Vec<Block> {
+        markup::parse(&self.0.render(name, context))
+    }
+
+    pub(super) fn message(self, tone: Tone, name: &str, context: &impl Serialize) -> Message {
+        Message { tone, body: self.blocks(name, context), buttons: Vec::new() }
+    }
+
+    /// What is not right, and a line that would be.
+    pub(super) fn wrong(self, what: &str, example: Option<&str>) -> Message {
+        let prefixed = |example: &str| match example.starts_with('/') {
+            true => example.to_owned(),
+            false => format!("/release {example}"),
+        };
+        let line = WrongLine { what, example: example.map(prefixed) };
+        self.message(Tone::Warning, "answer-wrong.md", &line)
+    }
+
+    pub(super) fn unclear(self, unclear: &Unclear, offered: Vec<Button>) -> Message {
+        let (name, said) = match unclear {
+            Unclear::Unknown { said, .. } => ("answer-unknown-release.md", said.as_str()),
+            Unclear::Several(_) => ("answer-which-release.md", ""),
+            Unclear::NoneAtAll => ("answer-no-release.md", ""),
+        };
+        #[derive(Serialize)]
+        struct Said<'a> {
+            said: &'a str,
+            known: usize,
+        }
+        let context = Said { said, known: offered.len() };
+        let mut message = self.message(Tone::Warning, name, &context);
+        message.buttons = offered.into_iter().map(|button| vec![button]).collect();
+        message
+    }
+
+    pub(super) fn plan_problems(self, name: &str, problems: &[String]) -> Message {
+        #[derive(Serialize)]
+        struct Problems<'a> {
+            name: &'a str,
+            problems: &'a [String],
+        }
+        self.message(Tone::Bad, "answer-plan-problems.md", &Problems { name, problems })
+    }
+
+    /// All verbs by what they are for, or one in depth.
+    pub(super) fn help(self, verb: &str) -> Result<Message, Stop> {
+        #[derive(Serialize)]
+        struct Section {
+            title: &'static str,
+            verbs: Vec<Guide>,
+        }
+        #[derive(Serialize)]
+        struct All {
+            groups: Vec<Section>,
+        }
+        if verb.is_empty() {
+            let groups = grammar::groups().iter().map(|group| Section {
+                title: group.title,
+                verbs: group.verbs.iter().filter_map(|verb| Guide::of(verb)).collect(),
+            });
+            let all = All { groups: groups.collect() };
+            return Ok(self.message(Tone::Plain, "answer-help.md", &all));
+        }
+        let verb = verb.to_lowercase();
+        match Guide::of(verb.trim_start_matches('/')) {
+            Some(guide) => Ok(self.message(Tone::Plain, "answer-help-verb.md", &guide)),
+            None => {
+                let wrong = grammar::parse(&verb).err().unwrap_or(Wrong::Nothing);
+                Err(Box::new(Reply::Private(super::turn::misunderstood(self, &wrong))))
+            }
+        }
+    }
+
+    /// A document as a message, cut at a sensible size.
+    pub(super) fn document(self, markdown: &str, version: &str, paper: Paper) -> Message {
+        let (mut body, mut size, mut cut) = (Vec::new(), 0, false);
+        for block in markup::parse(markdown) {
+            size += markup::plain(std::slice::from_ref(&block)).chars().count();
+            if size > LONGEST_DOCUMENT && !body.is_empty() {
+                cut = true;
+                break;
+            }
+            body.push(block);
+        }
+        if cut {
+            #[derive(Serialize)]
+            struct Cut {
+                command: String,
+            }
+            let kind = match paper {
+                Paper::Plan => "plan",
+                Paper::Checklist => "checklist",
+                Paper::Rollback => "rollback",
+                Paper::Notes => "notes",
+                Paper::TechnicalNotes => "technical-notes",
+                Paper::Report => "report",
+            };
+            let command = format!("tminus document {kind} {version}");
+            body.extend(self.blocks("answer-cut.md", &Cut { command }));
+        }
+        Message { body, ..Message::default() }
+    }
+
+    /// What a rollback will do, in full, before it does.
+    pub(super) fn confirm(
+        self,
+        release: &Release,
+        plan: &RollbackPlan,
+        stale: bool,
+        command: String,
+    ) -> Form {
+        let head = &release.plan.release;
+        let confirm = Confirm {
+            name: format!("{} {}", release.plan.name(), head.environment),
+            from: &head.version,
+            to: &plan.to,
+            stale,
+            steps: plan.steps.iter().map(|step| step.name.as_str()).collect(),
+            flags: release.plan.flags.iter().map(|flag| flag.name.as_str()).collect(),
+            takes: plan.full.or(plan.traffic_back).map(|takes| span(takes.duration())),
+            rto: span(plan.rto.duration()),
+            running: release.running().next().is_some(),
+            database: plan.database.as_deref(),
+            constraints: &plan.constraints,
+        };
+        Form {
+            title: format!("Roll back {}", release.title()),
+            text: self.blocks("answer-confirm-rollback.md", &confirm),
+            command,
+            fields: Vec::new(),
+            submit: format!("Roll back to {}", plan.to),
+            style: Style::Danger,
+        }
+    }
+}
+
+/// Why a plan was not found, as a sentence.
+pub(super) fn no_plan(why: &NoPlan) -> String {
+    let names = |known: &[String]| {
+        let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+        words::or(&known)
+    };
+    match why {
+        NoPlan::Unknown { said, known } if known.is_empty() => {
+            format!("I don't know the plan `{said}`, and there are no plan files.")
+        }
+        NoPlan::Unknown { said, known } => {
+            format!("I don't know the plan `{said}`. Say {}.", names(known))
+        }
+        NoPlan::Several { said, known } => {
+            format!("`{said}` fits several plans. Say {}.", names(known))
+        }
+        NoPlan::Unreadable { name, .. } => format!("The plan `{name}` cannot be read."),
+    }
+}

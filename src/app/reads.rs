@@ -1,0 +1,132 @@
+//! What is answered without changing anything: where a release stands, its documents, its log.
+
+use chrono::Datelike;
+
+use super::documents::{self, ReportEntry};
+use super::grammar::Paper;
+use super::messages::Messages;
+use super::notices::Scene;
+use super::{engine, status};
+use crate::domain::command::Actor;
+use crate::domain::policy::Policy;
+use crate::domain::state::{Release, State};
+use crate::domain::time::{Time, show};
+use crate::ports::{Block, Inline, Message};
+use crate::store::Entry;
+
+/// What an answer looks at.
+pub struct Look<'a> {
+    pub messages: &'a Messages,
+    pub state: &'a State,
+    pub policy: &'a Policy,
+    pub now: Time,
+    /// The platform of whoever asks, for mentions and channels.
+    pub platform: &'a str,
+}
+
+impl Look<'_> {
+    fn scene(&self) -> Scene<'_> {
+        let home = self.policy.rooms.iter().find(|home| home.platform == self.platform);
+        Scene {
+            platform: self.platform,
+            tenant: home.map_or("", |home| &home.tenant),
+            now: self.now,
+            zone: self.policy.zone,
+            head: None,
+            prefix: "/release",
+        }
+    }
+}
+
+pub fn status(look: &Look, release: &Release) -> Message {
+    status::status(look.messages, look.state, release, &look.scene())
+}
+
+pub fn releases(look: &Look) -> Message {
+    status::list(look.messages, look.state, &look.scene())
+}
+
+pub fn agenda(look: &Look, release: Option<&Release>) -> Message {
+    status::agenda(look.messages, look.state, release, &look.scene())
+}
+
+pub fn checklist(look: &Look, release: &Release) -> Message {
+    status::checklist(look.messages, look.state, release, &look.scene())
+}
+
+pub fn roles(look: &Look) -> Message {
+    status::roles(look.messages, look.state, &look.scene())
+}
+
+pub fn oncall(look: &Look) -> Message {
+    status::oncall(look.messages, look.state, &look.scene())
+}
+
+pub fn freezes(look: &Look) -> Message {
+    status::freezes(look.messages, look.state, &look.scene())
+}
+
+/// The last entries of the log, as sentences.
+pub fn audit(look: &Look, entries: &[Entry]) -> Message {
+    let zone = look.policy.zone;
+    let line = |line: ReportEntry| {
+        let when = show(line.at, zone, look.now.year());
+        let text = format!(" {when} · {}: {}", line.actor_name, line.text);
+        vec![Inline::Strong(vec![Inline::Text(format!("#{}", line.seq))]), Inline::Text(text)]
+    };
+    let lines: Vec<_> = told(entries, look.policy).into_iter().map(line).collect();
+    let lead = match lines.len() {
+        0 => "The log has nothing of that yet.".to_owned(),
+        n => format!("The last {n} entries. Check them all with `tminus audit verify`."),
+    };
+    let mut body = super::markup::parse(&lead);
+    if !lines.is_empty() {
+        body.push(Block::List(lines));
+    }
+    Message { body, ..Message::default() }
+}
+
+/// A document, as Markdown; the entries are the release's own.
+pub fn document(release: &Release, policy: &Policy, paper: Paper, entries: &[Entry]) -> String {
+    match paper {
+        Paper::Plan => documents::release_plan(release, policy),
+        Paper::Checklist => documents::deployment_checklist(release, policy),
+        Paper::Rollback => documents::rollback_plan(release, policy),
+        Paper::Notes => documents::release_notes(&release.plan),
+        Paper::TechnicalNotes => documents::technical_notes(&release.plan),
+        Paper::Report => documents::report(release, policy, &told(entries, policy)),
+    }
+}
+
+/// Entries as people read them: who, and what happened.
+pub fn told(entries: &[Entry], policy: &Policy) -> Vec<ReportEntry> {
+    let line = |entry: &Entry| ReportEntry {
+        seq: i64::try_from(entry.seq).unwrap_or(i64::MAX),
+        at: entry.at,
+        actor_name: actor_name(entry, policy),
+        text: sentence(entry, policy),
+    };
+    entries.iter().map(line).collect()
+}
+
+/// What an entry says, in one sentence.
+pub fn sentence(entry: &Entry, policy: &Policy) -> String {
+    match engine::event_of(entry) {
+        Ok(event) => documents::describe(&event, policy),
+        Err(_) => "This entry is of a newer version and cannot be read here.".into(),
+    }
+}
+
+fn actor_name(entry: &Entry, policy: &Policy) -> String {
+    match serde_json::from_str::<Actor>(&entry.actor) {
+        Ok(Actor::Person { account, .. }) => match policy.person(&account) {
+            Some(person) => policy.name_of(person).to_owned(),
+            None => account.to_string(),
+        },
+        Ok(Actor::Machine(name)) => name,
+        Ok(Actor::Clock) => "clock".into(),
+        Ok(Actor::Neighbour) => "tminus".into(),
+        Ok(Actor::Operator) => "operator".into(),
+        Err(_) => entry.actor.clone(),
+    }
+}
