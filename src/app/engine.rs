@@ -462,7 +462,7 @@ impl Writer {
     }
 
     fn note(&self, seq: u64, event: &Event) {
-        let (release, name) = name_of(event);
+        let (name, release) = name_of(event);
         if name == "refused" {
             self.inner.refused.fetch_add(1, Ordering::Relaxed);
         }
