@@ -7,4 +7,5 @@ pub mod store;
 pub mod app;
 
 pub mod adapters;
+pub mod cli;
 pub mod demo;
