@@ -239,19 +239,19 @@ pub enum What {
 // ---------------------------------------------------------------------------------------------
 // Reading
 
-/// The program's commands with the verbs of the grammar beside them.
+/// The program's commands, and then the verbs of the grammar in the order of its help.
 pub fn command() -> clap::Command {
-    let own: Vec<String> =
-        Cli::command().get_subcommands().map(|sub| sub.get_name().into()).collect();
+    let own = Cli::command();
     let verbs = Verb::augment_subcommands(clap::Command::new("verbs"));
-    let verbs = verbs.get_subcommands().filter(|verb| {
-        verb.get_name() != "help" && !own.iter().any(|known| known == verb.get_name())
-    });
-    let shown = |verb: &clap::Command| {
+    let order = grammar::groups().iter().flat_map(|group| group.verbs.iter().copied());
+    let order = order.filter(|name| *name != "help" && own.find_subcommand(name).is_none());
+    let shown = |(place, name): (usize, &str)| {
+        let verb = verbs.find_subcommand(name).expect("the help names verbs that there are");
         let example = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-        verb.clone().after_help(format!("Example: tminus {example}"))
+        verb.clone().after_help(format!("Example: tminus {example}")).display_order(100 + place)
     };
-    Cli::command().subcommands(verbs.map(shown).collect::<Vec<_>>())
+    let shown: Vec<_> = order.enumerate().map(shown).collect();
+    own.subcommands(shown)
 }
 
 /// Reads the command line, the program's name first.

@@ -311,7 +311,10 @@ pub fn samples() -> Vec<(&'static str, serde_json::Value)> {
                 "rto": "15 min", "running": true, "database": "stays", "constraints": ["0017"]}),
         ),
         ("answer-cut.md", json!({"command": "tminus document plan v1.2.0"})),
-        ("answer-form.md", json!({"title": "Hold Web shop", "problem": "Reason is missing."})),
+        (
+            "answer-form.md",
+            json!({"about": "Lift the hold", "depth": "", "problem": "Reason is missing."}),
+        ),
         ("answer-lost.md", json!({"why": "It was not recorded."})),
         ("answer-plan-problems.md", json!({"name": "x.toml", "problems": ["line 3: `a`"]})),
         ("answer-refused.md", json!({"why": "You may not start a release."})),

@@ -11,6 +11,7 @@ use crate::domain::checklist::{Mark, missing};
 use crate::domain::command::Vote;
 use crate::domain::event::{Event, Happened};
 use crate::domain::ids::ReleaseId;
+use crate::domain::plan::Finding;
 use crate::domain::policy::Policy;
 use crate::domain::refusal::Refusal;
 use crate::domain::report::step_name;
@@ -239,8 +240,10 @@ impl After<'_> {
                 done.why = why.clone().unwrap_or_default();
             }
             Happened::EvidenceReported { report, .. } => {
-                report.kind.name().clone_into(&mut done.what)
+                report.kind.name().clone_into(&mut done.what);
+                done.flag = report.result == Finding::Fail;
             }
+
             Happened::VoteCast { role, vote, .. } => {
                 self.policy.title_of(role).clone_into(&mut done.role);
                 if let Vote::NoGo { reason } = vote {

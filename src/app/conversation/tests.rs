@@ -303,7 +303,9 @@ async fn the_checklist_is_judged_by_its_limits() {
     insta::assert_snapshot!(said, @r#"
     quinn: checklist pass page
       (Checklist of Web shop v1.2.0) checklist web-shop/production/v1.2.0#1 pass
-      Checklist of Web shop v1.2.0
+      Show the checklist, or tick, fail, waive or reopen an item. An item is named by any
+        part of its name that fits it alone. To fail or to waive one takes a reason. An item
+        with a limit, such as LCP < 2.5 s, is judged by --value.
       item*: quality/page-weight
       value*:
       [ Save ]
@@ -324,7 +326,9 @@ async fn the_checklist_is_judged_by_its_limits() {
 
     quinn: checklist waive notes
       (Checklist of Web shop v1.2.0) checklist web-shop/production/v1.2.0#1 waive
-      Checklist of Web shop v1.2.0
+      Show the checklist, or tick, fail, waive or reopen an item. An item is named by any
+        part of its name that fits it alone. To fail or to waive one takes a reason. An item
+        with a limit, such as LCP < 2.5 s, is judged by --value.
       item*: quality/release-notes-read
       reason*:
       [ Save ]
@@ -557,7 +561,7 @@ async fn without_dialogs_a_form_is_a_line_to_send() {
     let message = as_message(&asked);
     assert_eq!(
         markup::plain(&message.body),
-        "NO-GO for Web shop v1.2.0\n\nTo do it: \
+        "Sign NO-GO for your seat, with the reason.\n\nTo do it: \
          /release no-go --as=support web-shop/production/v1.2.0#1 <reason>"
     );
 }
@@ -604,7 +608,7 @@ async fn freezes_and_locks_belong_to_the_house() {
 
     maria: freeze lift
       (Lift a freeze) freeze lift
-      Lift a freeze
+      End a freeze early.
       id*:
       reason*:
       [ Lift ]
@@ -617,7 +621,8 @@ async fn freezes_and_locks_belong_to_the_house() {
 
     maria: unlock v1.1.0
       (Unlock a version) unlock
-      Unlock a version
+      Let a locked version be deployed again. A version that was rolled back is locked until
+        somebody says why it is safe now.
       version*: v1.1.0
       reason*:
       [ Unlock ]
@@ -637,4 +642,32 @@ async fn help_names_every_verb() {
             assert!(help.contains(&format!("/release {verb}")), "{verb}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_lone_word_is_what_the_verb_needs_most() {
+    let house = house().await.scheduled().await;
+    let said = house
+        .transcript(&[
+            ("quinn", "go qa"),
+            ("maria", "edit web-shop"),
+            ("maria", "handover quinn"),
+            ("maria", "evidence staging fail --note \"too slow\""),
+        ])
+        .await;
+    insta::assert_snapshot!(said, @r#"
+    quinn: go qa
+      Your GO for QA is recorded (#4). 1 of 2 GO; waiting for Support. 2 checklist items are
+        open.
+
+    maria: edit web-shop
+      That is the plan it has. Nothing was changed.
+
+    maria: handover quinn
+      Quinn is the captain of Web shop v1.2.0 now (#6).
+
+    maria: evidence staging fail --note "too slow"
+      The finding on staging is recorded (#7). It is no-go until that is mended and reported
+        anew.
+    "#);
 }
