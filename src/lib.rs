@@ -8,6 +8,7 @@ pub mod store;
 pub mod app;
 
 pub mod adapters;
+pub mod cli;
 pub mod demo;
 pub mod web;
 

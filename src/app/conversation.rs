@@ -31,6 +31,7 @@ use crate::domain::authority;
 use crate::domain::command::{Actor, Claims, Request};
 use crate::domain::ids::{Account, ReleaseId};
 use crate::domain::policy::Policy;
+use crate::domain::state::State;
 use crate::ports::{Completion, Ear, Heard, Message, Reply, Said, Tone};
 use crate::store::Which;
 
@@ -224,6 +225,35 @@ impl Conversation {
     }
 }
 
+/// A reply for a mouth without dialogs.
+pub fn message_of(reply: Reply) -> Message {
+    match reply {
+        Reply::Private(message) => message,
+        Reply::Form(form) => as_message(&form),
+    }
+}
+
+/// The release that is meant where nobody can be asked back; else a sentence with what could be.
+pub fn release_called(state: &State, said: Option<&str>) -> Result<ReleaseId, String> {
+    let nowhere = Room { platform: "", channel: None };
+    find::release(state, said, nowhere).map(|release| release.id.clone()).map_err(|unclear| {
+        let names = |ids: &[ReleaseId]| {
+            let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
+            crate::domain::words::or(&ids)
+        };
+        match unclear {
+            find::Unclear::NoneAtAll => "There is no release in this log.".to_owned(),
+            find::Unclear::Several(ids) => format!("Which release? Say {}.", names(&ids)),
+            find::Unclear::Unknown { said, known } if known.is_empty() => {
+                format!("I don't know the release `{said}`; there is none in this log.")
+            }
+            find::Unclear::Unknown { said, known } => {
+                format!("I don't know the release `{said}`. Say {}.", names(&known))
+            }
+        }
+    })
+}
+
 fn refused(message: Message) -> Box<(Came, Reply)> {
     Box::new((Came::Refused, Reply::Private(message)))
 }
@@ -301,7 +331,10 @@ pub fn samples() -> Vec<(&'static str, serde_json::Value)> {
                 "rto": "15 min", "running": true, "database": "stays", "constraints": ["0017"]}),
         ),
         ("answer-cut.md", json!({"command": "tminus document plan v1.2.0"})),
-        ("answer-form.md", json!({"title": "Hold Web shop", "problem": "Reason is missing."})),
+        (
+            "answer-form.md",
+            json!({"about": "Lift the hold", "depth": "", "problem": "Reason is missing."}),
+        ),
         ("answer-lost.md", json!({"why": "It was not recorded."})),
         ("answer-plan-problems.md", json!({"name": "x.toml", "problems": ["line 3: `a`"]})),
         ("answer-refused.md", json!({"why": "You may not start a release."})),

@@ -11,6 +11,7 @@ use crate::domain::checklist::{Mark, missing};
 use crate::domain::command::Vote;
 use crate::domain::event::{Event, Happened};
 use crate::domain::ids::ReleaseId;
+use crate::domain::plan::Finding;
 use crate::domain::policy::Policy;
 use crate::domain::refusal::Refusal;
 use crate::domain::report::step_name;
@@ -73,11 +74,10 @@ impl After<'_> {
         let Some((seq, event)) = events.first() else {
             return self.words.message(Tone::Plain, "answer-nothing.md", &());
         };
-        let refused = |why: &Refusal, release| self.refused(why, release);
         match event {
-            Event::Refused { why, .. } => refused(why, None),
-            Event::Release { release, did: Happened::Refused { why, .. } } => {
-                refused(why, Some(release))
+            Event::Refused { verb, why } => self.refused(verb, why, None),
+            Event::Release { release, did: Happened::Refused { verb, why } } => {
+                self.refused(verb, why, Some(release))
             }
             Event::Release { release, did } => self.done(*seq, release, did),
             Event::Begun { .. }
@@ -92,19 +92,35 @@ impl After<'_> {
         }
     }
 
-    fn refused(&self, why: &Refusal, release: Option<&ReleaseId>) -> Message {
+    fn refused(&self, verb: &str, why: &Refusal, release: Option<&ReleaseId>) -> Message {
         #[derive(Serialize)]
         struct Why {
             why: String,
         }
         let why_text = Why { why: why.to_string() };
         let mut message = self.words.message(Tone::Warning, "answer-refused.md", &why_text);
-        let buttons = release
-            .and_then(|id| self.state.releases.get(id))
-            .map(|release| remedies(why, release))
-            .unwrap_or_default();
+        let release = release.and_then(|id| self.state.releases.get(id));
+        let buttons = match (why, release) {
+            (Refusal::WhichSeat { seats, .. }, Some(release)) => self.seats(verb, seats, release),
+            (why, Some(release)) => remedies(why, release),
+            (_, None) => Vec::new(),
+        };
         message.buttons = if buttons.is_empty() { Vec::new() } else { vec![buttons] };
         message
+    }
+
+    /// The same vote for each seat that was named.
+    fn seats(&self, verb: &str, named: &str, release: &Release) -> Vec<Button> {
+        let named = named.replace(" and ", ", ");
+        let titles: Vec<&str> = named.split(", ").collect();
+        let theirs = release.seats.iter().map(|seat| &seat.role);
+        let theirs = theirs.filter(|role| titles.contains(&self.policy.title_of(role)));
+        let vote = |role: &crate::domain::ids::Role| {
+            let (title, revision) = (self.policy.title_of(role), release.poll_revision);
+            let command = format!("{verb} {} --as {role} --revision {revision}", release.id);
+            button(&format!("{} for {title}", verb.to_uppercase()), command)
+        };
+        theirs.map(vote).collect()
     }
 
     fn of_the_house(&self, seq: u64, event: &Event) -> Message {
@@ -224,8 +240,10 @@ impl After<'_> {
                 done.why = why.clone().unwrap_or_default();
             }
             Happened::EvidenceReported { report, .. } => {
-                report.kind.name().clone_into(&mut done.what)
+                report.kind.name().clone_into(&mut done.what);
+                done.flag = report.result == Finding::Fail;
             }
+
             Happened::VoteCast { role, vote, .. } => {
                 self.policy.title_of(role).clone_into(&mut done.role);
                 if let Vote::NoGo { reason } = vote {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::say::Words;
-use crate::app::grammar;
+use crate::app::grammar::{self, Guide};
 use crate::ports::{Block, Button, Field, FieldKind, Form, Inline, Message, Style, Tone};
 
 /// A form before it has its words and its line.
@@ -25,11 +25,15 @@ impl Draft {
     pub(super) fn form(self, words: Words<'_>, command: String, problem: Option<&str>) -> Form {
         #[derive(Serialize)]
         struct About<'a> {
-            title: &'a str,
+            about: String,
+            depth: String,
             problem: Option<&'a str>,
         }
-        let about = About { title: &self.title, problem };
-        let text = words.blocks("answer-form.md", &about);
+        let mut verbs = command.split_whitespace();
+        let (first, second) = (verbs.next().unwrap_or_default(), verbs.next().unwrap_or_default());
+        let guide = Guide::of(&format!("{first} {second}")).or_else(|| Guide::of(first));
+        let (about, depth) = guide.map(|guide| (guide.about, guide.depth)).unwrap_or_default();
+        let text = words.blocks("answer-form.md", &About { about, depth, problem });
         let Self { title, submit, fields, style } = self;
         Form { title, text, command, fields, submit, style }
     }

@@ -170,8 +170,21 @@ impl House {
     }
 }
 
+/// Wrapped, so that a transcript can be read.
 fn indented(text: &str) -> String {
-    text.lines().filter(|l| !l.is_empty()).map(|l| format!("  {l}")).collect::<Vec<_>>().join("\n")
+    let mut lines = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        let mut shown = String::from("  ");
+        for word in line.split(' ') {
+            if shown.chars().count() + word.chars().count() > 88 {
+                lines.push(std::mem::replace(&mut shown, "    ".into()));
+            }
+            shown.push_str(word);
+            shown.push(' ');
+        }
+        lines.push(shown);
+    }
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
 fn shown(reply: &Reply) -> String {
@@ -186,11 +199,11 @@ fn shown(reply: &Reply) -> String {
             text
         }
         Reply::Form(form) => {
-            let mut text = format!("  ({}) {}", form.title, form.command);
+            let mut text = indented(&format!("({}) {}", form.title, form.command));
             text.push_str(&format!("\n{}", indented(&markup::plain(&form.text))));
             for field in &form.fields {
                 let needed = if field.required { "*" } else { "" };
-                text.push_str(&format!("\n  {}{needed}: {}", field.name, field.value));
+                text.push_str(format!("\n  {}{needed}: {}", field.name, field.value).trim_end());
             }
             format!("{text}\n  [ {} ]", form.submit)
         }
@@ -223,10 +236,12 @@ async fn a_release_is_scheduled_voted_on_and_moved() {
         .await;
     insta::assert_snapshot!(said, @r#"
     maria: status
-      There is no release yet. /release schedule makes one, /release new does it with a form.
+      There is no release yet. /release schedule makes one, /release new does it with a
+        form.
 
     maria: schedule web-shop
-      📅 Web shop v1.2.0 is scheduled for Tue 15 Dec, 10:00 PST, America/Los_Angeles, captain Maria (#3).
+      📅 Web shop v1.2.0 is scheduled for Tue 15 Dec, 10:00 PST, America/Los_Angeles, captain
+        Maria (#3).
       Next:
       - Sun 13 Dec, 10:00 PST: ask for go or no-go
       - Tue 15 Dec, 08:55 PST: open the war room
@@ -235,32 +250,39 @@ async fn a_release_is_scheduled_voted_on_and_moved() {
       [ Agenda ] agenda web-shop/production/v1.2.0#1
 
     quinn: go
-      Your GO for QA is recorded (#4). 1 of 2 GO; waiting for Support. 2 checklist items are open.
+      Your GO for QA is recorded (#4). 1 of 2 GO; waiting for Support. 2 checklist items are
+        open.
 
     quinn: go v1.2.0
       QA is GO already (Quinn, 00:00). Nothing was changed.
 
     dave: no-go it's raining
-      You hold several seats here: QA and Support. Say which one, for example go --as qa. Nothing was changed.
-      [ Roles ] roles web-shop/production/v1.2.0#1
+      You hold several seats here: QA and Support. Say which one, for example go --as qa.
+        Nothing was changed.
+      [ NO-GO for QA ] no-go web-shop/production/v1.2.0#1 --as qa --revision 1
+      [ NO-GO for Support ] no-go web-shop/production/v1.2.0#1 --as support --revision 1
 
     dave: no-go it's raining --as support
-      Your NO-GO for Support is recorded (#7). 1 of 2 GO; against it: Support. 2 checklist items are open.
+      Your NO-GO for Support is recorded (#7). 1 of 2 GO; against it: Support. 2 checklist
+        items are open.
 
     sam: go
       Your GO for Support is recorded (#8). 2 of 2 GO. 2 checklist items are open.
 
     quinn: go --as support
-      You can't sign for Support: that seat belongs to Dave or Sam. You may sign for QA. Nothing was changed.
+      You can't sign for Support: that seat belongs to Dave or Sam. You may sign for QA.
+        Nothing was changed.
       [ Roles ] roles web-shop/production/v1.2.0#1
 
     maria: start
-      T-0 is at Tue 15 Dec, 10:00 PST. To start earlier, reschedule: a move of up to 2 h keeps the votes. Nothing was changed.
+      T-0 is at Tue 15 Dec, 10:00 PST. To start earlier, reschedule: a move of up to 2 h
+        keeps the votes. Nothing was changed.
       [ Reschedule ] reschedule web-shop/production/v1.2.0#1
       [ Status ] status web-shop/production/v1.2.0#1
 
     maria: reschedule tue 11:00 --reason "people are late"
-      Web shop v1.2.0 now starts Tue 15 Dec, 11:00 PST, America/Los_Angeles (#11). The votes stand; the voters are told.
+      Web shop v1.2.0 now starts Tue 15 Dec, 11:00 PST, America/Los_Angeles (#11). The votes
+        stand; the voters are told.
     "#);
 }
 
@@ -281,9 +303,11 @@ async fn the_checklist_is_judged_by_its_limits() {
     insta::assert_snapshot!(said, @r#"
     quinn: checklist pass page
       (Checklist of Web shop v1.2.0) checklist web-shop/production/v1.2.0#1 pass
-      Checklist of Web shop v1.2.0
+      Show the checklist, or tick, fail, waive or reopen an item. An item is named by any
+        part of its name that fits it alone. To fail or to waive one takes a reason. An item
+        with a limit, such as LCP < 2.5 s, is judged by --value.
       item*: quality/page-weight
-      value*: 
+      value*:
       [ Save ]
 
     quinn: checklist v1.2.0 pass page weight --value 3.1
@@ -291,7 +315,8 @@ async fn the_checklist_is_judged_by_its_limits() {
 
     quinn: checklist pass page --value two
       two is not a number.
-      For example: /release checklist v1.2.0 pass rollback-rehearsed --link https://ci.example/7
+      For example: /release checklist v1.2.0 pass rollback-rehearsed --link
+        https://ci.example/7
 
     quinn: checklist pass page --value 2,1
       Page weight has passed: 2,1 s (LCP < 2.5 s) (#5). 1 item is still open.
@@ -301,9 +326,11 @@ async fn the_checklist_is_judged_by_its_limits() {
 
     quinn: checklist waive notes
       (Checklist of Web shop v1.2.0) checklist web-shop/production/v1.2.0#1 waive
-      Checklist of Web shop v1.2.0
+      Show the checklist, or tick, fail, waive or reopen an item. An item is named by any
+        part of its name that fits it alone. To fail or to waive one takes a reason. An item
+        with a limit, such as LCP < 2.5 s, is judged by --value.
       item*: quality/release-notes-read
-      reason*: 
+      reason*:
       [ Save ]
 
     maria: checklist waive notes --reason "read aloud"
@@ -341,14 +368,19 @@ async fn what_is_wrong_is_said_with_what_would_be_right() {
 
     maria: schedule broken
       The plan broken.toml cannot be read. Nothing was scheduled.
-      - unknown field servise, expected one of service, name, environment, version, artifact, commit, tag, title, start, zone, kind, captain, deployer, backup, strategy, rationale, downtime, duration, impact, user_facing, support, notes_url, plan_url
+      - unknown field servise, expected one of service, name, environment, version,
+        artifact, commit, tag, title, start, zone, kind, captain, deployer, backup,
+        strategy, rationale, downtime, duration, impact, user_facing, support, notes_url,
+        plan_url
 
     maria: schedule web-shop tomorow
-      I don't understand the time tomorow. Say 2026-12-01 10:00 Europe/Berlin, tomorrow 10:00, tue 10:00 or in 3h.
+      I don't understand the time tomorow. Say 2026-12-01 10:00 Europe/Berlin, tomorrow
+        10:00, tue 10:00 or in 3h.
       For example: /release schedule web-shop-v1.2.0 tue 10:00
 
     maria: schedule web-shop 2026-12-01 10:00
-      Tue 1 Dec, 10:00 PST is in the past. The next one is 2026-12-13 10:00 America/Los_Angeles.
+      Tue 1 Dec, 10:00 PST is in the past. The next one is 2026-12-13 10:00
+        America/Los_Angeles.
       For example: /release schedule web-shop-v1.2.0 tue 10:00
 
     maria: status v9.9.9
@@ -383,16 +415,23 @@ async fn a_stranger_learns_nothing_and_the_attempt_is_on_record() {
     assert_eq!(house.head(), before + 1);
     insta::assert_snapshot!(said, @r"
     eve: status
-      I don't know the account console/local/eve, so I neither tell you about releases nor take your commands. Ask the operator to link it to a person in the configuration, under [people].
+      I don't know the account console/local/eve, so I neither tell you about releases nor
+        take your commands. Ask the operator to link it to a person in the configuration,
+        under [people].
 
     eve: no-go
-      I don't know the account console/local/eve, so I neither tell you about releases nor take your commands. Ask the operator to link it to a person in the configuration, under [people].
+      I don't know the account console/local/eve, so I neither tell you about releases nor
+        take your commands. Ask the operator to link it to a person in the configuration,
+        under [people].
 
     eve: xyzzy
-      I don't know the account console/local/eve, so I neither tell you about releases nor take your commands. Ask the operator to link it to a person in the configuration, under [people].
+      I don't know the account console/local/eve, so I neither tell you about releases nor
+        take your commands. Ask the operator to link it to a person in the configuration,
+        under [people].
 
     eve: go
-      I don't know the account console/local/eve. Ask the operator to link it to a person in the configuration, under [people]. Nothing was changed.
+      I don't know the account console/local/eve. Ask the operator to link it to a person in
+        the configuration, under [people]. Nothing was changed.
     ");
 }
 
@@ -456,12 +495,14 @@ async fn several_releases_are_offered_as_buttons_unless_the_room_tells() {
     let said = house.transcript(&[("sam", "hold it burns"), ("sam", "status web-shop")]).await;
     insta::assert_snapshot!(said, @r"
     sam: hold it burns
-      Which release do you mean? Choose one, or say it: v1.2.0, or in full web-shop/production/v1.2.0.
+      Which release do you mean? Choose one, or say it: v1.2.0, or in full
+        web-shop/production/v1.2.0.
       [ Web shop v1.3.0 (production) ] hold web-shop/production/v1.3.0#1 it burns
       [ Web shop v1.2.0 (production) ] hold web-shop/production/v1.2.0#1 it burns
 
     sam: status web-shop
-      Which release do you mean? Choose one, or say it: v1.2.0, or in full web-shop/production/v1.2.0.
+      Which release do you mean? Choose one, or say it: v1.2.0, or in full
+        web-shop/production/v1.2.0.
       [ Web shop v1.3.0 (production) ] status web-shop/production/v1.3.0#1
       [ Web shop v1.2.0 (production) ] status web-shop/production/v1.2.0#1
     ");
@@ -495,7 +536,8 @@ async fn a_rollback_is_confirmed_with_everything_spelled_out() {
     assert!(started.contains("has started"), "{started}");
     let confirm = form(house.says("maria", "rollback --reason \"it's slow\"").await);
     insta::assert_snapshot!(shown(&Reply::Form(confirm.clone())), @r#"
-    (Roll back Web shop v1.2.0) rollback --reason="it's slow" --from=v1.2.0 --to=v1.1.9 --confirmed web-shop/production/v1.2.0#1
+    (Roll back Web shop v1.2.0) rollback --reason="it's slow" --from=v1.2.0 --to=v1.1.9
+      --confirmed web-shop/production/v1.2.0#1
     Roll back Web shop production from v1.2.0 to v1.1.9? What runs now is stopped first.
     1 step, about 2 min (the limit is 15 min):
     - Back to the old version
@@ -519,7 +561,7 @@ async fn without_dialogs_a_form_is_a_line_to_send() {
     let message = as_message(&asked);
     assert_eq!(
         markup::plain(&message.body),
-        "NO-GO for Web shop v1.2.0\n\nTo do it: \
+        "Sign NO-GO for your seat, with the reason.\n\nTo do it: \
          /release no-go --as=support web-shop/production/v1.2.0#1 <reason>"
     );
 }
@@ -558,16 +600,17 @@ async fn freezes_and_locks_belong_to_the_house() {
         .await;
     insta::assert_snapshot!(said, @r#"
     maria: freeze add "fri 18:00" "mon 8:00" weekend
-      Frozen until Mon 21 Dec, 08:00 PST, America/Los_Angeles: weekend (#4). freeze lift 2026-12-18-weekend REASON ends it early.
+      Frozen until Mon 21 Dec, 08:00 PST, America/Los_Angeles: weekend (#4). freeze lift
+        2026-12-18-weekend REASON ends it early.
 
     maria: freeze list
       - 2026-12-18-weekend: Fri 18 Dec, 18:00 PST to Mon 21 Dec, 08:00 PST, weekend
 
     maria: freeze lift
       (Lift a freeze) freeze lift
-      Lift a freeze
-      id*: 
-      reason*: 
+      End a freeze early.
+      id*:
+      reason*:
       [ Lift ]
 
     maria: freeze lift 2026-12-18-weekend it rains
@@ -578,9 +621,10 @@ async fn freezes_and_locks_belong_to_the_house() {
 
     maria: unlock v1.1.0
       (Unlock a version) unlock
-      Unlock a version
+      Let a locked version be deployed again. A version that was rolled back is locked until
+        somebody says why it is safe now.
       version*: v1.1.0
-      reason*: 
+      reason*:
       [ Unlock ]
 
     quinn: unlock v1.1.0 it is fine
@@ -591,11 +635,39 @@ async fn freezes_and_locks_belong_to_the_house() {
 #[tokio::test]
 async fn help_names_every_verb() {
     let house = house().await;
-    let help = shown(&house.says("maria", "help").await);
+    let help = markup::plain(&message_of(house.says("maria", "help").await).body);
     for group in grammar::groups() {
         assert!(help.contains(group.title));
         for verb in group.verbs {
             assert!(help.contains(&format!("/release {verb}")), "{verb}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_lone_word_is_what_the_verb_needs_most() {
+    let house = house().await.scheduled().await;
+    let said = house
+        .transcript(&[
+            ("quinn", "go qa"),
+            ("maria", "edit web-shop"),
+            ("maria", "handover quinn"),
+            ("maria", "evidence staging fail --note \"too slow\""),
+        ])
+        .await;
+    insta::assert_snapshot!(said, @r#"
+    quinn: go qa
+      Your GO for QA is recorded (#4). 1 of 2 GO; waiting for Support. 2 checklist items are
+        open.
+
+    maria: edit web-shop
+      That is the plan it has. Nothing was changed.
+
+    maria: handover quinn
+      Quinn is the captain of Web shop v1.2.0 now (#6).
+
+    maria: evidence staging fail --note "too slow"
+      The finding on staging is recorded (#7). It is no-go until that is mended and reported
+        anew.
+    "#);
 }

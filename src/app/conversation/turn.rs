@@ -68,12 +68,10 @@ impl<'a> Turn<'a> {
                 self.reschedule(self.one(release)?, &text(when), given(reason))
             }
             Verb::Scrub { release, reason } => self.scrub(self.one(release)?, &text(reason)),
-            Verb::Edit { release, plan } => self.edit(self.one(release)?, given(plan)),
+            Verb::Edit { release, plan } => self.edit(given(release), given(plan)),
             Verb::Checklist { release, .. } => self.checklist(self.one(release)?),
             Verb::Evidence { release, .. } => self.evidence(self.one(release)?),
-            Verb::Go { release, role, revision } => {
-                self.vote(self.one(release)?, given(role), *revision, Vote::Go)
-            }
+            Verb::Go { release, role, revision } => self.go(given(release), given(role), *revision),
             Verb::NoGo { release, .. } => self.no_go(self.one(release)?),
             Verb::Start { release, revision } => self.start(self.one(release)?, *revision),
             Verb::Update { release, text: said } => self.update(self.one(release)?, &text(said)),
@@ -361,7 +359,14 @@ impl<'a> Turn<'a> {
         ask(Command::Scrub { release: release.id.clone(), reason })
     }
 
-    fn edit(&self, release: &Release, name: Option<&str>) -> Understood {
+    /// A lone word that names a plan is the plan, also where it names a release as well.
+    fn edit(&self, release: Option<&str>, name: Option<&str>) -> Understood {
+        let is_plan = |word: &&str| self.shelf.names().iter().any(|known| known == word);
+        let (release, name) = match (release.filter(is_plan), name) {
+            (Some(plan), None) => (None, Some(plan)),
+            (Some(_) | None, name) => (release.map(str::to_owned), name),
+        };
+        let release = self.one(&release)?;
         let plans: Vec<_> = self.shelf.names().into_iter().map(|n| (n.clone(), n)).collect();
         let draft = || {
             let value = name.unwrap_or_default().to_owned();
@@ -422,6 +427,18 @@ impl<'a> Turn<'a> {
         let commits = Commitment { revision, ..Commitment::default() };
         let role = role.map(|role| self.role(role));
         ask(Command::Vote { release: release.id.clone(), role, vote, commits })
+    }
+
+    /// `go qa` means `go --as qa`.
+    fn go(&self, release: Option<&str>, role: Option<&str>, revision: Option<u32>) -> Understood {
+        let is_role = |word: &&str| {
+            !find::is_known(self.state, word) && self.policy.roles.contains_key(&self.role(word))
+        };
+        let (release, role) = match (release.filter(is_role), role) {
+            (Some(role), None) => (None, Some(role)),
+            (Some(_) | None, role) => (release.map(str::to_owned), role),
+        };
+        self.vote(self.one(&release)?, role, revision, Vote::Go)
     }
 
     fn no_go(&self, release: &Release) -> Understood {
