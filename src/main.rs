@@ -1,37 +1,166 @@
 //! Parses the command line, wires the house and runs it.
 
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::ExitCode;
 
-#[derive(clap::Parser)]
-struct Cli {
-    #[arg(long, global = true)]
-    state: Option<std::path::PathBuf>,
-    #[command(subcommand)]
-    what: Option<What>,
-}
-#[derive(clap::Subcommand)]
-enum What {
-    Serve { #[arg(long)] listen: Option<std::net::SocketAddr>, #[arg(long)] config: Option<std::path::PathBuf> },
-    Demo { #[command(subcommand)] verb: tminus::demo::Demo },
+use anyhow::Context;
+use tminus::app::rehearsal::Trouble;
+use tminus::cli::{self, Asked, Door, Exit, Program, Sent, What};
+use tminus::config::{Log, LogFormat};
+use tminus::offline::{self, Rehearsing, Wanted};
+use tminus::serve::{self, End, Options};
+use tminus::{app, demo};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let asked = match cli::read(std::env::args_os()) {
+        Ok(asked) => asked,
+        Err(why) => {
+            let _ = why.print();
+            return if why.exit_code() == 0 { Exit::Done } else { Exit::Usage }.into();
+        }
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(why) => return broken(&anyhow::Error::new(why).context("starting the runtime")),
+    };
+    match runtime.block_on(run(asked)) {
+        Ok(code) => code,
+        Err(why) => broken(&why),
+    }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    use clap::Parser;
-    let cli = Cli::parse();
-    match cli.what.unwrap_or(What::Serve { listen: None, config: None }) {
-        What::Demo { verb } => tminus::demo::run(verb).await,
-        What::Serve { listen, config } => {
-            tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO).init();
-            let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().expect("one");
-            let options = tminus::serve::Options { config, state: cli.state, listen };
-            match tminus::serve::serve(&options, metrics, |address, _| {
-                use std::io::Write;
-                let _ = writeln!(std::io::stdout(), "tminus is ready: http://{address}/");
-            }).await {
-                Ok(_) => ExitCode::SUCCESS,
-                Err(why) => { eprintln!("{why:#}"); ExitCode::FAILURE }
+fn broken(why: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{why:#}");
+    Exit::Refused.into()
+}
+
+async fn run(asked: Asked) -> anyhow::Result<ExitCode> {
+    let Asked { state, config, json, what } = asked;
+    let options = Options { config, state: Some(state), listen: None };
+    let state = options.state.clone().unwrap_or_default();
+    let mut out = io::stdout().lock();
+    let exit = match what {
+        What::Line { line, person } => {
+            let sent = Sent { line, person };
+            return line_to_the_writer(&state, &sent, json).await;
+        }
+        What::Program(program) => match *program {
+            Program::Serve(serve) => {
+                drop(out);
+                return serve_until_told(Options { listen: serve.listen, ..options }).await;
             }
+            Program::Demo { step } => {
+                drop(out);
+                return Ok(demo::run(step).await);
+            }
+            Program::Say { .. } => unreachable!("`say` is a line for the running writer"),
+            Program::Completions { shell } => {
+                cli::completions(shell, &mut out);
+                Exit::Done
+            }
+            Program::Check { plan } => offline::check(&options, &plan, json, &mut out)?,
+            Program::Config { what: cli::Config::Check } => {
+                offline::config_check(&options, json, &mut out)?
+            }
+            Program::Doctor => offline::doctor(&options, json, &mut out).await?,
+            Program::Audit { what } => audit(&options, &what, json, &mut out).await?,
+            Program::Document { kind, release, output, plan } => {
+                let (release, plan) = (release.as_deref(), plan.as_deref());
+                let wanted = Wanted { paper: kind, release, plan, output: output.as_deref() };
+                offline::document(&options, &wanted, &mut out).await?
+            }
+            Program::Rehearse { plan, trouble, report } => {
+                let trouble = trouble.map_or(Trouble::None, rehearsed_trouble);
+                let wanted = Rehearsing { plan: &plan, trouble, report: report.as_deref() };
+                offline::rehearse(&options, &wanted, json, &mut out).await?
+            }
+        },
+    };
+    Ok(exit.into())
+}
+
+fn rehearsed_trouble(trouble: cli::Trouble) -> Trouble {
+    match trouble {
+        cli::Trouble::NoGo => Trouble::NoGo,
+        cli::Trouble::FailedStep => Trouble::FailedStep,
+        cli::Trouble::Late => Trouble::Late,
+        cli::Trouble::Crash => Trouble::Crash,
+    }
+}
+
+async fn line_to_the_writer(state: &Path, sent: &Sent, json: bool) -> anyhow::Result<ExitCode> {
+    let door = match Door::find(state) {
+        Ok(door) => door,
+        Err(why) => {
+            writeln!(io::stderr(), "{why}")?;
+            return Ok(Exit::Unreachable.into());
+        }
+    };
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    Ok(cli::remote(&door, sent, json, &mut out, &mut err).await?.into())
+}
+
+/// The names in the exported sentences are those of the policy in the log.
+async fn audit(
+    options: &Options,
+    what: &cli::Audit,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<Exit> {
+    let config = serve::configured(options, None)?;
+    let describe = |entry: &tminus::store::Entry| app::reads::sentence(entry, &config.policy);
+    cli::audit(&config.state, what, json, &describe, out).await
+}
+
+async fn serve_until_told(options: Options) -> anyhow::Result<ExitCode> {
+    let config = serve::configured(&options, None)?;
+    begin_logging(&config.log)?;
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
+    let end = serve::serve(&options, metrics, |address, config| {
+        let mut out = io::stdout().lock();
+        let _ = writeln!(out, "tminus is ready: http://{address}/");
+        if config.demo {
+            let _ = writeln!(
+                out,
+                "Open that page. It is a demo with a sample release; nothing leaves this machine.\n\
+                 State: {}. Stop with Ctrl-C; nothing is lost.",
+                config.state.display()
+            );
+        }
+    })
+    .await?;
+    match end {
+        End::Stopped => Ok(ExitCode::SUCCESS),
+        End::Again => begin_anew(&config.state),
+    }
+}
+
+/// A fresh process on a fresh directory: nothing of the old log, its lock or its sockets is left.
+fn begin_anew(state: &Path) -> anyhow::Result<ExitCode> {
+    let clearing = || format!("clearing {}", state.display());
+    for entry in std::fs::read_dir(state).with_context(clearing)? {
+        let path = entry.with_context(clearing)?.path();
+        match path.is_dir() && !path.is_symlink() {
+            true => std::fs::remove_dir_all(&path).with_context(clearing)?,
+            false => std::fs::remove_file(&path).with_context(clearing)?,
         }
     }
+    let program = std::env::current_exe().context("finding this program's own file")?;
+    let why = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    Err(anyhow::Error::new(why).context("starting anew"))
+}
+
+fn begin_logging(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_env("TMINUS_LOG")
+        .or_else(|_| EnvFilter::try_new(&log.filter))
+        .with_context(|| format!("[log] filter `{}`", log.filter))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match log.format {
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
+    }
+    Ok(())
 }

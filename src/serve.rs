@@ -172,6 +172,9 @@ impl House {
         tokio::spawn(clock::follow_agenda(self.engine.clone(), stop.clone()));
         let router = self.router(&delivery, &again, metrics, &stop)?;
         let address = listener.local_addr()?;
+        let url = self.config.state.join("url");
+        std::fs::write(&url, format!("http://{address}\n"))
+            .with_context(|| format!("writing {}", url.display()))?;
         info!(%address, shop = shop_url, "ready on http://{address}/");
         ready(address, &self.config);
         tokio::spawn(stop_on_signal(stop.clone()));

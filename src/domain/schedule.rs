@@ -28,16 +28,27 @@ pub fn schedule(state: &State, by: &Actor, plan: &Plan, start: &Start, now: Time
     not_frozen(state, plan, start)?;
     let warnings = linted(state, plan, start, None)?;
     let id = next_id(state, plan);
-    let scheduled = Happened::Scheduled {
+    Ok(vec![did(&id, scheduled(plan, policy, start, who.person(), warnings, now))])
+}
+
+/// What a plan becomes when it is put on the calendar.
+pub fn scheduled(
+    plan: &Plan,
+    policy: &Policy,
+    start: &Start,
+    requester: Option<PersonId>,
+    warnings: Vec<String>,
+    now: Time,
+) -> Happened {
+    Happened::Scheduled {
         plan: Box::new(plan.clone()),
         start: start.clone(),
-        requester: who.person(),
+        requester,
         seats: seats(plan, policy),
         items: checklist::opened(plan, policy),
         merged: announcement::already_past(plan, policy, start, now),
         warnings,
-    };
-    Ok(vec![did(&id, scheduled)])
+    }
 }
 
 fn not_past(start: &Start, now: Time) -> Result<(), Refusal> {

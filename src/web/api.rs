@@ -13,6 +13,7 @@ use crate::app::conversation::{Came, Spoken, as_message};
 use crate::app::markup;
 use crate::domain::command::{Actor, Claims};
 use crate::domain::ids::PersonId;
+use crate::domain::policy::Right;
 use crate::ports::{Message, Reply, Said};
 
 /// A secret and who speaks with it.
@@ -87,7 +88,11 @@ async fn command(
         Reply::Form(form) => as_message(&form),
     };
     let text = markup::plain(&message.body);
-    Ok(Json(Answered { ok: came == Came::Through, outcome: came, text, message }))
+    let answered = Answered { ok: came == Came::Through, outcome: came, text, message };
+    match came {
+        Came::Lost => Err(wrong(StatusCode::SERVICE_UNAVAILABLE, answered.text)),
+        Came::Through | Came::Refused | Came::Asked => Ok(Json(answered)),
+    }
 }
 
 /// Every token is compared, whichever fits, so that time tells nothing.
@@ -112,10 +117,7 @@ fn speaker(
         (Bearer::Machine(name), None) => return Ok((name.clone(), Actor::Machine(name.clone()))),
         (Bearer::Person(person), None) => person.clone(),
         (Bearer::Anyone, Some(name)) => PersonId::new(name),
-        (Bearer::Anyone, None) => {
-            let error = "say who you are: `--as maria`";
-            return Err(wrong(StatusCode::BAD_REQUEST, error));
-        }
+        (Bearer::Anyone, None) => captain(served)?,
         (Bearer::Machine(_) | Bearer::Person(_), Some(_)) => {
             let error = "this token is one person (or machine) and cannot speak as another";
             return Err(wrong(StatusCode::FORBIDDEN, error));
@@ -134,6 +136,18 @@ fn speaker(
             Err(wrong(StatusCode::FORBIDDEN, error))
         }
     }
+}
+
+/// Whom the owner of the embedded default is, unless they say somebody else.
+fn captain(served: &Served) -> Result<PersonId, (StatusCode, Json<Wrong>)> {
+    let state = served.engine.state();
+    let policy = state.house.policy();
+    let mut captains = policy
+        .roles_with(Right::Schedule)
+        .filter_map(|role| policy.roles.get(role)?.members.first().cloned());
+    captains.next().ok_or_else(|| {
+        wrong(StatusCode::BAD_REQUEST, "say who you are: `TMINUS_AS=somebody tminus …`")
+    })
 }
 
 /// The same key acts once; without one, each request is its own.

@@ -1,0 +1,476 @@
+//! The commands that need no running bot: judging plans and configurations, writing documents,
+//! looking around, rehearsing.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use chrono::{Datelike, Utc};
+use serde_json::json;
+
+use crate::app::conversation::release_called;
+use crate::app::grammar::Paper;
+use crate::app::rehearsal::{self, Rehearsed, Trouble};
+use crate::app::{engine, reads, times, words};
+use crate::cli::{self, Exit};
+use crate::config::{self, Config};
+use crate::domain::event::Event;
+use crate::domain::ids::ReleaseId;
+use crate::domain::lint::{self, Facts, Finding, Severity};
+use crate::domain::plan::Plan;
+use crate::domain::policy::Policy;
+use crate::domain::schedule;
+use crate::domain::state::{Release, Start, State};
+use crate::domain::time::{Time, show, span};
+use crate::serve::{Options, configured};
+use crate::store::{Reader, Which};
+
+type Out<'a> = &'a mut dyn Write;
+
+// ---------------------------------------------------------------------------------------------
+// Judging
+
+fn plan_in(path: &Path) -> anyhow::Result<(String, Plan)> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {name}"))?;
+    let plan = config::read_plan(&text, &name).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{}", lines.join("\n"))
+    })?;
+    Ok((text, plan))
+}
+
+/// When the plan itself says that it starts.
+fn planned_start(plan: &Plan, policy: &Policy, now: Time) -> anyhow::Result<Option<Start>> {
+    let Some(phrase) = &plan.release.start else { return Ok(None) };
+    let zone = plan.release.zone.unwrap_or(policy.zone);
+    let planned = times::instant(phrase, now, zone)
+        .map_err(|why| anyhow::anyhow!("[release] start: {why}"))?;
+    Ok(Some(Start { local: planned.local, zone: planned.zone, at: planned.at }))
+}
+
+/// Everything that is wrong with a plan, with its line, its risk, and what would fit it.
+pub fn check(options: &Options, path: &Path, json: bool, out: Out<'_>) -> anyhow::Result<Exit> {
+    let config = configured(options, None)?;
+    let (text, plan) = plan_in(path)?;
+    let start = planned_start(&plan, &config.policy, Utc::now())?;
+    let findings = lint::lint(&plan, &config.policy, start.as_ref(), &Facts::default());
+    let refused = lint::refusals(&findings).count();
+    if json {
+        let (level, why) = lint::risk(&plan);
+        let found: Vec<_> = findings.iter().map(|f| finding_json(f, &text)).collect();
+        let all = json!({ "ok": refused == 0, "findings": found, "risk": level, "because": why });
+        writeln!(out, "{all}")?;
+    } else {
+        print_findings(&plan, &findings, path, &text, out)?;
+        if let Some(start) = &start {
+            let when = show(start.at, start.zone, i32::MIN);
+            writeln!(out, "It would start {when} ({}).", start.zone)?;
+        }
+    }
+    Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
+}
+
+fn finding_json(finding: &Finding, text: &str) -> serde_json::Value {
+    let line = finding.at.as_deref().and_then(|at| config::line_of(text, at));
+    let severity = severity(finding.severity);
+    json!({
+        "rule": finding.rule, "severity": severity, "what": finding.what, "mend": finding.mend,
+        "key": finding.at, "line": line,
+    })
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Refuse => "refused",
+        Severity::Warn => "warning",
+        Severity::Hint => "hint",
+    }
+}
+
+fn print_findings(
+    plan: &Plan,
+    findings: &[Finding],
+    path: &Path,
+    text: &str,
+    out: Out<'_>,
+) -> anyhow::Result<()> {
+    for finding in findings {
+        let line = finding.at.as_deref().and_then(|at| config::line_of(text, at));
+        let place = line.map_or(String::new(), |line| format!(":{line}"));
+        let (severity, rule) = (severity(finding.severity), &finding.rule);
+        writeln!(out, "{}{place}: {severity} ({rule}): {finding}", path.display())?;
+    }
+    let refused = lint::refusals(findings).count();
+    let warned = lint::warnings(findings).count();
+    let verdict = match refused {
+        0 => "can be scheduled".to_owned(),
+        1 => "is refused for 1 reason".to_owned(),
+        n => format!("is refused for {n} reasons"),
+    };
+    let warnings = match warned {
+        0 => "no warnings".to_owned(),
+        1 => "1 warning".to_owned(),
+        n => format!("{n} warnings"),
+    };
+    writeln!(out, "{} {verdict}; {warnings}.", plan.title())?;
+    let (level, because) = lint::risk(plan);
+    let level = format!("{level:?}").to_lowercase();
+    writeln!(out, "Risk: {level} ({}).", because.join(", "))?;
+    let fits = lint::suggest(plan);
+    let strategy = format!("{:?}", fits.strategy).to_lowercase();
+    writeln!(out, "A {strategy} rollout fits: {}", sentence(&fits.pros))?;
+    writeln!(out, "Mind: {}", sentence(&fits.cons))?;
+    writeln!(out, "Rolled back by: {}", fits.rolled_back_by)?;
+    Ok(())
+}
+
+fn sentence(parts: &[impl AsRef<str>]) -> String {
+    parts.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ")
+}
+
+/// Everything that is wrong with the configuration, its plans and its templates.
+pub fn config_check(options: &Options, json: bool, out: Out<'_>) -> anyhow::Result<Exit> {
+    let config = match configured(options, None) {
+        Ok(config) => config,
+        Err(problems) => {
+            match json {
+                true => {
+                    let problems: Vec<_> =
+                        problems.to_string().lines().map(str::to_owned).collect();
+                    writeln!(out, "{}", json!({ "ok": false, "problems": problems }))?;
+                }
+                false => writeln!(out, "{problems}")?,
+            }
+            return Ok(Exit::Refused);
+        }
+    };
+    let (_, templates) = words::load(config.messages.as_deref());
+    let mut problems: Vec<String> = config.plan_problems.iter().map(ToString::to_string).collect();
+    problems.extend(templates.iter().map(ToString::to_string));
+    let ok = problems.is_empty();
+    if json {
+        writeln!(out, "{}", json!({ "ok": ok, "problems": problems }))?;
+    } else {
+        problems.iter().try_for_each(|problem| writeln!(out, "{problem}"))?;
+        let name = options.config.as_ref().map(|path| path.display().to_string());
+        let name = name.unwrap_or_else(|| "The embedded default".into());
+        let (people, roles) = (config.policy.people.len(), config.policy.roles.len());
+        let (actions, plans) = (config.policy.actions.len(), config.plans.len());
+        let verdict = if ok { "is sound" } else { "can be used, but see above" };
+        writeln!(
+            out,
+            "{name} {verdict}: {people} people, {roles} roles, {actions} actions, {plans} plans."
+        )?;
+    }
+    Ok(if ok { Exit::Done } else { Exit::Refused })
+}
+
+// ---------------------------------------------------------------------------------------------
+// Looking around
+
+/// One thing that was looked at.
+struct Look {
+    what: String,
+    trouble: Option<String>,
+}
+
+fn good(what: impl Into<String>) -> Look {
+    Look { what: what.into(), trouble: None }
+}
+
+fn bad(what: impl Into<String>, trouble: impl Into<String>) -> Look {
+    Look { what: what.into(), trouble: Some(trouble.into()) }
+}
+
+/// Whether everything that a release will need is there, before it is needed.
+pub async fn doctor(options: &Options, json: bool, out: Out<'_>) -> anyhow::Result<Exit> {
+    let config = match configured(options, None) {
+        Ok(config) => config,
+        Err(problems) => {
+            writeln!(out, "✗ configuration\n{problems}")?;
+            return Ok(Exit::Refused);
+        }
+    };
+    let mut looks = vec![good("configuration")];
+    looks.extend(programs(&config));
+    looks.extend(holders(&config.policy));
+    looks.extend(plans(&config));
+    looks.push(log(&config).await);
+    looks.push(writer(&config).await);
+    let ok = looks.iter().all(|look| look.trouble.is_none());
+    if json {
+        let all: Vec<_> = looks
+            .iter()
+            .map(|look| json!({ "what": look.what, "ok": look.trouble.is_none(), "trouble": look.trouble }))
+            .collect();
+        writeln!(out, "{}", json!({ "ok": ok, "looked_at": all }))?;
+    } else {
+        for look in &looks {
+            match &look.trouble {
+                None => writeln!(out, "✓ {}", look.what)?,
+                Some(trouble) => writeln!(out, "✗ {}: {trouble}", look.what)?,
+            }
+        }
+    }
+    Ok(if ok { Exit::Done } else { Exit::Refused })
+}
+
+/// Each program that a plan may run is a file that can be run.
+fn programs(config: &Config) -> Vec<Look> {
+    let look = |(name, action): (&String, &config::ProgramAction)| {
+        let what = format!("action {name}");
+        let program = action.command.first().map(String::as_str).unwrap_or_default();
+        match found(program) {
+            true => good(what),
+            false => bad(
+                what,
+                format!(
+                    "`{program}` is not a program here: install it, or mend [actions.{name}] command"
+                ),
+            ),
+        }
+    };
+    config.actions.programs.iter().map(look).collect()
+}
+
+fn found(program: &str) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    let runs = |path: &Path| {
+        path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return runs(Path::new(program));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| runs(&folder.join(program)))
+}
+
+/// A dead directory must never block a rollback: somebody holds it by name.
+fn holders(policy: &Policy) -> Vec<Look> {
+    use crate::domain::policy::Right;
+    let look = |right: Right| {
+        let named = policy
+            .roles_with(right)
+            .any(|role| policy.roles.get(role).is_some_and(|rules| !rules.members.is_empty()));
+        let what = format!("somebody may {}", right.deed());
+        match named {
+            true => good(what),
+            false => bad(what, "give a role with that right a member by name"),
+        }
+    };
+    [Right::Start, Right::Rollback, Right::Resume, Right::Override].map(look).into()
+}
+
+fn plans(config: &Config) -> Vec<Look> {
+    let look = |plan: &config::PlanFile| {
+        let findings = lint::lint(&plan.plan, &config.policy, None, &Facts::default());
+        let refused: Vec<_> = lint::refusals(&findings).map(ToString::to_string).collect();
+        match refused.is_empty() {
+            true => good(format!("plan {}", plan.name)),
+            false => bad(format!("plan {}", plan.name), refused.join(" ")),
+        }
+    };
+    let unread = config.plan_problems.iter().map(|problem| bad("plan", problem.to_string()));
+    config.plans.iter().map(look).chain(unread).collect()
+}
+
+async fn log(config: &Config) -> Look {
+    let what = format!("log in {}", config.state.display());
+    if !config.state.join("tminus.db").exists() {
+        return good(format!("{what}: none yet"));
+    }
+    match Reader::open(&config.state).await {
+        Ok(reader) => match crate::store::verify(&reader, None).await {
+            Ok(crate::store::Finding::Verified { entries, .. }) => {
+                good(format!("{what}: {entries} entries, verified"))
+            }
+            Ok(crate::store::Finding::Broken { seq, why }) => {
+                bad(what, format!("damaged at entry #{seq}: {why}"))
+            }
+            Err(why) => bad(what, why.to_string()),
+        },
+        Err(why) => bad(what, why.to_string()),
+    }
+}
+
+async fn writer(config: &Config) -> Look {
+    let Ok(door) = cli::Door::find(&config.state) else {
+        return good("no bot runs with this state directory");
+    };
+    let url = format!("{}/readyz", door.url);
+    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(3)).build();
+    let Ok(client) = client else { return bad("the running bot", "no HTTP client") };
+    match client.get(&url).send().await {
+        Ok(answer) if answer.status().is_success() => {
+            good(format!("the bot at {} is ready", door.url))
+        }
+        Ok(answer) => {
+            let text = answer.text().await.unwrap_or_default();
+            bad(format!("the bot at {}", door.url), format!("it is not ready: {text}"))
+        }
+        Err(_) => good(format!("no bot answers at {} now", door.url)),
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Documents
+
+/// What `document` was asked for.
+pub struct Wanted<'a> {
+    pub paper: Paper,
+    pub release: Option<&'a str>,
+    pub plan: Option<&'a Path>,
+    pub output: Option<&'a Path>,
+}
+
+/// A document of a release in the log, or of a plan that nobody has scheduled.
+pub async fn document(
+    options: &Options,
+    wanted: &Wanted<'_>,
+    out: &mut impl Write,
+) -> anyhow::Result<Exit> {
+    let config = configured(options, None)?;
+    let text = match wanted.plan {
+        Some(path) => {
+            let (_, plan) = plan_in(path)?;
+            let start = planned_start(&plan, &config.policy, Utc::now())?;
+            let release = unscheduled(&plan, &config.policy, start);
+            reads::document(&release, &config.policy, wanted.paper, &[])
+        }
+        None => of_the_log(&config, wanted).await?,
+    };
+    cli::write_text(&text, wanted.output, out)?;
+    Ok(Exit::Done)
+}
+
+async fn of_the_log(config: &Config, wanted: &Wanted<'_>) -> anyhow::Result<String> {
+    let opening = || format!("opening the log in {}", config.state.display());
+    let reader = Reader::open(&config.state).await.with_context(opening)?;
+    let state = engine::replay(&reader).await.context("replaying the log")?;
+    let id = release_called(&state, wanted.release).map_err(anyhow::Error::msg)?;
+    let Some(release) = state.releases.get(&id) else { bail!("there is no release {id}") };
+    let which = Which { release: Some(id.to_string()), ..Which::default() };
+    let entries = reader.entries(&which).await?;
+    Ok(reads::document(release, state.house.policy(), wanted.paper, &entries))
+}
+
+/// As the plan would stand right after it was scheduled.
+fn unscheduled(plan: &Plan, policy: &Policy, start: Option<Start>) -> Release {
+    let now = Utc::now();
+    let start = start.unwrap_or_else(|| next_week(plan, policy, now));
+    let head = &plan.release;
+    let id = ReleaseId::of(&head.service, &head.environment, &head.version, 1);
+    let mut state = State::default();
+    let did = schedule::scheduled(plan, policy, &start, None, Vec::new(), now);
+    state.evolve(&Event::Release { release: id.clone(), did }, now);
+    let release = state.releases.remove(&id).expect("it was scheduled just now");
+    Arc::unwrap_or_clone(release)
+}
+
+/// Where a plan says nothing: a Tuesday morning with room for every count-down before it.
+fn next_week(plan: &Plan, policy: &Policy, now: Time) -> Start {
+    let zone = plan.release.zone.unwrap_or(policy.zone);
+    let today = now.with_timezone(&zone).date_naive();
+    let mut candidates = (4..20).map(|days| today + chrono::Duration::days(days));
+    let tuesday = candidates.find(|day| day.weekday() == chrono::Weekday::Tue);
+    let local = tuesday.unwrap_or(today).and_hms_opt(10, 0, 0).expect("ten o'clock exists");
+    let at = crate::domain::time::resolve(local, zone).unwrap_or(now + chrono::Duration::days(7));
+    Start { local, zone, at }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Rehearsing
+
+/// What `rehearse` was asked for.
+pub struct Rehearsing<'a> {
+    pub plan: &'a Path,
+    pub trouble: Trouble,
+    pub report: Option<&'a Path>,
+}
+
+/// The whole release in seconds, reaching nobody. Not done if the plan would not have launched.
+pub async fn rehearse(
+    options: &Options,
+    wanted: &Rehearsing<'_>,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<Exit> {
+    let config = configured(options, None)?;
+    let (_, plan) = plan_in(wanted.plan)?;
+    let now = Utc::now();
+    let start = planned_start(&plan, &config.policy, now)?;
+    // With room for every count-down, whatever day it is.
+    let start = start.filter(|start| start.at - now > chrono::Duration::hours(50));
+    let start = start.unwrap_or_else(|| next_week(&plan, &config.policy, now));
+    let (messages, _) = words::load(config.messages.as_deref());
+    let directory = tempfile::tempdir().context("making room for the rehearsal")?;
+    let messages = Arc::new(messages);
+    let rehearsed = rehearsal::rehearse(
+        &plan,
+        &config.policy,
+        start.clone(),
+        messages,
+        wanted.trouble,
+        directory.path(),
+    );
+    let rehearsed = match rehearsed.await? {
+        Ok(rehearsed) => rehearsed,
+        Err(refusal) => {
+            match json {
+                true => {
+                    writeln!(out, "{}", json!({ "launched": false, "why": [refusal.to_string()] }))?
+                }
+                false => writeln!(out, "{refusal}")?,
+            }
+            return Ok(Exit::Refused);
+        }
+    };
+    match json {
+        true => writeln!(out, "{}", rehearsal_json(&rehearsed))?,
+        false => print_rehearsal(&rehearsed, &start, out)?,
+    }
+    let entries = &rehearsed.entries;
+    let report = reads::document(&rehearsed.release, &config.policy, Paper::Report, entries);
+    if let Some(path) = wanted.report {
+        cli::write_text(&report, Some(path), out)?;
+        writeln!(out, "The report is in {}.", path.display())?;
+    } else if !json {
+        writeln!(out, "\n{report}")?;
+    }
+    Ok(if rehearsed.launched { Exit::Done } else { Exit::Refused })
+}
+
+fn rehearsal_json(rehearsed: &Rehearsed) -> serde_json::Value {
+    let result = rehearsed.release.result.as_ref();
+    json!({
+        "launched": rehearsed.launched,
+        "why": rehearsed.obstacles,
+        "result": result,
+        "timeline": rehearsed.timeline,
+    })
+}
+
+fn print_rehearsal(rehearsed: &Rehearsed, start: &Start, out: Out<'_>) -> anyhow::Result<()> {
+    for line in &rehearsed.timeline {
+        let offset = line.at - start.at;
+        let sign = if offset < chrono::Duration::zero() { '-' } else { '+' };
+        let when = show(line.at, start.zone, line.at.year());
+        let offset = format!("T{sign}{}", span(offset.abs()));
+        writeln!(out, "{offset:<14} {when:<24} {:<18} {}", line.place, line.text)?;
+    }
+    let title = rehearsed.release.title();
+    if rehearsed.launched {
+        let result = rehearsed.release.result.as_ref();
+        let words =
+            result.map(|result| format!("{}, {}", result.outcome.word(), result.state.word()));
+        writeln!(out, "\n{title} would have launched: {}.", words.unwrap_or_default())?;
+    } else {
+        writeln!(out, "\n{title} would not have launched.")?;
+        for why in &rehearsed.obstacles {
+            writeln!(out, "  {why}")?;
+        }
+    }
+    Ok(())
+}
