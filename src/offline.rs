@@ -22,7 +22,7 @@ use crate::domain::plan::Plan;
 use crate::domain::policy::Policy;
 use crate::domain::schedule;
 use crate::domain::state::{Release, Start, State};
-use crate::domain::time::{Time, show, span};
+use crate::domain::time::{Offset, Span, Time, show};
 use crate::serve::{Options, configured};
 use crate::store::{Reader, Which};
 
@@ -452,13 +452,19 @@ fn rehearsal_json(rehearsed: &Rehearsed) -> serde_json::Value {
     })
 }
 
+/// As announcements are planned: `T-48h`, `T+8m`; seconds are left out.
+fn offset(from_start: chrono::Duration) -> String {
+    let length = u32::try_from(from_start.num_minutes().unsigned_abs() * 60).unwrap_or(u32::MAX);
+    let length = Span::seconds(length);
+    let before = from_start < chrono::Duration::zero();
+    if before { Offset::before(length) } else { Offset::after(length) }.to_string()
+}
+
 fn print_rehearsal(rehearsed: &Rehearsed, start: &Start, out: Out<'_>) -> anyhow::Result<()> {
     for line in &rehearsed.timeline {
-        let offset = line.at - start.at;
-        let sign = if offset < chrono::Duration::zero() { '-' } else { '+' };
         let when = show(line.at, start.zone, line.at.year());
-        let offset = format!("T{sign}{}", span(offset.abs()));
-        writeln!(out, "{offset:<14} {when:<24} {:<18} {}", line.place, line.text)?;
+        let offset = offset(line.at - start.at);
+        writeln!(out, "{offset:<12} {when:<24} {:<18} {}", line.place, line.text)?;
     }
     let title = rehearsed.release.title();
     if rehearsed.launched {

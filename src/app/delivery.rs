@@ -5,6 +5,7 @@ mod lane;
 mod perform;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,8 @@ struct Inner {
     cards: Mutex<HashMap<Card, CardState>>,
     output: Mutex<HashMap<RunId, VecDeque<String>>>,
     stopped: Mutex<Vec<RunId>>,
+    /// The last batch whose effects are in the lanes.
+    followed: AtomicU64,
     tasks: TaskTracker,
     stop: CancellationToken,
     /// Told whenever a lane runs dry.
@@ -102,6 +105,7 @@ impl Delivery {
         prefix: &str,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
+        let engine_batches = engine.batches();
         let homes = engine.state().house.policy().rooms.clone();
         let delivery = Self(Arc::new(Inner {
             engine,
@@ -113,6 +117,7 @@ impl Delivery {
             cards: Mutex::default(),
             output: Mutex::default(),
             stopped: Mutex::default(),
+            followed: AtomicU64::new(engine_batches),
             tasks: TaskTracker::new(),
             stop,
             quiet: Notify::new(),
@@ -152,12 +157,17 @@ impl Delivery {
                     for wish in committed.cards {
                         self.push_card(&wish.key);
                     }
+                    self.0.followed.fetch_max(committed.batch, Ordering::AcqRel);
+                    self.0.quiet.notify_waiters();
                 }
                 Err(RecvError::Lagged(_)) => {
+                    let before = self.0.engine.batches();
                     debug!("the outbox is read anew: commits came faster than they were followed");
                     if let Err(why) = self.take_up_missed().await {
                         error!(%why, "the outbox cannot be read: {why}");
                     }
+                    self.0.followed.fetch_max(before, Ordering::AcqRel);
+                    self.0.quiet.notify_waiters();
                 }
                 Err(RecvError::Closed) => return,
             }
@@ -224,13 +234,16 @@ impl Delivery {
 
     /// Nothing waits and nothing is under way.
     pub fn is_quiet(&self) -> bool {
-        self.0.lanes.lock().expect("never held in a panic").is_empty()
+        let followed = self.0.followed.load(Ordering::Acquire);
+        followed >= self.0.engine.batches()
+            && self.0.lanes.lock().expect("never held in a panic").is_empty()
     }
 
     /// Until nothing waits and nothing is under way.
     pub async fn quiet(&self) {
         loop {
-            let told = self.0.quiet.notified();
+            let mut told = std::pin::pin!(self.0.quiet.notified());
+            told.as_mut().enable();
             if self.is_quiet() {
                 return;
             }

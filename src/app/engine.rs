@@ -41,11 +41,14 @@ struct Inner {
     stuck: AtomicBool,
     refused: AtomicU64,
     decided: AtomicU64,
+    batches: AtomicU64,
 }
 
 /// What one commit put into the world, for those who deliver it.
 #[derive(Debug, Clone)]
 pub struct Committed {
+    /// Counts up, so that a follower can tell whether it has seen everything.
+    pub batch: u64,
     pub head: Head,
     pub effects: Vec<Waiting>,
     pub cards: Vec<CardWish>,
@@ -179,6 +182,7 @@ impl Engine {
             stuck: AtomicBool::new(false),
             refused: AtomicU64::new(0),
             decided: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
         });
         tokio::spawn(write(Writer { inner: inner.clone(), draft: state }, asked));
         Ok(Self(inner))
@@ -244,6 +248,11 @@ impl Engine {
 
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// How many batches were published.
+    pub fn batches(&self) -> u64 {
+        self.0.batches.load(Ordering::Acquire)
     }
 
     pub fn commits(&self) -> broadcast::Receiver<Committed> {
@@ -434,18 +443,21 @@ impl Writer {
             }
         }
         self.renew_agenda(&drafted);
+        // Before the answers, so that whoever has one can wait until its effects are done.
+        let batch = self.inner.batches.fetch_add(1, Ordering::AcqRel) + 1;
+        let _ = self.inner.committed.send(Committed {
+            batch,
+            head: self.inner.store.head(),
+            effects: drafted.effects,
+            cards: drafted.batch.cards,
+            changed,
+        });
         for (answer, answered) in drafted.answers {
             for (seq, event) in &answered.events {
                 self.note(*seq, event);
             }
             let _ = answer.send(Ok(answered));
         }
-        let _ = self.inner.committed.send(Committed {
-            head: self.inner.store.head(),
-            effects: drafted.effects,
-            cards: drafted.batch.cards,
-            changed,
-        });
     }
 
     fn renew_agenda(&self, drafted: &Drafted) {

@@ -8,6 +8,7 @@ use super::messages::Messages;
 use super::notices::Scene;
 use super::{engine, status};
 use crate::domain::command::Actor;
+use crate::domain::event::{Event, Happened};
 use crate::domain::policy::Policy;
 use crate::domain::state::{Release, State};
 use crate::domain::time::{Time, show};
@@ -94,8 +95,17 @@ pub fn document(release: &Release, policy: &Policy, paper: Paper, entries: &[Ent
         Paper::Rollback => documents::rollback_plan(release, policy),
         Paper::Notes => documents::release_notes(&release.plan),
         Paper::TechnicalNotes => documents::technical_notes(&release.plan),
-        Paper::Report => documents::report(release, policy, &told(entries, policy)),
+        Paper::Report => documents::report(release, policy, &told(&of_note(entries), policy)),
     }
+}
+
+/// Where a message ended up is for the audit, not for the story.
+fn of_note(entries: &[Entry]) -> Vec<Entry> {
+    let posted = |entry: &&Entry| {
+        let event = engine::event_of(entry);
+        !matches!(event, Ok(Event::Release { did: Happened::Posted { .. }, .. }))
+    };
+    entries.iter().filter(posted).cloned().collect()
 }
 
 /// Entries as people read them: who, and what happened.

@@ -356,7 +356,9 @@ impl Play {
                 .map(|reason| crate::domain::react::reason_text(reason, state.house.policy()))
                 .collect(),
         };
-        let entries = self.engine.store().reader().entries(&crate::store::Which::default()).await?;
+        let release_id = Some(release.id.to_string());
+        let of_release = crate::store::Which { release: release_id, ..Default::default() };
+        let entries = self.engine.store().reader().entries(&of_release).await?;
         self.delivery.finish().await;
         let timeline = self.stage.lines();
         Ok(Rehearsed { timeline, release, launched, obstacles, state, entries })

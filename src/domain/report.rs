@@ -106,6 +106,23 @@ pub fn failed_runs(release: &Release) -> Vec<String> {
     release.runs.iter().filter(|run| matters(&run.step)).filter_map(failed).collect()
 }
 
+/// How many tests a check passed: what it counted itself in its output (`9/9 passed`, the last such
+/// words), or itself as one. What failed never counts as all passed.
+pub fn counted(run: &super::state::RunRecord) -> (usize, usize) {
+    let worked = run.worked() == Some(true);
+    let tail = run.ended.as_ref().map_or("", |(_, end)| end.tail.as_str());
+    let fraction = |word: &str| {
+        let word = word.trim_matches(|c: char| !c.is_ascii_digit());
+        let (passed, total) = word.split_once('/')?;
+        let (passed, total) = (passed.parse().ok()?, total.parse().ok()?);
+        (passed <= total && (1..10_000).contains(&total)).then_some((passed, total))
+    };
+    match tail.split_whitespace().filter_map(fraction).last() {
+        Some((passed, total)) if worked == (passed == total) => (passed, total),
+        _ => (usize::from(worked), 1),
+    }
+}
+
 /// The step as people call it.
 pub fn step_name(release: &Release, step: &Step) -> String {
     let plan = &release.plan;

@@ -396,7 +396,7 @@ fn a_release_walks_from_t_minus_72h_to_its_report() {
     let mut world = walked(&[]);
     let release = &world.state.releases[&world.release];
     assert_eq!(release.phase, Phase::Watching);
-    assert_eq!(release.smoke, Some((2, 2)));
+    assert_eq!(release.smoke, Some((1, 1)));
     while world.state.releases[&world.release].phase != Phase::Done {
         finish_runs(&mut world);
         world.jump();
