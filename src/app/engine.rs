@@ -328,7 +328,7 @@ struct Drafted {
 async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Asked>) {
     let mut waiting = Vec::with_capacity(BATCH);
     while asked.recv_many(&mut waiting, BATCH).await > 0 {
-        writer.batch(waiting.drain(..).collect()).await;
+        writer.batch(std::mem::take(&mut waiting)).await;
     }
 }
 

@@ -193,10 +193,12 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         }
         Happened::VoteCast { vote: Vote::Go, .. } => Vec::new(),
         // From `Ready`, the fall back says it.
-        Happened::VoteCast { vote: Vote::NoGo { .. }, .. } => match release.phase {
-            Phase::CountingDown => no_go(scene, &verdict::reasons(release, scene.policy), false),
-            _ => Vec::new(),
-        },
+        Happened::VoteCast { vote: Vote::NoGo { .. }, .. } if release.phase == Phase::Ready => {
+            Vec::new()
+        }
+        Happened::VoteCast { vote: Vote::NoGo { .. }, .. } => {
+            no_go(scene, &verdict::reasons(release, scene.policy), false)
+        }
         Happened::WentGo => scene.room(NoticeKind::WentGo),
         Happened::WentNoGo { reasons } => no_go(scene, reasons, true),
         Happened::Overridden { obstacle, person, reason } => scene.room(NoticeKind::Overridden {
