@@ -347,7 +347,8 @@ fn every_file_is_built_in() {
         let name = entry.ok()?.file_name().into_string().ok()?;
         name.ends_with(".md").then_some(name)
     });
-    let built_in: BTreeSet<_> = built_in().into_iter().map(|(name, _)| name.to_owned()).collect();
+    let ours = built_in().into_iter().chain(crate::app::conversation::TEMPLATES.iter().copied());
+    let built_in: BTreeSet<_> = ours.map(|(name, _)| name.to_owned()).collect();
     assert_eq!(files.collect::<BTreeSet<_>>(), built_in);
 }
 
