@@ -1,3 +1,5 @@
+//! The conversation as transcripts: what is said, and what is answered.
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
