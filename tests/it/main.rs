@@ -9,6 +9,7 @@ mod console_page;
 mod engine;
 mod parrot;
 mod program;
+mod readme;
 mod rules;
 mod sample;
 mod tidy;
