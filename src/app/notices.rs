@@ -59,7 +59,9 @@ fn context(notice: &Notice, scene: &Scene) -> Value {
     let facts = |brief| facts(brief, at.unwrap_or(scene.now), scene);
     let mut seen = notice.brief.as_ref().map(facts).unwrap_or_default();
     seen.extend(own);
-    finish(seen, scene)
+    seen.insert("public".into(), json!(notice.public));
+    let head = scene.head.clone().filter(|_| !notice.public);
+    finish(seen, &Scene { head, ..*scene })
 }
 
 /// What every message may say, and every person as this platform knows them.

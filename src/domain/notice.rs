@@ -15,6 +15,9 @@ pub struct Notice {
     /// The release as it was then; absent for what concerns the whole house.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brief: Option<Brief>,
+    /// Customers read it: no commands, no log heads.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public: bool,
 }
 
 /// One kind of notice with what only it knows.

@@ -62,7 +62,7 @@ pub const CUSTOMERS: &str = "customers";
 
 fn to_internal(state: &State, kind: NoticeKind) -> Vec<Effect> {
     let to = state.house.policy().audiences.get(INTERNAL).cloned().unwrap_or_default();
-    to.iter().map(|to| say(to, Notice { kind: kind.clone(), brief: None })).collect()
+    to.iter().map(|to| say(to, Notice { kind: kind.clone(), brief: None, public: false })).collect()
 }
 
 fn say(to: &Destination, notice: Notice) -> Effect {
@@ -87,7 +87,7 @@ struct Scene<'a> {
 
 impl Scene<'_> {
     fn notice(&self, kind: NoticeKind) -> Notice {
-        Notice { kind, brief: Some(Brief::of(self.release, self.policy)) }
+        Notice { kind, brief: Some(Brief::of(self.release, self.policy)), public: false }
     }
 
     fn audience(&self, audience: &str) -> &[Destination] {
@@ -96,7 +96,10 @@ impl Scene<'_> {
 
     fn to(&self, destinations: &[Destination], kind: NoticeKind) -> Vec<Effect> {
         let notice = self.notice(kind);
-        destinations.iter().map(|to| say(to, notice.clone())).collect()
+        let customers = self.audience(CUSTOMERS);
+        let public = |to| customers.contains(to) && !self.audience(INTERNAL).contains(to);
+        let to_one = |to| say(to, Notice { public: public(to), ..notice.clone() });
+        destinations.iter().map(to_one).collect()
     }
 
     /// In the war room; before it is open, where teams hear of releases.

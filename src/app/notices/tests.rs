@@ -42,6 +42,7 @@ fn announcements() -> Vec<Notice> {
             at: time(planned) + chrono::Duration::minutes(if late { 42 } else { 0 }),
         },
         brief: brief(world),
+        public: false,
     };
     let (open, before) = (World::scheduled(), World::counting_down());
     let mut sparse = crate::domain::fixture::plan();
@@ -274,7 +275,7 @@ fn of_the_house() -> Vec<NoticeKind> {
 pub(crate) fn notices() -> Vec<Notice> {
     let rollback = World::rolled_back();
     let told = |kinds: Vec<NoticeKind>, brief: Option<Brief>| {
-        kinds.into_iter().map(move |kind| Notice { kind, brief: brief.clone() })
+        kinds.into_iter().map(move |kind| Notice { kind, brief: brief.clone(), public: false })
     };
     let mut all = announcements();
     all.extend(told(before_start(), brief(&World::counting_down())));
