@@ -176,9 +176,10 @@ fn tone(notice: &Notice) -> Tone {
     let good_if = |good: bool| if good { Tone::Good } else { Tone::Warning };
     match &notice.kind {
         NoticeKind::Announcement { template, .. } if template == "done" => good_if(smooth),
-        NoticeKind::WentGo | NoticeKind::StageDone { .. } | NoticeKind::RolledOut { .. } => {
-            Tone::Good
-        }
+        NoticeKind::WentGo
+        | NoticeKind::ChangedToGo { .. }
+        | NoticeKind::StageDone { .. }
+        | NoticeKind::RolledOut { .. } => Tone::Good,
         NoticeKind::Finished { outcome, .. } => good_if(outcome == "SUCCESS"),
         NoticeKind::SmokeTallied { passed, total, .. } => good_if(passed == total),
         NoticeKind::RehearsalEnded { worked, .. } => good_if(*worked),
@@ -249,7 +250,9 @@ fn buttons(notice: &Notice) -> Vec<Vec<Button>> {
 fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
     match kind {
         NoticeKind::Announcement { template, .. } => row.announced(template),
-        NoticeKind::Opening { .. } | NoticeKind::WentGo => vec![row.status(), row.checklist()],
+        NoticeKind::Opening { .. } | NoticeKind::WentGo | NoticeKind::ChangedToGo { .. } => {
+            vec![row.status(), row.checklist()]
+        }
         NoticeKind::WentNoGo { .. } => vec![row.checklist(), row.plain("Reschedule", "reschedule")],
         NoticeKind::VoteWanted { role, .. } => row.votes(role),
         NoticeKind::StartOffered { .. } => vec![row.start(), row.hold()],
@@ -401,7 +404,7 @@ macro_rules! files {
 pub fn built_in() -> Vec<(&'static str, &'static str)> {
     let files: &[(&str, &str)] = files![
         "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_poll.md"
-        "_rollback.md" "advance-wanted.md" "advanced.md" "agenda.md" "card-live.md"
+        "_rollback.md" "advance-wanted.md" "advanced.md" "agenda.md" "changed-to-go.md" "card-live.md"
         "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md"
         "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
         "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "list.md" "locked.md"

@@ -57,6 +57,10 @@ pub enum NoticeKind {
         people: Vec<PersonRef>,
     },
     WentGo,
+    ChangedToGo {
+        role: String,
+        by: String,
+    },
     WentNoGo {
         reasons: Vec<ReasonText>,
         after_go: bool,
@@ -132,6 +136,8 @@ pub enum NoticeKind {
         at: Time,
         minutes: i64,
         person: Option<PersonRef>,
+        /// Who has to say that it goes on, if it waits for that.
+        captain: Option<PersonRef>,
     },
     Held {
         at: Time,
@@ -195,6 +201,8 @@ pub enum NoticeKind {
         why: String,
         nth: u32,
         person: PersonRef,
+        /// A rollback is stuck, rather than a step.
+        rollback: bool,
     },
 
     // Around it.

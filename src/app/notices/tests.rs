@@ -112,7 +112,8 @@ fn before_start() -> Vec<NoticeKind> {
 fn at_the_start() -> Vec<NoticeKind> {
     let at = time("2026-12-15T18:00:00Z");
     let until = time("2026-12-15T19:00:00Z");
-    vec![NoticeKind::WentGo, NoticeKind::StartOffered { at, until, captain: who("maria") }]
+    let changed = NoticeKind::ChangedToGo { role: "support".into(), by: "sam".into() };
+    vec![NoticeKind::WentGo, changed, NoticeKind::StartOffered { at, until, captain: who("maria") }]
 }
 
 fn rolling_out() -> Vec<NoticeKind> {
@@ -161,8 +162,13 @@ fn rolling_out() -> Vec<NoticeKind> {
             people,
         },
         NoticeKind::Update { at, text: text("The cache is warm"), by: text("dave") },
-        NoticeKind::SilencePrompt { at, minutes: 15, person: Some(who("dave")) },
-        NoticeKind::SilencePrompt { at, minutes: 30, person: None },
+        NoticeKind::SilencePrompt {
+            at,
+            minutes: 15,
+            person: Some(who("dave")),
+            captain: Some(who("maria")),
+        },
+        NoticeKind::SilencePrompt { at, minutes: 30, person: None, captain: None },
         NoticeKind::Held { at, reason: text("p95 looks odd"), by: Some(text("jane")) },
         NoticeKind::Resumed { at, by: String::new() },
     ]
@@ -240,6 +246,14 @@ fn going_back() -> Vec<NoticeKind> {
             why: text("Pods back failed: exit status 1"),
             nth: 2,
             person: who("dave"),
+            rollback: true,
+        },
+        NoticeKind::Escalation {
+            at,
+            why: text("Pod 2 failed: exit status 1"),
+            nth: 1,
+            person: who("jane"),
+            rollback: false,
         },
         NoticeKind::Finished {
             at,
