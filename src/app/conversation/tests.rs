@@ -272,8 +272,8 @@ async fn a_release_is_scheduled_voted_on_and_moved() {
         Maria (#3).
       Next:
       - Sun 13 Dec, 10:00 PST: ask for go or no-go
+      - Tue 15 Dec, 06:00 PST: remind who has not voted (T-4h)
       - Tue 15 Dec, 08:55 PST: open the war room
-      - Tue 15 Dec, 10:00 PST: T-0: offer the start
       [ Status ] status web-shop/production/v1.2.0#1
       [ Agenda ] agenda web-shop/production/v1.2.0#1
 
