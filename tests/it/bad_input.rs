@@ -267,3 +267,257 @@ async fn after_the_start_nobody_votes_and_no_other_release_of_the_service_starts
     let settling: &[(&str, &str, &[&str])] = &[("maria", "start v1.3.0", busy)];
     all_refused(&program, settling).await;
 }
+
+// ---------------------------------------------------------------------------------------------
+// Texts
+
+#[tokio::test]
+async fn a_text_of_ten_thousand_characters_is_refused_with_the_limit() {
+    let program = Program::start().await;
+    program.say("maria", "schedule web-shop-v1.2.0").await;
+    let (long, longer) = ("\u{1f680}".repeat(2_000), "a".repeat(10_000));
+    let limit = &["1000", "Say it shorter, or link to it"][..];
+    let lines = [
+        ("maria", format!("update v1.2.0 {longer}")),
+        ("sam", format!("no-go v1.2.0 {longer}")),
+        ("sam", format!("no-go v1.2.0 {long}")),
+        ("sam", format!("hold v1.2.0 {long}")),
+        ("maria", format!("announce v1.2.0 {long}")),
+        ("maria", format!("scrub v1.2.0 {long}")),
+        ("maria", format!("lock v1.2.0 {long}")),
+        ("maria", format!("override v1.2.0 seat:qa {long}")),
+        ("maria", format!("accept v1.2.0 search --reason={long}")),
+        ("maria", format!("checklist v1.2.0 waive rollback --reason={long}")),
+        ("ann", format!("evidence v1.2.0 staging pass --note={long}")),
+        ("maria", format!("reschedule v1.2.0 2029-12-04 10:00 --reason={long}")),
+        ("maria", format!("schedule web-shop-v1.2.0 --version v9.0.0 --title={long}")),
+        ("maria", format!("status {longer}")),
+    ];
+    let cases: Vec<_> = lines.iter().map(|(who, line)| (*who, line.as_str(), limit)).collect();
+    all_refused(&program, &cases).await;
+    let before = deeds(&program.state).await;
+    let mut answers = Vec::new();
+    let deed = || json!({ "id": key(), "as": "sam", "channel": "releases" });
+    let with = |more: Value| {
+        let mut deed = deed();
+        deed.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        deed
+    };
+    let form = json!({ "command": format!("no-go {RELEASE}"), "fields": { "reason": longer } });
+    answers.push(post(&program.address, "/console/submit", &with(form)).await);
+    let line = json!({ "line": format!("/release hold v1.2.0 {longer}") });
+    answers.push(post(&program.address, "/console/say", &with(line)).await);
+    // What is no command is chat, and may be long.
+    let chat = post(&program.address, "/console/say", &with(json!({ "line": longer }))).await;
+    assert_eq!(chat.0, 200, "{}", chat.1);
+    answers.push(post(&program.address, "/console/press", &with(json!({"command": longer}))).await);
+    let huge = json!({ "line": "a".repeat(100_000) });
+    answers.push(post(&program.address, "/console/say", &with(huge)).await);
+    for (status, answer) in &answers {
+        assert!(*status < 500, "{status} {answer}");
+        let short = ["horter", "too long", "longer than"];
+        assert!(short.iter().any(|word| answer.contains(word)), "{status} {answer:.300}");
+    }
+    assert_eq!(deeds(&program.state).await, before);
+}
+
+const NAMES: [&str; 4] = [
+    "Zo\u{eb} \u{1f469}\u{200d}\u{1f680}",
+    "\u{645}\u{631}\u{64a}\u{645}",
+    "\u{5e9}\u{5b8}\u{5c1}\u{5dc}\u{5d5}\u{5b9}\u{5dd}",
+    "\u{6728}\u{6751} *_`[x](y)`",
+];
+const TITLE: &str = "\u{645}\u{62a}\u{62c}\u{631} \u{1f6d2} <b>&amp; *bold* \u{5e9}";
+
+/// The sample installation with people of many scripts, and its plan with such a name.
+fn of_many_scripts() -> Installed {
+    let mut config = std::fs::read_to_string("config/default.toml").unwrap();
+    for (id, name) in ["Maria", "Ann", "Quinn", "Paula"].iter().zip(NAMES) {
+        config = config.replace(&format!("name = \"{id}\""), &format!("name = '{name}'"));
+    }
+    let config = config.replace("{demo_url}", "http://127.0.0.1:9");
+    let config = format!("{config}\n[console.tokens]\nmaria = {{ env = \"TOKEN\" }}\n");
+    let here = Installed::new(&config).with_env("TOKEN", &"t".repeat(40));
+    let plan = std::fs::read_to_string(SAMPLE).unwrap();
+    let plan = plan.replace("name = \"Web shop\" ", &format!("name = '{TITLE}' "));
+    let plan = plan.replace("name = \"new dashboard\"", &format!("name = '{TITLE}'"));
+    here.write("plans/many.toml", &plan);
+    here
+}
+
+#[tokio::test]
+async fn names_of_every_script_are_shown_intact_in_a_whole_release() {
+    let here = of_many_scripts();
+    let plan = here.path("plans/many.toml");
+    let report = here.path("report.md");
+    let (plan, report) = (plan.to_str().unwrap(), report.to_str().unwrap());
+    here.cli(&["check", plan]).await.expect(0, &[TITLE]);
+    let rehearsed = here.cli(&["rehearse", plan, "--report", report]).await.expect(0, &[]);
+    for what in [TITLE, NAMES[0]] {
+        assert!(rehearsed.out.contains(what), "{what}: {}", rehearsed.out);
+    }
+    assert!(std::fs::read_to_string(report).unwrap().contains(NAMES[0]));
+    for paper in ["plan", "checklist", "rollback", "notes", "technical-notes"] {
+        here.cli(&["document", paper, "--plan", plan]).await.expect(0, &["v1.2.0"]);
+    }
+    let mut running = here.start().await;
+    let (_, answer) = running.line(&"t".repeat(40), "schedule many in 30h").await;
+    assert_eq!(answer["ok"], true, "{answer}");
+    assert!(answer["text"].as_str().unwrap().contains(TITLE), "{answer}");
+    let (_, status) = running.line(&"t".repeat(40), "status").await;
+    for what in [TITLE, NAMES[1], NAMES[2], NAMES[3]] {
+        assert!(status["text"].as_str().unwrap().contains(what), "{what}: {status}");
+    }
+    assert!(running.is_up());
+}
+
+#[tokio::test]
+async fn a_broken_template_is_named_at_the_start_and_ours_speaks_instead() {
+    let here = of_many_scripts();
+    let config = std::fs::read_to_string(here.path("tminus.toml")).unwrap();
+    here.write("tminus.toml", &format!("{config}\n[messages]\ndirectory = \"words\"\n"));
+    here.write("words/answer-no-release.md", "Nothing\nhere: {{ oops\n");
+    here.write("words/answer-refused.md", "NO! {{ why }}\n");
+    here.write("words/answr-wrong.md", "{{ what }}\n");
+    let parts = ["answer-no-release.md:2", "answr-wrong.md", "answer-wrong.md"];
+    here.cli(&["config", "check"]).await.expect(1, &parts);
+    let running = here.start().await;
+    let logged = here.logged();
+    for part in [&parts[..], &["the built-in text is used instead"]].concat() {
+        assert!(logged.contains(part), "{part}: {logged}");
+    }
+    let token = "t".repeat(40);
+    let (_, ours) = running.line(&token, "status").await;
+    assert!(ours["text"].as_str().unwrap().starts_with("There is no release yet"), "{ours}");
+    let (_, theirs) = running.line(&token, "schedule many in 30h").await;
+    assert_eq!(theirs["ok"], true, "{theirs}");
+    let (_, theirs) = running.line(&token, "start v1.2.0").await;
+    assert!(theirs["text"].as_str().unwrap().starts_with("NO! "), "{theirs}");
+}
+
+// ---------------------------------------------------------------------------------------------
+// Disks
+
+/// A file system of its own, in memory, where this machine lets a test mount one.
+struct Disk<'a>(&'a Path);
+
+impl<'a> Disk<'a> {
+    fn mounted(at: &'a Path, options: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let mut mount = Tool::new("mount");
+        let done = mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output();
+        done.is_ok_and(|done| done.status.success()).then_some(Self(at))
+    }
+
+    fn remounted(&self, options: &str) {
+        let options = format!("remount,{options}");
+        let done = Tool::new("mount").args(["-o", &options]).arg(self.0).status().unwrap();
+        assert!(done.success());
+    }
+
+    fn fill(&self) -> std::path::PathBuf {
+        let ballast = self.0.join("ballast");
+        let mut file = std::fs::File::create(&ballast).unwrap();
+        let (page, mut written) = ([0_u8; 4096], 0);
+        while std::io::Write::write_all(&mut file, &page).is_ok() {
+            written += 1;
+        }
+        assert!(written > 0, "there was no space to take");
+        ballast
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        let _ = Tool::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+fn token_of(here: &Installed) -> String {
+    std::fs::read_to_string(here.state().join("token")).unwrap().trim().to_owned()
+}
+
+/// Until a line is not recorded; the space that the log still has is used up before.
+async fn not_recorded(running: &Running, token: &str) -> Value {
+    for attempt in 0..200 {
+        let reason = format!("hold v1.2.0 attempt {attempt} {}", "x".repeat(900));
+        let (status, answer) = running.line(token, &reason).await;
+        if status == 503 {
+            return answer;
+        }
+        running.line(token, "resume v1.2.0").await;
+    }
+    panic!("it was recorded all the time");
+}
+
+#[tokio::test]
+async fn on_a_full_disk_it_says_not_recorded_stays_up_and_goes_on_when_there_is_space() {
+    let here = Installed::demo();
+    let state = here.state();
+    let Some(disk) = Disk::mounted(&state, "size=8m") else {
+        return a_write_beyond_the_limit_is_not_hidden().await;
+    };
+    let mut running = here.start().await;
+    let token = token_of(&here);
+    running.line(&token, "schedule web-shop-v1.2.0").await;
+    let ballast = disk.fill();
+    let answer = not_recorded(&running, &token).await;
+    assert!(answer["error"].as_str().unwrap().contains("not recorded"), "{answer}");
+    assert!(answer["error"].as_str().unwrap().contains("disk is full"), "{answer}");
+    let (status, problems) = running.get("/readyz").await;
+    assert!(status == 503 && problems.contains("the disk is full"), "{status} {problems}");
+    assert_eq!(running.get("/healthz").await.0, 200);
+    let (status, shown) = running.line(&token, "status v1.2.0").await;
+    assert!(status == 200 && shown["ok"] == true, "reading works: {shown}");
+    here.cli(&["go", "v1.2.0"]).await.expect(4, &["not recorded"]);
+    assert!(running.is_up());
+    std::fs::remove_file(ballast).unwrap();
+    let (_, answer) = running.line(&token, "update v1.2.0 there is space again").await;
+    assert_eq!(answer["ok"], true, "{answer}");
+    running.until("it is ready again", async || running.get("/readyz").await.0 == 200).await;
+    here.cli(&["audit", "verify"]).await.expect(0, &["The log is what was written"]);
+    assert!(running.stopped().await.success());
+}
+
+#[tokio::test]
+async fn a_write_that_fails_in_any_other_way_is_not_hidden_either() {
+    a_write_beyond_the_limit_is_not_hidden().await;
+}
+
+/// A limit on the size of files makes a write fail at an arbitrary place. Nobody can tell what is
+/// on the disk then: it says so and ends, and a new start finds out.
+async fn a_write_beyond_the_limit_is_not_hidden() {
+    let mut here = Installed::demo().with_limits("trap '' XFSZ; ulimit -f 1024");
+    let running = here.start().await;
+    let token = token_of(&here);
+    running.line(&token, "schedule web-shop-v1.2.0").await;
+    let answer = not_recorded(&running, &token).await;
+    // Whichever write was the first to fail: ours, or that of a message.
+    let said = answer["error"].as_str().unwrap();
+    assert!(said.contains("I cannot tell") || said.contains("I am stopping"), "{answer}");
+    assert_eq!(running.ended().await.code(), Some(70));
+    here.without_limits();
+    let running = here.start().await;
+    here.cli(&["audit", "verify"]).await.expect(0, &["The log is what was written"]);
+    here.cli(&["update", "v1.2.0", "there", "is", "space", "again"]).await.expect(0, &[]);
+    assert!(running.stopped().await.success());
+}
+
+#[tokio::test]
+async fn on_a_read_only_disk_it_says_so_and_does_not_start() {
+    let here = Installed::demo();
+    let state = here.state();
+    let parts = ["cannot be written", "mounted for writing"];
+    let Some(disk) = Disk::mounted(&state, "size=8m") else {
+        // Nobody may create a directory there, not even the owner of the machine.
+        let served = here.command(&["serve", "--state", "/proc/1/tminus"]).output().await.unwrap();
+        let served = Ended::of(served);
+        return drop(served.expect(1, &["/proc/1/tminus"]));
+    };
+    here.start().await.stopped().await;
+    disk.remounted("ro");
+    here.cli(&["serve", "--listen", "127.0.0.1:0"]).await.expect(1, &parts);
+    here.cli(&["audit", "verify"]).await.expect(0, &["The log is what was written"]);
+    disk.remounted("rw");
+    assert!(here.start().await.stopped().await.success());
+}

@@ -185,11 +185,16 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// How it ends by itself.
+    pub(crate) async fn ended(mut self) -> std::process::ExitStatus {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap()
+    }
+
     /// SIGTERM; how it ended.
-    pub(crate) async fn stopped(mut self) -> std::process::ExitStatus {
+    pub(crate) async fn stopped(self) -> std::process::ExitStatus {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it stops").unwrap()
+        self.ended().await
     }
 
     pub(crate) async fn get(&self, path: &str) -> (StatusCode, String) {
