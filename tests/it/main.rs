@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod bad_input;
 mod browser;
 mod chat_contract;
 mod console;
 mod console_page;
 mod engine;
+mod installed;
 mod parrot;
 mod program;
 mod readme;
