@@ -399,6 +399,8 @@ $("earlier").addEventListener("click", showEarlier);
 
 /** Takes an answer: a private message stays in the stream, a form opens. */
 function take(person, channel, echo, reply) {
+  // What was decided may have moved the next deadline without a word in any channel.
+  clock.refresh();
   // Whoever was switched to in the meantime must not see another's answer.
   if (person !== home.as) return;
   if (reply.private) addNote(channel, echo, reply.private);
