@@ -191,6 +191,12 @@ impl Program {
         .await;
     }
 
+    /// The demo's clock, when nothing is under way.
+    pub(crate) async fn settled_clock(&self) -> reqwest::Result<Value> {
+        self.settled().await;
+        self.clock().await
+    }
+
     /// Every message that one person sees, the archived channels' too.
     pub(crate) async fn board(&self, who: &str) -> Vec<Told> {
         self.board_once(who).await.unwrap()
@@ -226,9 +232,12 @@ impl Program {
     }
 
     pub(crate) async fn everything(&self) -> String {
-        let board = self.board("maria").await;
-        let lines = board.iter().map(|told| format!("#{}: {}\n", told.channel, told.text));
-        lines.collect()
+        self.everything_once().await.unwrap()
+    }
+
+    pub(crate) async fn everything_once(&self) -> reqwest::Result<String> {
+        let board = self.board_once("maria").await?;
+        Ok(board.iter().map(|told| format!("#{}: {}\n", told.channel, told.text)).collect())
     }
 
     /// The only message of a channel with this in it.
