@@ -8,6 +8,7 @@ mod console;
 mod console_page;
 mod crash;
 mod engine;
+mod golden;
 mod parrot;
 mod play;
 mod program;

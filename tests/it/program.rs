@@ -1,5 +1,6 @@
 //! The program itself, started as anybody would, in a state directory of its own.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,7 +13,11 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, Command};
 
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tminus");
+/// The program, or the copy of it that one wants to be tried instead.
+fn binary() -> OsString {
+    std::env::var_os("TMINUS_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_tminus").into())
+}
+
 /// Longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at something that a person would watch.
@@ -52,7 +57,7 @@ impl Program {
 
     /// Its log, if it ends before it is ready.
     async fn start_at(state: &Path, listen: &str) -> Result<Self, String> {
-        let mut child = Command::new(BINARY)
+        let mut child = Command::new(binary())
             .args(["serve", "--listen", listen, "--state"])
             .arg(state)
             .stdin(Stdio::null())
@@ -289,7 +294,7 @@ impl Program {
     }
 
     pub(crate) async fn cli(&self, args: &[&str]) -> std::process::Output {
-        Command::new(BINARY).args(["--state"]).arg(&self.state).args(args).output().await.unwrap()
+        Command::new(binary()).args(["--state"]).arg(&self.state).args(args).output().await.unwrap()
     }
 }
 
