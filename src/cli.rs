@@ -154,7 +154,7 @@ pub enum Trouble {
     NoGo,
     /// A step of the rollout fails
     FailedStep,
-    /// Nobody starts it in time
+    /// The bot is away when announcements fall due
     Late,
     /// The bot is killed in the middle
     Crash,
@@ -443,17 +443,30 @@ async fn send(door: &Door, sent: &Sent) -> Result<(Exit, Answered), Unanswered> 
             }
         })?;
     let status = response.status();
-    let answered = response.json::<Answered>().await;
-    match (status.as_u16(), answered) {
-        (401 | 403, _) => {
+    let answer = response.text().await.unwrap_or_default();
+    judged(door, status.as_u16(), &answer)
+}
+
+/// What the writer says when it does not answer the line.
+#[derive(Deserialize)]
+struct Declined {
+    error: String,
+}
+
+fn judged(door: &Door, status: u16, answer: &str) -> Result<(Exit, Answered), Unanswered> {
+    if let (200, Ok(answer)) = (status, serde_json::from_str::<Answered>(answer)) {
+        return Ok((if answer.ok { Exit::Done } else { Exit::Refused }, answer));
+    }
+    let error = serde_json::from_str::<Declined>(answer).map(|declined| declined.error);
+    match (status, error) {
+        (401, _) => {
             let why = "The token is not accepted. Set TMINUS_TOKEN, or say --state DIR.";
             Err((Exit::Refused, why.to_owned()))
         }
-        (500.., Ok(answer)) => Ok((Exit::Uncertain, answer)),
-        (_, Ok(answer)) => Ok((if answer.ok { Exit::Done } else { Exit::Refused }, answer)),
-        (_, Err(why)) => {
-            let why =
-                format!("What answers at {} is no tminus ({status}): {}.", door.url, root(&why));
+        (400..500, Ok(error)) => Err((Exit::Refused, error)),
+        (500.., Ok(error)) => Err((Exit::Uncertain, error)),
+        (_, _) => {
+            let why = format!("What answers at {} is no tminus (status {status}).", door.url);
             Err((Exit::Uncertain, why))
         }
     }

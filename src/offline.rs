@@ -127,7 +127,7 @@ fn print_findings(
 }
 
 fn sentence(parts: &[impl AsRef<str>]) -> String {
-    parts.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ")
+    format!("{}.", parts.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("; "))
 }
 
 /// Everything that is wrong with the configuration, its plans and its templates.
@@ -433,6 +433,7 @@ pub async fn rehearse(
     }
     let entries = &rehearsed.entries;
     let report = reads::document(&rehearsed.release, &config.policy, Paper::Report, entries);
+    let report = marked_as_rehearsal(&report);
     if let Some(path) = wanted.report {
         cli::write_text(&report, Some(path), out)?;
         writeln!(out, "The report is in {}.", path.display())?;
@@ -440,6 +441,16 @@ pub async fn rehearse(
         writeln!(out, "\n{report}")?;
     }
     Ok(if rehearsed.launched { Exit::Done } else { Exit::Refused })
+}
+
+/// Nobody may take it for the report of a release.
+fn marked_as_rehearsal(report: &str) -> String {
+    let mark = "> **Rehearsal.** Nothing of this happened: the clock was simulated, and no neighbour \
+                was asked.";
+    match report.split_once('\n') {
+        Some((title, rest)) => format!("{title} (rehearsal)\n\n{mark}\n{rest}"),
+        None => format!("{mark}\n\n{report}"),
+    }
 }
 
 fn rehearsal_json(rehearsed: &Rehearsed) -> serde_json::Value {

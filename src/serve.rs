@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -175,9 +176,11 @@ impl House {
         let url = self.config.state.join("url");
         std::fs::write(&url, format!("http://{address}\n"))
             .with_context(|| format!("writing {}", url.display()))?;
+        // Before anybody is told that we are there: who starts us may stop us at once.
+        let signals = Signals::listen().context("listening for signals")?;
+        tokio::spawn(signals.stop(stop.clone()));
         info!(%address, shop = shop_url, "ready on http://{address}/");
         ready(address, &self.config);
-        tokio::spawn(stop_on_signal(stop.clone()));
         serve_until(listener, router, &stop, &self.console).await;
         delivery.finish().await;
         Ok(if again.is_wanted() { End::Again } else { End::Stopped })
@@ -419,17 +422,27 @@ async fn serve_until(
     }
 }
 
-/// Ctrl-C and TERM stop in good order; a second one at once, since nothing is lost by it.
-async fn stop_on_signal(stop: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut int), Ok(mut term)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return;
-    };
-    tokio::select! { _ = int.recv() => {}, _ = term.recv() => {}, () = stop.cancelled() => return }
-    info!("stopping: what is under way finishes its call, the rest waits in the outbox");
-    stop.cancel();
-    tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
-    std::process::exit(130);
+/// Ctrl-C and TERM.
+struct Signals {
+    int: Signal,
+    term: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { int: signal(SignalKind::interrupt())?, term: signal(SignalKind::terminate())? })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! { _ = self.int.recv() => {}, _ = self.term.recv() => {} }
+    }
+
+    /// The first stops in good order; a second one at once, since nothing is lost by it.
+    async fn stop(mut self, stop: CancellationToken) {
+        tokio::select! { () = self.any() => {}, () = stop.cancelled() => return }
+        info!("stopping: what is under way finishes its call, the rest waits in the outbox");
+        stop.cancel();
+        self.any().await;
+        std::process::exit(130);
+    }
 }

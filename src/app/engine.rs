@@ -63,6 +63,9 @@ pub struct Answer {
     pub repeated: bool,
 }
 
+/// What those who wait need to hear that nobody can tell what was recorded.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// Why a request is not on record.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Lost {
@@ -328,18 +331,33 @@ struct Drafted {
 async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Asked>) {
     let mut waiting = Vec::with_capacity(BATCH);
     while asked.recv_many(&mut waiting, BATCH).await > 0 {
-        writer.batch(waiting.drain(..).collect()).await;
+        if let Err(Unsure) = writer.batch(std::mem::take(&mut waiting)).await {
+            let _ = tokio::time::timeout(LAST_WORDS, turn_away(&mut asked)).await;
+            // Never retry an fsync: what the kernel has dropped it will not write.
+            std::process::exit(70);
+        }
+    }
+}
+
+/// Only a new start can tell what is on the disk.
+struct Unsure;
+
+/// The answers are still on their way out of this process; who comes meanwhile is told, too.
+async fn turn_away(asked: &mut mpsc::Receiver<Asked>) {
+    while let Some(late) = asked.recv().await {
+        drop(late.answer.send(Err(Lost::Stopping)));
     }
 }
 
 impl Writer {
-    async fn batch(&mut self, asked: Vec<Asked>) {
+    async fn batch(&mut self, asked: Vec<Asked>) -> Result<(), Unsure> {
         let ids: Vec<String> = asked.iter().filter_map(|asked| asked.work.id()).collect();
         let answered = match self.inner.store.answered(&ids).await {
             Ok(answered) => answered,
             Err(why) => {
                 let lost = Lost::NotRecorded(why.to_string());
-                return asked.into_iter().for_each(|a| drop(a.answer.send(Err(lost.clone()))));
+                asked.into_iter().for_each(|a| drop(a.answer.send(Err(lost.clone()))));
+                return Ok(());
             }
         };
         let mut drafted = Drafted::default();
@@ -366,7 +384,7 @@ impl Writer {
             let same = Answer { repeated: true, ..drafted.answers[first].1.clone() };
             drafted.answers.push((answer, same));
         }
-        self.commit(drafted).await;
+        self.commit(drafted).await
     }
 
     fn decide(
@@ -393,7 +411,7 @@ impl Writer {
         drafted.answers.push((answer, Answer { events, repeated: false }));
     }
 
-    async fn commit(&mut self, drafted: Drafted) {
+    async fn commit(&mut self, drafted: Drafted) -> Result<(), Unsure> {
         let empty = drafted.batch.entries.is_empty() && drafted.batch.settled.is_empty();
         let committed = match empty {
             true => Ok(Vec::new()),
@@ -411,10 +429,10 @@ impl Writer {
                 error!(%why, "cannot tell what was recorded, starting again from the file: {why}");
                 let lost = Lost::CannotTell(why);
                 drafted.answers.into_iter().for_each(|(a, _)| drop(a.send(Err(lost.clone()))));
-                // Never retry an fsync: what the kernel has dropped it will not write.
-                std::process::exit(70);
+                return Err(Unsure);
             }
         }
+        Ok(())
     }
 
     /// The draft goes back to what readers see.

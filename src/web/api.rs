@@ -87,12 +87,25 @@ async fn command(
         Reply::Private(message) => message,
         Reply::Form(form) => as_message(&form),
     };
-    let text = markup::plain(&message.body);
+    let text = in_words(came, &message);
     let answered = Answered { ok: came == Came::Through, outcome: came, text, message };
     match came {
         Came::Lost => Err(wrong(StatusCode::SERVICE_UNAVAILABLE, answered.text)),
         Came::Through | Came::Refused | Came::Asked => Ok(Json(answered)),
     }
+}
+
+/// What a reader without buttons gets: an answer that asks back names what can be chosen.
+fn in_words(came: Came, message: &Message) -> String {
+    let mut text = markup::plain(&message.body);
+    if matches!(came, Came::Refused | Came::Asked) {
+        for button in message.buttons.iter().flatten() {
+            if !text.contains(&button.command) {
+                text.push_str(&format!("\n- {}: /release {}", button.label, button.command));
+            }
+        }
+    }
+    text
 }
 
 /// Every token is compared, whichever fits, so that time tells nothing.

@@ -212,7 +212,8 @@ async fn refused_and_called_off(program: &Program) {
     program.say("maria", "reschedule v1.2.0 in 74h --reason \"the hall is booked\"").await;
     program.say("maria", "hold wait for legal").await;
     program.say("john", "resume").await;
-    program.say("ann", "checklist pass rollback-rehearsed").await;
+    program.refused("ann", "checklist pass rollback-rehearsed").await;
+    program.say("maria", "checklist pass rollback-rehearsed").await;
     program.say("ann", "checklist reopen rollback-rehearsed").await;
     program.say("ann", "checklist fail rollback-rehearsed --reason \"it did not come back\"").await;
     program.say("paula", "accept search --reason known").await;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod bad_input;
 mod browser;
 mod chat_contract;
 mod console;
@@ -9,9 +10,11 @@ mod console_page;
 mod crash;
 mod engine;
 mod golden;
+mod installed;
 mod parrot;
 mod play;
 mod program;
+mod readme;
 mod rules;
 mod sample;
 mod story;

@@ -405,6 +405,8 @@ function take(person, channel, echo, reply) {
   if (person !== home.as) return;
   if (reply.private) addNote(channel, echo, reply.private);
   if (reply.form) askForm(channel, reply.form);
+  // What was done may change what comes next without a word in any channel.
+  clock.refresh();
 }
 
 function addNote(channel, echo, message) {
