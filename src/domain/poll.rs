@@ -187,9 +187,10 @@ fn may_pass(case: &Case, item: &Item, explained: bool) -> Result<(), Refusal> {
     if person.is_some() && answerable.contains(&person.as_ref()) {
         return Ok(());
     }
-    let how = match kind {
-        EvidenceKind::RollbackRehearsal => "`rollback --dry-run` proves it.".to_owned(),
-        other => format!("CI reports it: `evidence {} pass`.", other.name()),
+    let how = if kind == EvidenceKind::RollbackRehearsal {
+        "`rollback --dry-run` proves it.".to_owned()
+    } else {
+        format!("CI reports it: `evidence {} pass`.", kind.name())
     };
     Err(Refusal::NeedsEvidence { item: item.name.clone(), id: item.id.to_string(), how })
 }

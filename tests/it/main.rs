@@ -9,6 +9,7 @@ mod console;
 mod console_page;
 mod crash;
 mod engine;
+mod golden;
 mod installed;
 mod parrot;
 mod play;
