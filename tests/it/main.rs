@@ -10,6 +10,7 @@ mod console;
 mod console_page;
 mod engine;
 mod installed;
+mod operation;
 mod parrot;
 mod program;
 mod rules;
