@@ -80,10 +80,10 @@ async fn schedule(engine: &Engine, plan: &Plan, n: u64, start: Start) -> anyhow:
     let command = Command::Schedule { plan: Box::new(plan), start };
     let request = Request { id: format!("schedule/{n}"), by: person("maria"), command };
     let answer = engine.ask(request).await?;
-    match &answer.events[0].1 {
-        Event::Release { release, did: Happened::Scheduled { .. } } => Ok(release.clone()),
-        other => anyhow::bail!("not scheduled: {other:?}"),
-    }
+    let Event::Release { release, did: Happened::Scheduled { .. } } = &answer.events[0].1 else {
+        anyhow::bail!("not scheduled: {:?}", answer.events)
+    };
+    Ok(release.clone())
 }
 
 fn start_in(lead: chrono::Duration) -> Start {

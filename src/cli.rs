@@ -154,7 +154,7 @@ pub enum Trouble {
     NoGo,
     /// A step of the rollout fails
     FailedStep,
-    /// Nobody starts it in time
+    /// The bot is away when announcements fall due
     Late,
     /// The bot is killed in the middle
     Crash,

@@ -137,7 +137,7 @@ fn print_findings(
 }
 
 fn sentence(parts: &[impl AsRef<str>]) -> String {
-    parts.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ")
+    format!("{}.", parts.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("; "))
 }
 
 /// Everything that is wrong with the configuration, its plans and its templates.
@@ -440,6 +440,7 @@ pub async fn rehearse(
     }
     let entries = &rehearsed.entries;
     let report = reads::document(&rehearsed.release, &config.policy, Paper::Report, entries);
+    let report = marked_as_rehearsal(&report);
     if let Some(path) = wanted.report {
         cli::write_text(&report, Some(path), out)?;
         if !json {
@@ -449,6 +450,16 @@ pub async fn rehearse(
         writeln!(out, "\n{report}")?;
     }
     Ok(if rehearsed.launched { Exit::Done } else { Exit::Refused })
+}
+
+/// Nobody may take it for the report of a release.
+fn marked_as_rehearsal(report: &str) -> String {
+    let mark = "> **Rehearsal.** Nothing of this happened: the clock was simulated, and no neighbour \
+                was asked.";
+    match report.split_once('\n') {
+        Some((title, rest)) => format!("{title} (rehearsal)\n\n{mark}\n{rest}"),
+        None => format!("{mark}\n\n{report}"),
+    }
 }
 
 fn rehearsal_json(rehearsed: &Rehearsed) -> serde_json::Value {

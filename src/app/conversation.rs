@@ -143,8 +143,8 @@ impl Conversation {
             .and_then(|said| {
                 let is_form = matches!(spoken.said, Said::Submitted { .. });
                 let (words, shelf) = (self.words(), &self.shelf);
-                let turn =
-                    Turn { words, shelf, state: &state, policy, now, room, said: &said, is_form };
+                let (state, by, said) = (&*state, &spoken.by, &said);
+                let turn = Turn { words, shelf, state, policy, by, now, room, said, is_form };
                 turn.meant().map_err(|reply| Box::new((came_to(&reply), *reply)))
             });
         match (self.stranger(&spoken.by, policy), meant) {

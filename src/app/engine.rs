@@ -331,7 +331,7 @@ struct Drafted {
 async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Asked>) {
     let mut waiting = Vec::with_capacity(BATCH);
     while asked.recv_many(&mut waiting, BATCH).await > 0 {
-        if let Err(Unsure) = writer.batch(waiting.drain(..).collect()).await {
+        if let Err(Unsure) = writer.batch(std::mem::take(&mut waiting)).await {
             let _ = tokio::time::timeout(LAST_WORDS, turn_away(&mut asked)).await;
             // Never retry an fsync: what the kernel has dropped it will not write.
             std::process::exit(70);

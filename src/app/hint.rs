@@ -2,7 +2,7 @@
 
 use super::engine::Engine;
 use crate::domain::state::{Phase, Release};
-use crate::domain::verdict;
+use crate::domain::verdict::{self, Reason};
 
 pub fn next_step(engine: &Engine) -> Option<String> {
     let state = engine.state();
@@ -36,10 +36,20 @@ fn of_release(release: &Release, policy: &crate::domain::policy::Policy) -> Stri
             "Jump to the next deadline, or see all of them: /release agenda.".into()
         }
         Phase::CountingDown => {
-            let open = verdict::reasons(release, policy).len();
-            format!(
-                "Switch to QA, product, … and press GO; {open} things are open: /release status."
-            )
+            let reasons = verdict::reasons(release, policy);
+            let votes = |reason: &&Reason| {
+                matches!(reason, Reason::Silent { .. } | Reason::SaidNoGo { .. })
+            };
+            let things = if reasons.len() == 1 { "1 thing is" } else { "several things are" };
+            match reasons.iter().find(votes) {
+                Some(_) => format!(
+                    "Switch to QA, product, … and press GO; {things} open: /release status."
+                ),
+                None => format!(
+                    "Everyone has voted; {things} open: /release checklist, or /release rollback \
+                     --dry-run."
+                ),
+            }
         }
         Phase::Ready if release.start_offered => "It is go: /release start.".into(),
         Phase::Ready => "It is go. Jump to T-0; then /release start.".into(),

@@ -59,7 +59,9 @@ fn context(notice: &Notice, scene: &Scene) -> Value {
     let facts = |brief| facts(brief, at.unwrap_or(scene.now), scene);
     let mut seen = notice.brief.as_ref().map(facts).unwrap_or_default();
     seen.extend(own);
-    finish(seen, scene)
+    seen.insert("public".into(), json!(notice.public));
+    let head = scene.head.clone().filter(|_| !notice.public);
+    finish(seen, &Scene { head, ..*scene })
 }
 
 /// What every message may say, and every person as this platform knows them.
@@ -174,9 +176,10 @@ fn tone(notice: &Notice) -> Tone {
     let good_if = |good: bool| if good { Tone::Good } else { Tone::Warning };
     match &notice.kind {
         NoticeKind::Announcement { template, .. } if template == "done" => good_if(smooth),
-        NoticeKind::WentGo | NoticeKind::StageDone { .. } | NoticeKind::RolledOut { .. } => {
-            Tone::Good
-        }
+        NoticeKind::WentGo
+        | NoticeKind::ChangedToGo { .. }
+        | NoticeKind::StageDone { .. }
+        | NoticeKind::RolledOut { .. } => Tone::Good,
         NoticeKind::Finished { outcome, .. } => good_if(outcome == "SUCCESS"),
         NoticeKind::SmokeTallied { passed, total, .. } => good_if(passed == total),
         NoticeKind::RehearsalEnded { worked, .. } => good_if(*worked),
@@ -247,7 +250,9 @@ fn buttons(notice: &Notice) -> Vec<Vec<Button>> {
 fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
     match kind {
         NoticeKind::Announcement { template, .. } => row.announced(template),
-        NoticeKind::Opening { .. } | NoticeKind::WentGo => vec![row.status(), row.checklist()],
+        NoticeKind::Opening { .. } | NoticeKind::WentGo | NoticeKind::ChangedToGo { .. } => {
+            vec![row.status(), row.checklist()]
+        }
         NoticeKind::WentNoGo { .. } => vec![row.checklist(), row.plain("Reschedule", "reschedule")],
         NoticeKind::VoteWanted { role, .. } => row.votes(role),
         NoticeKind::StartOffered { .. } => vec![row.start(), row.hold()],
@@ -399,7 +404,7 @@ macro_rules! files {
 pub fn built_in() -> Vec<(&'static str, &'static str)> {
     let files: &[(&str, &str)] = files![
         "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_poll.md"
-        "_rollback.md" "advance-wanted.md" "advanced.md" "agenda.md" "card-live.md"
+        "_rollback.md" "advance-wanted.md" "advanced.md" "agenda.md" "changed-to-go.md" "card-live.md"
         "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md"
         "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
         "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "list.md" "locked.md"

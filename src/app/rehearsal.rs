@@ -153,12 +153,11 @@ impl Play {
         let by = self.actor(&captain);
         let command = Command::Schedule { plan: Box::new(plan.clone()), start };
         for event in self.ask(by, command).await? {
-            match event {
-                Event::Refused { why, .. } => return Ok(Err(why)),
-                Event::Release { release, did: Happened::Scheduled { .. } } => {
-                    return Ok(Ok(release));
-                }
-                _ => {}
+            if let Event::Refused { why, .. } = event {
+                return Ok(Err(why));
+            }
+            if let Event::Release { release, did: Happened::Scheduled { .. } } = event {
+                return Ok(Ok(release));
             }
         }
         anyhow::bail!("the plan was neither scheduled nor refused")
@@ -224,10 +223,20 @@ impl Play {
                 let commits = Commitment::default();
                 Some((who, Command::Advance { release: release_id, commits }))
             }
-            _ if release.held.is_some() && release.touched_target() => {
-                self.wanted_when_stuck(release, policy)
+            Phase::CountingDown
+            | Phase::Ready
+            | Phase::Deploying { .. }
+            | Phase::Soaking { .. }
+            | Phase::AtGate { .. }
+            | Phase::Watching
+            | Phase::Done
+            | Phase::Scrubbed
+            | Phase::RollingBack
+            | Phase::RolledBack
+            | Phase::RollbackFailed => {
+                let stuck = release.held.is_some() && release.touched_target();
+                stuck.then(|| self.wanted_when_stuck(release, policy)).flatten()
             }
-            _ => None,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::domain::agenda::{self, Scope};
 use crate::domain::checklist::{Item, ItemState, tally};
 use crate::domain::ids::{PersonId, Role};
 use crate::domain::notice::{Brief, PersonRef};
+use crate::domain::plan::ItemPhase;
 use crate::domain::policy::Policy;
 use crate::domain::report::step_name;
 use crate::domain::rollout::{how_it_ended, needs_a_person, wanted_approvals};
@@ -387,7 +388,9 @@ pub fn checklist(messages: &Messages, state: &State, release: &Release, scene: &
     let seen = checklist_seen(release, state.house.policy(), scene);
     let mut message = say(messages, "checklist.md", seen, scene);
     if !release.phase.is_over() {
-        let open = release.items.iter().filter(|item| !item.state.is_green()).take(20);
+        // What is looked at after the deploy is not offered before it.
+        let now = |item: &&Item| item.phase <= ItemPhase::T30m || !release.phase.is_before_deploy();
+        let open = release.items.iter().filter(|item| !item.state.is_green()).filter(now).take(20);
         message.buttons = rows(open.map(|item| tick(release, item)).collect());
     }
     message

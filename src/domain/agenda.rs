@@ -30,7 +30,8 @@ pub enum Deadline {
 
 impl Deadline {
     /// What a person reads in the agenda.
-    pub fn about(&self) -> String {
+    fn about(&self, release: &Release) -> String {
+        let plan = &release.plan;
         match self {
             Self::AskVotes => "ask for go or no-go".into(),
             Self::Announce(id) => format!("announce {id}"),
@@ -38,10 +39,17 @@ impl Deadline {
             Self::RemindVoters(before) => format!("remind who has not voted ({before})"),
             Self::OfferStart => "T-0: offer the start".into(),
             Self::MissStart => "hold it if nobody has started it".into(),
-            Self::EndSoak(stage) => format!("end of soak, stage {}", stage + 1),
+            Self::EndSoak(stage) => match plan.stages.get(*stage) {
+                Some(stage) => format!("{} has soaked", stage.name),
+                None => "end of the soak".into(),
+            },
             Self::AskForUpdate(1) => "ask the deploying engineer for an update".into(),
-            Self::AskForUpdate(_) => "ask the backup for an update".into(),
-            Self::RecallCheck(_) => "check after the deploy".into(),
+            Self::AskForUpdate(2) => "ask the backup for an update".into(),
+            Self::AskForUpdate(_) => "ask the captain for an update".into(),
+            Self::RecallCheck(check) => match plan.checks.get(*check) {
+                Some(check) => format!("check: {}", check.name),
+                None => "check after the deploy".into(),
+            },
             Self::Escalate(_) => "escalate to the next contact".into(),
             Self::CloseRelease => "post the report and archive the room".into(),
         }
@@ -104,7 +112,7 @@ pub fn of_release(release: &Release, policy: &Policy) -> Vec<Due> {
 
 fn due(release: &Release, at: Time, deadline: Deadline) -> Due {
     let key = key_of(&deadline);
-    let about = deadline.about();
+    let about = deadline.about(release);
     Due { at, key, about, command: Command::Tick { release: release.id.clone(), deadline } }
 }
 
@@ -191,11 +199,14 @@ fn before_start(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
         list.push((start - timing.room_opens.duration(), Deadline::OpenRoom));
     }
     let silent = release.seats.iter().any(|seat| seat.vote(release.poll_revision).is_none());
-    if silent && release.asked_at.is_some() {
+    if silent {
+        // Whoever has only just been asked is not reminded of it.
+        let since = release.asked_at.unwrap_or(release.scheduled_at);
         let open = timing.reminders.iter().filter(|before| !is_reminded(release, **before));
-        list.extend(open.map(|before| {
+        let reminders = open.map(|before| {
             (start - before.duration(), Deadline::RemindVoters(reminder_name(*before)))
-        }));
+        });
+        list.extend(reminders.filter(|(at, _)| *at > since));
     }
     if !release.start_offered {
         list.push((start, Deadline::OfferStart));
@@ -216,7 +227,7 @@ fn is_reminded(release: &Release, before: Span) -> bool {
 fn silence(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
     let Some(last) = release.last_update else { return Vec::new() };
     let nth = release.prompts + 1;
-    if nth > 2 {
+    if nth > 3 {
         return Vec::new();
     }
     let quiet = policy.timing.silence.duration() * i32::try_from(nth).unwrap_or(1);
@@ -238,7 +249,17 @@ fn checks(release: &Release) -> Vec<(Time, Deadline)> {
         .collect()
 }
 
+/// A step that is stuck calls the next person while nobody reacts; so does a rollback.
 fn escalation(release: &Release, policy: &Policy) -> Option<(Time, Deadline)> {
+    if let Some(hold) = &release.held
+        && release.touched_target()
+    {
+        let nth = hold.escalated + 1;
+        let more = (nth as usize) < super::rollback::on_duty(release).len();
+        let after = policy.timing.escalate_after.duration() * i32::try_from(nth).unwrap_or(1);
+        let unanswered = hold.by.is_none() && !hold.taken;
+        return (unanswered && more).then(|| (hold.at + after, Deadline::Escalate(nth)));
+    }
     if release.phase != Phase::RollbackFailed {
         return None;
     }

@@ -70,8 +70,12 @@ pub(super) fn tick(case: &Case, deadline: &Deadline) -> Decided {
         Deadline::EndSoak(stage) => case.did(Happened::SoakEnded { stage: *stage }),
         Deadline::AskForUpdate(nth) => {
             let head = &case.release.plan.release;
-            let who = if *nth == 1 { &head.deployer } else { &head.backup };
-            case.did(Happened::SilenceNoticed { nth: *nth, who: who.clone() })
+            let who = match nth {
+                1 => head.deployer.clone(),
+                2 => head.backup.clone(),
+                _ => Some(case.release.captain.clone()),
+            };
+            case.did(Happened::SilenceNoticed { nth: *nth, who })
         }
         Deadline::RecallCheck(check) => case.did(Happened::CheckRecalled { check: *check }),
         Deadline::Escalate(nth) => escalate(case, *nth),
@@ -121,6 +125,20 @@ fn overtaken<'a>(
 }
 
 fn remind(case: &Case, before: &str) -> Decided {
+    let later = |span: &super::time::Span| {
+        let at = case.release.start.at - span.duration();
+        let name = agenda::reminder_name(*span);
+        at <= case.now && name != before && !case.release.reminded.contains(&name)
+    };
+    let shorter = |span: &super::time::Span| agenda::reminder_name(*span) == before;
+    let this = case.policy.timing.reminders.iter().find(|span| shorter(span));
+    // Two that fall due at once are one reminder: the later one speaks.
+    let overtaken =
+        case.policy.timing.reminders.iter().any(|span| Some(span) < this && later(span));
+    if overtaken {
+        let reminded = Happened::VotersReminded { before: before.to_owned(), roles: Vec::new() };
+        return case.did(reminded);
+    }
     let silent = case.release.seats.iter();
     let silent = silent.filter(|seat| seat.vote(case.release.poll_revision).is_none());
     let roles = silent.map(|seat| seat.role.clone()).collect();
@@ -156,9 +174,24 @@ fn offer_start(case: &Case) -> Decided {
 }
 
 fn escalate(case: &Case, nth: u32) -> Decided {
-    let contacts = super::rollback::contacts(case.release);
-    match contacts.get(nth as usize - 1) {
-        Some(to) => case.did(Happened::Escalated { nth, to: to.clone() }),
+    let next = match case.release.phase {
+        Phase::RollbackFailed => {
+            super::rollback::contacts(case.release).get(nth as usize - 1).cloned()
+        }
+        // The first on duty was called when it got stuck.
+        Phase::CountingDown
+        | Phase::Ready
+        | Phase::Deploying { .. }
+        | Phase::Soaking { .. }
+        | Phase::AtGate { .. }
+        | Phase::Watching
+        | Phase::Done
+        | Phase::Scrubbed
+        | Phase::RollingBack
+        | Phase::RolledBack => super::rollback::on_duty(case.release).get(nth as usize).cloned(),
+    };
+    match next {
+        Some(to) => case.did(Happened::Escalated { nth, to }),
         None => Ok(Vec::new()),
     }
 }

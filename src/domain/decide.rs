@@ -125,7 +125,34 @@ fn of_the_house(state: &State, by: &Actor, command: &Command, now: Time) -> Opti
             freeze::unlock(state, by, target, version, reason)
         }
         Command::Schedule { plan, start } => schedule::schedule(state, by, plan, start, now),
-        _ => return None,
+        Command::Reschedule { .. }
+        | Command::Edit { .. }
+        | Command::Scrub { .. }
+        | Command::Mark { .. }
+        | Command::Report { .. }
+        | Command::Vote { .. }
+        | Command::Override { .. }
+        | Command::AcceptRisk { .. }
+        | Command::Handover { .. }
+        | Command::KeepRoom { .. }
+        | Command::Announce { .. }
+        | Command::Start { .. }
+        | Command::Update { .. }
+        | Command::Advance { .. }
+        | Command::Hold { .. }
+        | Command::Resume { .. }
+        | Command::Retry { .. }
+        | Command::Verify { .. }
+        | Command::Complete { .. }
+        | Command::RunAction { .. }
+        | Command::Outcome { .. }
+        | Command::Rollback { .. }
+        | Command::RehearseRollback { .. }
+        | Command::Tick { .. }
+        | Command::Ended { .. }
+        | Command::Posted { .. }
+        | Command::NotPosted { .. }
+        | Command::RoomOpened { .. } => return None,
     };
     Some(decided)
 }

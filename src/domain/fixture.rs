@@ -145,8 +145,8 @@ fn actions() -> BTreeMap<ActionName, Action> {
         ("deploy-pod", "bin/deploy --pod {pod} --version {version}"),
         ("health", "bin/health {service} --environment {environment}"),
         ("smoke-search", "bin/smoke search | tee smoke.log"),
-        ("go-back", "bin/deploy --all --version {to}"),
-        ("go-back-rehearse", "bin/deploy --all --version {to} --dry-run"),
+        ("go-back", "bin/deploy --all --version {version}"),
+        ("go-back-rehearse", "bin/deploy --all --version {version} --dry-run"),
         ("clear-cache", "bin/cache clear"),
     ]
     .into_iter()

@@ -15,6 +15,9 @@ pub struct Notice {
     /// The release as it was then; absent for what concerns the whole house.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brief: Option<Brief>,
+    /// Customers read it: no commands, no log heads.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public: bool,
 }
 
 /// One kind of notice with what only it knows.
@@ -54,6 +57,10 @@ pub enum NoticeKind {
         people: Vec<PersonRef>,
     },
     WentGo,
+    ChangedToGo {
+        role: String,
+        by: String,
+    },
     WentNoGo {
         reasons: Vec<ReasonText>,
         after_go: bool,
@@ -129,6 +136,8 @@ pub enum NoticeKind {
         at: Time,
         minutes: i64,
         person: Option<PersonRef>,
+        /// Who has to say that it goes on, if it waits for that.
+        captain: Option<PersonRef>,
     },
     Held {
         at: Time,
@@ -192,6 +201,8 @@ pub enum NoticeKind {
         why: String,
         nth: u32,
         person: PersonRef,
+        /// A rollback is stuck, rather than a step.
+        rollback: bool,
     },
 
     // Around it.

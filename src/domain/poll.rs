@@ -146,6 +146,9 @@ pub(super) fn mark(
     if let Some(why) = why {
         not_too_long("The reason", why)?;
     }
+    if mark == Mark::Pass {
+        may_pass(case, found, why.or(link).is_some())?;
+    }
     if is_so(found, mark) {
         return already(case.release, "checklist", format!("{} is so already.", found.name));
     }
@@ -156,6 +159,27 @@ pub(super) fn mark(
         why: why.cloned(),
         link: link.cloned(),
     })
+}
+
+/// What evidence settles is ticked by those who answer for it, or with a word on how one knows; and
+/// nothing is ticked before it can be true.
+fn may_pass(case: &Case, item: &Item, explained: bool) -> Result<(), Refusal> {
+    use super::plan::{EvidenceKind, ItemPhase};
+    if item.phase > ItemPhase::T30m && case.release.phase.is_before_deploy() {
+        return Err(Refusal::TooEarlyToTick { item: item.name.clone() });
+    }
+    let Some(kind) = item.evidence.filter(|_| !explained) else { return Ok(()) };
+    let person = case.person().ok();
+    let head = &case.release.plan.release;
+    let answerable = [Some(&case.release.captain), head.deployer.as_ref(), item.owner.as_ref()];
+    if person.is_some() && answerable.contains(&person.as_ref()) {
+        return Ok(());
+    }
+    let how = match kind {
+        EvidenceKind::RollbackRehearsal => "`rollback --dry-run` proves it.".to_owned(),
+        other => format!("CI reports it: `evidence {} pass`.", other.name()),
+    };
+    Err(Refusal::NeedsEvidence { item: item.name.clone(), id: item.id.to_string(), how })
 }
 
 fn is_so(item: &Item, mark: Mark) -> bool {

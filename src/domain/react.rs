@@ -62,7 +62,7 @@ pub const CUSTOMERS: &str = "customers";
 
 fn to_internal(state: &State, kind: NoticeKind) -> Vec<Effect> {
     let to = state.house.policy().audiences.get(INTERNAL).cloned().unwrap_or_default();
-    to.iter().map(|to| say(to, Notice { kind: kind.clone(), brief: None })).collect()
+    to.iter().map(|to| say(to, Notice { kind: kind.clone(), brief: None, public: false })).collect()
 }
 
 fn say(to: &Destination, notice: Notice) -> Effect {
@@ -87,7 +87,7 @@ struct Scene<'a> {
 
 impl Scene<'_> {
     fn notice(&self, kind: NoticeKind) -> Notice {
-        Notice { kind, brief: Some(Brief::of(self.release, self.policy)) }
+        Notice { kind, brief: Some(Brief::of(self.release, self.policy)), public: false }
     }
 
     fn audience(&self, audience: &str) -> &[Destination] {
@@ -96,7 +96,10 @@ impl Scene<'_> {
 
     fn to(&self, destinations: &[Destination], kind: NoticeKind) -> Vec<Effect> {
         let notice = self.notice(kind);
-        destinations.iter().map(|to| say(to, notice.clone())).collect()
+        let customers = self.audience(CUSTOMERS);
+        let public = |to| customers.contains(to) && !self.audience(INTERNAL).contains(to);
+        let to_one = |to| say(to, Notice { public: public(to), ..notice.clone() });
+        destinations.iter().map(to_one).collect()
     }
 
     /// In the war room; before it is open, where teams hear of releases.
@@ -191,12 +194,14 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         Happened::Scrubbed { reason } => {
             scene.everyone(NoticeKind::Retraction { reason: reason.clone() })
         }
-        Happened::VoteCast { vote: Vote::Go, .. } => Vec::new(),
+        Happened::VoteCast { vote: Vote::Go, role, person } => changed_to_go(scene, role, person),
         // From `Ready`, the fall back says it.
-        Happened::VoteCast { vote: Vote::NoGo { .. }, .. } => match release.phase {
-            Phase::CountingDown => no_go(scene, &verdict::reasons(release, scene.policy), false),
-            _ => Vec::new(),
-        },
+        Happened::VoteCast { vote: Vote::NoGo { .. }, .. } if release.phase == Phase::Ready => {
+            Vec::new()
+        }
+        Happened::VoteCast { vote: Vote::NoGo { .. }, .. } => {
+            no_go(scene, &verdict::reasons(release, scene.policy), false)
+        }
         Happened::WentGo => scene.room(NoticeKind::WentGo),
         Happened::WentNoGo { reasons } => no_go(scene, reasons, true),
         Happened::Overridden { obstacle, person, reason } => scene.room(NoticeKind::Overridden {
@@ -257,7 +262,12 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         Happened::SilenceNoticed { nth, who } => {
             let quiet = scene.policy.timing.silence.duration().num_minutes() * i64::from(*nth);
             let person = who.as_ref().map(|who| scene.person(who));
-            scene.room(NoticeKind::SilencePrompt { at, minutes: quiet, person })
+            let waits = release.phase.stage().is_some_and(|stage| {
+                matches!(release.phase, Phase::AtGate { .. })
+                    && release.advance_asked.contains(&stage)
+            });
+            let captain = waits.then(|| scene.person(&release.captain));
+            scene.room(NoticeKind::SilencePrompt { at, minutes: quiet, person, captain })
         }
         Happened::Held { reason, by } => held(scene, reason, by.as_ref()),
         Happened::Resumed { by } => scene.room(NoticeKind::Resumed { at, by: scene.name(by) }),
@@ -275,6 +285,8 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
             scene.room(NoticeKind::SmokeTallied { at, passed: *passed, total: *total, failed })
         }
         Happened::CheckRecalled { check } => check_wanted(scene, *check),
+        // The retraction has said it.
+        Happened::Finished { .. } if release.phase == Phase::Scrubbed => Vec::new(),
         Happened::Finished { result, .. } => scene.room(NoticeKind::Finished {
             at,
             outcome: result.outcome.word().into(),
@@ -325,6 +337,20 @@ fn correction(scene: &Scene, reason: Option<&String>) -> Vec<Effect> {
     let was = last.planned;
     let kind = NoticeKind::Correction { was, reason: reason.cloned() };
     scene.everyone(kind)
+}
+
+/// A no-go was said aloud; so is that it no longer stands.
+fn changed_to_go(scene: &Scene, role: &Role, person: &PersonId) -> Vec<Effect> {
+    let seat = scene.release.seats.iter().find(|seat| seat.role == *role);
+    let before = seat.and_then(|seat| seat.ballots.iter().rev().nth(1));
+    let was_no_go = before.is_some_and(|ballot| {
+        ballot.poll_revision == scene.release.poll_revision && ballot.vote != Vote::Go
+    });
+    if !was_no_go {
+        return Vec::new();
+    }
+    let (role, by) = (scene.policy.title_of(role).to_owned(), scene.name(person));
+    scene.room(NoticeKind::ChangedToGo { role, by })
 }
 
 fn ask_again(scene: &Scene) -> Vec<Effect> {
@@ -602,9 +628,8 @@ fn worked(scene: &Scene, run: &RunRecord, took_ms: u64) -> Vec<Effect> {
         Step::RollbackVerify(at) => {
             plan.and_then(|plan| plan.verify.get(*at)).map(|s| s.done_text())
         }
-        Step::Timed(_) | Step::Named(_) => {
-            Some(format!("{}: passing", step_name(scene.release, &run.step)))
-        }
+        Step::Timed(_) => Some(format!("{}: passing", step_name(scene.release, &run.step))),
+        Step::Named(_) => Some(format!("{}: done", step_name(scene.release, &run.step))),
     };
     let text = text.unwrap_or_else(|| step_name(scene.release, &run.step));
     scene.room(NoticeKind::StepDone { at: scene.at, text, took_ms })
@@ -732,8 +757,12 @@ fn rolled_back(scene: &Scene, took_ms: u64) -> Vec<Effect> {
 }
 
 fn escalated(scene: &Scene, nth: u32, to: &PersonId) -> Vec<Effect> {
-    let why = scene.release.rollback.as_ref().and_then(|back| back.failed.clone());
+    let failed = scene.release.rollback.as_ref().and_then(|back| back.failed.clone());
+    let held = scene.release.held.as_ref().map(|hold| hold.reason.clone());
+    let rollback = scene.release.phase == Phase::RollbackFailed;
+    let why = if rollback { failed } else { held };
     let kind = NoticeKind::Escalation {
+        rollback,
         at: scene.at,
         why: why.unwrap_or_default(),
         nth,

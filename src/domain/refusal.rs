@@ -57,6 +57,13 @@ pub enum Refusal {
     WhichSeat { seats: String, example: String },
     #[error("You have signed for {role} already, and a person signs for one role per release.")]
     OneSeat { role: String },
+    #[error(
+        "{item} is settled by evidence. {how} Or say how you know: `checklist pass --item {id} \
+         --reason \"…\"` or `--link`."
+    )]
+    NeedsEvidence { item: String, id: String, how: String },
+    #[error("{item} is looked at after the deploy; it cannot be ticked before.")]
+    TooEarlyToTick { item: String },
     #[error("A no-go needs its reason, so that somebody can do something about it.")]
     NeedsReason,
 

@@ -117,7 +117,7 @@ pub fn counted(run: &super::state::RunRecord) -> (usize, usize) {
         let (passed, total) = (passed.parse().ok()?, total.parse().ok()?);
         (passed <= total && (1..10_000).contains(&total)).then_some((passed, total))
     };
-    match tail.split_whitespace().filter_map(fraction).last() {
+    match tail.split_whitespace().rev().find_map(fraction) {
         Some((passed, total)) if worked == (passed == total) => (passed, total),
         _ => (usize::from(worked), 1),
     }

@@ -29,6 +29,18 @@ pub fn contacts(release: &Release) -> Vec<PersonId> {
     people
 }
 
+/// Whom a stuck step calls, in order: those on call, then the captain. The first is called at once.
+pub fn on_duty(release: &Release) -> Vec<PersonId> {
+    let oncall = release.plan.monitoring.oncall.people().cloned();
+    let mut people: Vec<PersonId> = Vec::new();
+    for person in oncall.chain([release.captain.clone()]) {
+        if !people.contains(&person) {
+            people.push(person);
+        }
+    }
+    people
+}
+
 /// Asked by an authorised person, confirmed once. A running step is stopped first, and an outcome
 /// that nobody can tell never blocks it.
 pub(super) fn rollback(case: &Case, reason: Option<&String>, commits: &Commitment) -> Decided {

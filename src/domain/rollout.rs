@@ -162,12 +162,11 @@ pub(super) fn advance(case: &Case, commits: &Commitment) -> Decided {
         });
     }
     not_held(case)?;
-    match release.phase {
-        Phase::Soaking { until, .. } => {
-            return Err(Refusal::StillSoaking { until: case.clock(until) });
-        }
-        Phase::Deploying { .. } => return Err(still_running(case, &Step::Stage(stage))),
-        _ => {}
+    if let Phase::Soaking { until, .. } = release.phase {
+        return Err(Refusal::StillSoaking { until: case.clock(until) });
+    }
+    if let Phase::Deploying { .. } = release.phase {
+        return Err(still_running(case, &Step::Stage(stage)));
     }
     if let Some(check) = unfinished_check(release, stage) {
         return Err(still_running(case, &check));
@@ -276,12 +275,14 @@ pub(super) fn resume(case: &Case) -> Decided {
     }
 }
 
+/// Whoever may roll back settles a rollback that stopped; otherwise whoever may resume.
+fn right_to_settle(release: &Release) -> Right {
+    if release.phase == Phase::RollbackFailed { Right::Rollback } else { Right::Resume }
+}
+
 /// A step that failed or whose outcome nobody can tell is run again, because a person says so.
 pub(super) fn retry(case: &Case) -> Decided {
-    match case.release.phase {
-        Phase::RollbackFailed => case.may(Right::Rollback)?,
-        _ => case.may(Right::Resume)?,
-    };
+    case.may(right_to_settle(case.release))?;
     match case.release.unsettled() {
         Some(run) => case.did(Happened::RetryAsked { step: run.step.clone() }),
         None => {
@@ -312,15 +313,16 @@ pub(super) fn verify(case: &Case) -> Decided {
 
 pub(super) fn complete(case: &Case) -> Decided {
     let by = case.person_may(Right::Advance)?;
-    match case.release.phase {
-        Phase::Watching => {
-            not_held(case)?;
-            let result = super::report::result(case.release);
-            case.did(Happened::Finished { result, by: Some(by) })
-        }
-        Phase::Done => already(case.release, "complete", "It is done already."),
-        _ => Err(case.wrong_phase("It can be completed once it is rolled out and watched.")),
+    if case.release.phase == Phase::Done {
+        return already(case.release, "complete", "It is done already.");
     }
+    if case.release.phase != Phase::Watching {
+        let hint = "It can be completed once it is rolled out and watched.";
+        return Err(case.wrong_phase(hint));
+    }
+    not_held(case)?;
+    let result = super::report::result(case.release);
+    case.did(Happened::Finished { result, by: Some(by) })
 }
 
 pub(super) fn run_action(
@@ -403,11 +405,7 @@ fn filled(
 
 /// A person says how a step ended that failed or that nobody could tell.
 pub(super) fn outcome(case: &Case, worked: bool, reason: &str) -> Decided {
-    let right = match case.release.phase {
-        Phase::RollbackFailed => Right::Rollback,
-        _ => Right::Resume,
-    };
-    let by = case.person_may(right)?;
+    let by = case.person_may(right_to_settle(case.release))?;
     if reason.trim().is_empty() {
         return Err(Refusal::NeedsReason);
     }

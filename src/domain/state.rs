@@ -186,6 +186,10 @@ pub struct Hold {
     /// Nobody: the bot itself.
     pub by: Option<PersonId>,
     pub at: Time,
+    /// How many were called after the first, because nobody had reacted.
+    pub escalated: u32,
+    /// Somebody has told the room that they are on it.
+    pub taken: bool,
 }
 
 /// A place in the poll. Every ballot is kept; the last one of this poll revision counts.

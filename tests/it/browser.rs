@@ -9,12 +9,13 @@ use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
+
+use crate::program::processes_with;
 
 const PATIENCE: Duration = Duration::from_secs(15);
 const FLAGS: [&str; 8] = [
@@ -148,6 +149,23 @@ impl Browser {
 
     /// Clicks the first visible button, link or option with this accessible name.
     pub(crate) async fn click(&self, name: &str) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            self.mark(name).await;
+            // A card may be drawn anew between the look and the click.
+            let target = self.client.find(Locator::Css("[data-test-target]")).await;
+            let clicked = match target {
+                Ok(target) => target.click().await,
+                Err(why) => Err(why),
+            };
+            match clicked {
+                Ok(()) => return,
+                Err(why) => assert!(Instant::now() < end, "clicking {name}: {why}"),
+            }
+        }
+    }
+
+    async fn mark(&self, name: &str) {
         self.until(
             &format!("something to click named {name}"),
             &format!(
@@ -165,8 +183,6 @@ impl Browser {
             ),
         )
         .await;
-        let target = self.find("[data-test-target]").await;
-        target.click().await.unwrap_or_else(|why| panic!("clicking {name}: {why}"));
     }
 
     pub(crate) async fn find(&self, selector: &str) -> Element {
@@ -235,16 +251,6 @@ impl Drop for Browser {
             let _ = kill(pid, Signal::SIGKILL);
         }
     }
-}
-
-fn processes_with(text: &str) -> Vec<Pid> {
-    let Ok(folders) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = folders.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let has_text = |pid: &i32| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(text)
-    };
-    pids.filter(has_text).map(Pid::from_raw).collect()
 }
 
 fn tools() -> PathBuf {

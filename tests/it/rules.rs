@@ -450,15 +450,18 @@ fn walked(failing: &[&str]) -> World {
             return world;
         }
         finish_runs_one(&mut world);
-        let current = &world.state.releases[&release];
-        match current.phase {
-            Phase::Watching if current.smoke.is_some() => return world,
-            Phase::Soaking { .. } => world.jump(),
-            Phase::AtGate { stage } if current.advance_asked.contains(&stage) => {
-                let commits = Commitment::default();
-                world.ask(person("maria"), Command::Advance { release: release.clone(), commits });
-            }
-            _ => {}
+        let current = world.state.releases[&release].clone();
+        if current.phase == Phase::Watching && current.smoke.is_some() {
+            return world;
+        }
+        if let Phase::Soaking { .. } = current.phase {
+            world.jump();
+        }
+        if let Phase::AtGate { stage } = current.phase
+            && current.advance_asked.contains(&stage)
+        {
+            let commits = Commitment::default();
+            world.ask(person("maria"), Command::Advance { release: release.clone(), commits });
         }
     }
     panic!("it never got there: {:?}", world.state.releases[&release].phase);

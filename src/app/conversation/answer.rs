@@ -343,6 +343,9 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
     let say = |label: &str, verb: &str| button(label, format!("{verb} {id}"));
     let status = || say("Status", "status");
     match why {
+        Refusal::NeedsEvidence { .. } | Refusal::TooEarlyToTick { .. } => {
+            vec![say("Checklist", "checklist"), status()]
+        }
         Refusal::NotGo { .. } => vec![say("Checklist", "checklist"), say("Roles", "roles")],
         Refusal::TooEarly { .. } | Refusal::TooLate { .. } => {
             vec![say("Reschedule", "reschedule"), status()]

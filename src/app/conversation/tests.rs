@@ -1,3 +1,5 @@
+//! The conversation as transcripts: what is said, and what is answered.
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -63,11 +65,33 @@ version = "v1.2.0"
 title = "New dashboard"
 start = "tuesday 10:00"
 captain = "maria"
-strategy = "direct"
+strategy = "rolling"
+commit = "4f1c2a9"
 
 [[stage]]
 name = "Everything"
 action = "deploy"
+traffic = 100
+soak = "5m"
+checks = ["health"]
+
+[[smoke]]
+name = "Health"
+action = "health"
+
+[[evidence]]
+kind = "staging"
+result = "pass"
+
+[monitoring]
+health = "health"
+watchers = ["dave"]
+[monitoring.oncall]
+primary = "dave"
+[[monitoring.metric]]
+name = "Error rate"
+warning = 1
+critical = 5
 
 [rollback]
 to = "v1.1.9"
@@ -78,6 +102,10 @@ constraints = ["The migration 0017 stays: it is additive."]
 name = "Back to the old version"
 action = "deploy"
 with = { version = "v1.1.9" }
+
+[[rollback.verify]]
+name = "The old version answers"
+action = "health"
 
 [[checklist.item]]
 section = "quality"
@@ -114,7 +142,7 @@ async fn house() -> House {
         let request = Request { id: format!("start/{id}"), by: Actor::Operator, command };
         engine.ask(request).await.expect("it is recorded");
     }
-    let (messages, problems) = Messages::load(TEMPLATES, None, &samples());
+    let (messages, problems) = crate::app::words::load(None);
     assert_eq!(problems, []);
     let embedded = vec![
         ("web-shop".to_owned(), PLAN.to_owned()),
@@ -244,8 +272,8 @@ async fn a_release_is_scheduled_voted_on_and_moved() {
         Maria (#3).
       Next:
       - Sun 13 Dec, 10:00 PST: ask for go or no-go
+      - Tue 15 Dec, 06:00 PST: remind who has not voted (T-4h)
       - Tue 15 Dec, 08:55 PST: open the war room
-      - Tue 15 Dec, 10:00 PST: T-0: offer the start
       [ Status ] status web-shop/production/v1.2.0#1
       [ Agenda ] agenda web-shop/production/v1.2.0#1
 
@@ -604,7 +632,10 @@ async fn freezes_and_locks_belong_to_the_house() {
         2026-12-18-weekend REASON ends it early.
 
     maria: freeze list
-      - 2026-12-18-weekend: Fri 18 Dec, 18:00 PST to Mon 21 Dec, 08:00 PST, weekend
+      1 freeze: nothing starts while one is in force.
+      Freeze | Covers | From | Until | Why
+      2026-12-18-weekend | everything | Fri 18 Dec, 18:00 PST | Mon 21 Dec, 08:00 PST |
+        weekend
 
     maria: freeze lift
       (Lift a freeze) freeze lift

@@ -11,11 +11,12 @@ use super::shelf::{NoPlan, PlanShelf};
 use crate::app::grammar::{self, Act, Ended, Found, Freeze, Paper, Verb, Wrong, text};
 use crate::app::reads::{self, Look};
 use crate::app::times::{self, TimeError};
+use crate::domain::authority;
 use crate::domain::checklist::{Item, Mark};
-use crate::domain::command::{Command, Commitment, EvidenceReport, FreezeWish, Vote};
+use crate::domain::command::{Actor, Command, Commitment, EvidenceReport, FreezeWish, Vote};
 use crate::domain::ids::{ActionName, FreezeId, ItemId, PersonId, ReleaseId, Role, slug};
 use crate::domain::plan::{EvidenceKind, Finding, Plan};
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Policy, Right};
 use crate::domain::poll::TEXT_LIMIT;
 use crate::domain::refusal::Refusal;
 use crate::domain::state::{Phase, Release, Start, State};
@@ -41,6 +42,7 @@ pub(super) struct Turn<'a> {
     pub shelf: &'a PlanShelf,
     pub state: &'a State,
     pub policy: &'a Policy,
+    pub by: &'a Actor,
     pub now: Time,
     pub room: Room<'a>,
     pub said: &'a grammar::Said,
@@ -651,6 +653,8 @@ impl<'a> Turn<'a> {
                 | Phase::Watching
                 | Phase::Done
         );
+        // Who may not is refused at once, on record, rather than after a dialog.
+        let possible = possible && authority::may(self.by, Right::Rollback, self.policy).is_ok();
         if let Some(plan) = release.plan.rollback.as_ref().filter(|_| possible) {
             let version = &release.plan.release.version;
             let moved = |shown: &Option<String>, now| shown.as_ref().is_some_and(|s| s != now);

@@ -1,3 +1,5 @@
+//! Every verb, every form of words, every mistake.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;

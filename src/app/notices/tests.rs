@@ -42,6 +42,7 @@ fn announcements() -> Vec<Notice> {
             at: time(planned) + chrono::Duration::minutes(if late { 42 } else { 0 }),
         },
         brief: brief(world),
+        public: false,
     };
     let (open, before) = (World::scheduled(), World::counting_down());
     let mut sparse = crate::domain::fixture::plan();
@@ -111,7 +112,8 @@ fn before_start() -> Vec<NoticeKind> {
 fn at_the_start() -> Vec<NoticeKind> {
     let at = time("2026-12-15T18:00:00Z");
     let until = time("2026-12-15T19:00:00Z");
-    vec![NoticeKind::WentGo, NoticeKind::StartOffered { at, until, captain: who("maria") }]
+    let changed = NoticeKind::ChangedToGo { role: "support".into(), by: "sam".into() };
+    vec![NoticeKind::WentGo, changed, NoticeKind::StartOffered { at, until, captain: who("maria") }]
 }
 
 fn rolling_out() -> Vec<NoticeKind> {
@@ -160,8 +162,13 @@ fn rolling_out() -> Vec<NoticeKind> {
             people,
         },
         NoticeKind::Update { at, text: text("The cache is warm"), by: text("dave") },
-        NoticeKind::SilencePrompt { at, minutes: 15, person: Some(who("dave")) },
-        NoticeKind::SilencePrompt { at, minutes: 30, person: None },
+        NoticeKind::SilencePrompt {
+            at,
+            minutes: 15,
+            person: Some(who("dave")),
+            captain: Some(who("maria")),
+        },
+        NoticeKind::SilencePrompt { at, minutes: 30, person: None, captain: None },
         NoticeKind::Held { at, reason: text("p95 looks odd"), by: Some(text("jane")) },
         NoticeKind::Resumed { at, by: String::new() },
     ]
@@ -239,6 +246,14 @@ fn going_back() -> Vec<NoticeKind> {
             why: text("Pods back failed: exit status 1"),
             nth: 2,
             person: who("dave"),
+            rollback: true,
+        },
+        NoticeKind::Escalation {
+            at,
+            why: text("Pod 2 failed: exit status 1"),
+            nth: 1,
+            person: who("jane"),
+            rollback: false,
         },
         NoticeKind::Finished {
             at,
@@ -274,7 +289,7 @@ fn of_the_house() -> Vec<NoticeKind> {
 pub(crate) fn notices() -> Vec<Notice> {
     let rollback = World::rolled_back();
     let told = |kinds: Vec<NoticeKind>, brief: Option<Brief>| {
-        kinds.into_iter().map(move |kind| Notice { kind, brief: brief.clone() })
+        kinds.into_iter().map(move |kind| Notice { kind, brief: brief.clone(), public: false })
     };
     let mut all = announcements();
     all.extend(told(before_start(), brief(&World::counting_down())));
@@ -347,7 +362,8 @@ fn every_file_is_built_in() {
         let name = entry.ok()?.file_name().into_string().ok()?;
         name.ends_with(".md").then_some(name)
     });
-    let built_in: BTreeSet<_> = built_in().into_iter().map(|(name, _)| name.to_owned()).collect();
+    let ours = built_in().into_iter().chain(crate::app::conversation::TEMPLATES.iter().copied());
+    let built_in: BTreeSet<_> = ours.map(|(name, _)| name.to_owned()).collect();
     assert_eq!(files.collect::<BTreeSet<_>>(), built_in);
 }
 

@@ -201,7 +201,7 @@ impl Release {
             Happened::StartOffered => self.start_offered = true,
             Happened::StartMissed { why } => {
                 self.start_missed = true;
-                self.held = Some(Hold { reason: why.clone(), by: None, at });
+                self.held = Some(Hold::new(why, None, at));
             }
             Happened::Started { .. } => {
                 self.started_at = Some(at);
@@ -264,10 +264,15 @@ impl Release {
                 self.spoke(at);
                 self.enter(Phase::Deploying { stage: stage + 1 }, at);
             }
-            Happened::UpdatePosted { .. } => self.spoke(at),
+            Happened::UpdatePosted { .. } => {
+                self.spoke(at);
+                if let Some(hold) = &mut self.held {
+                    hold.taken = true;
+                }
+            }
             Happened::SilenceNoticed { nth, .. } => self.prompts = *nth,
             Happened::Held { reason, by } => {
-                self.held = Some(Hold { reason: reason.clone(), by: by.clone(), at });
+                self.held = Some(Hold::new(reason, by.clone(), at));
             }
             Happened::Resumed { .. } => {
                 self.held = None;
@@ -323,7 +328,9 @@ impl Release {
                 self.enter(Phase::RollbackFailed, at);
             }
             Happened::Escalated { nth, .. } => {
-                if let Some(rollback) = &mut self.rollback {
+                if let Some(hold) = &mut self.held {
+                    hold.escalated = *nth;
+                } else if let Some(rollback) = &mut self.rollback {
                     rollback.escalated = *nth;
                     rollback.last_escalation = Some(at);
                 }
@@ -469,6 +476,12 @@ impl Release {
 
     fn run_mut(&mut self, step: &Step, attempt: u32) -> Option<&mut RunRecord> {
         self.runs.iter_mut().find(|run| run.step == *step && run.attempt == attempt)
+    }
+}
+
+impl Hold {
+    fn new(reason: &str, by: Option<PersonId>, at: Time) -> Self {
+        Self { reason: reason.to_owned(), by, at, escalated: 0, taken: false }
     }
 }
 

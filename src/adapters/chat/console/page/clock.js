@@ -9,7 +9,7 @@ export class Clock {
     Object.assign(this, { area, now, own, jump, startOver, tip, trouble, after });
     jump.addEventListener("click", () => this.press(jump, "/demo/jump"));
     startOver.addEventListener("click", () => this.confirm());
-    setInterval(() => this.tick(), 5000);
+    setInterval(() => { this.tick(); this.refresh(); }, 5000);
   }
 
   /** Soon, and once for many reasons. */

@@ -399,10 +399,14 @@ $("earlier").addEventListener("click", showEarlier);
 
 /** Takes an answer: a private message stays in the stream, a form opens. */
 function take(person, channel, echo, reply) {
+  // What was decided may have moved the next deadline without a word in any channel.
+  clock.refresh();
   // Whoever was switched to in the meantime must not see another's answer.
   if (person !== home.as) return;
   if (reply.private) addNote(channel, echo, reply.private);
   if (reply.form) askForm(channel, reply.form);
+  // What was done may change what comes next without a word in any channel.
+  clock.refresh();
 }
 
 function addNote(channel, echo, message) {
