@@ -173,7 +173,7 @@ async fn a_rehearsal_ends_with_what_would_have_happened() {
         (&["--trouble", "no-go"], 1, "would not have launched"),
         (&["--trouble", "failed-step"], 0, "ROLLED_BACK"),
         (&["--trouble", "late"], 0, "would have launched: SUCCESS"),
-        (&["--trouble", "crash"], 0, "would have launched: SUCCESS"),
+        (&["--trouble", "crash"], 0, "is killed in"),
     ];
     for (trouble, status, verdict) in troubles {
         let _ = std::fs::remove_file(&report);
