@@ -53,7 +53,13 @@ fn planned_start(plan: &Plan, policy: &Policy, now: Time) -> anyhow::Result<Opti
 /// Everything that is wrong with a plan, with its line, its risk, and what would fit it.
 pub fn check(options: &Options, path: &Path, json: bool, out: Out<'_>) -> anyhow::Result<Exit> {
     let config = configured(options, None)?;
-    let (text, plan) = plan_in(path)?;
+    let (text, plan) = match plan_in(path) {
+        Err(why) if json => {
+            writeln!(out, "{}", json!({ "ok": false, "problems": lines(&why) }))?;
+            return Ok(Exit::Refused);
+        }
+        read => read?,
+    };
     let start = planned_start(&plan, &config.policy, Utc::now())?;
     let findings = lint::lint(&plan, &config.policy, start.as_ref(), &Facts::default());
     let refused = lint::refusals(&findings).count();
@@ -70,6 +76,10 @@ pub fn check(options: &Options, path: &Path, json: bool, out: Out<'_>) -> anyhow
         }
     }
     Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
+}
+
+fn lines(why: &anyhow::Error) -> Vec<String> {
+    format!("{why:#}").lines().map(str::to_owned).collect()
 }
 
 fn finding_json(finding: &Finding, text: &str) -> serde_json::Value {
@@ -136,11 +146,7 @@ pub fn config_check(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
         Ok(config) => config,
         Err(problems) => {
             match json {
-                true => {
-                    let problems: Vec<_> =
-                        problems.to_string().lines().map(str::to_owned).collect();
-                    writeln!(out, "{}", json!({ "ok": false, "problems": problems }))?;
-                }
+                true => writeln!(out, "{}", json!({ "ok": false, "problems": lines(&problems) }))?,
                 false => writeln!(out, "{problems}")?,
             }
             return Ok(Exit::Refused);
@@ -188,10 +194,7 @@ fn bad(what: impl Into<String>, trouble: impl Into<String>) -> Look {
 pub async fn doctor(options: &Options, json: bool, out: Out<'_>) -> anyhow::Result<Exit> {
     let config = match configured(options, None) {
         Ok(config) => config,
-        Err(problems) => {
-            writeln!(out, "✗ configuration\n{problems}")?;
-            return Ok(Exit::Refused);
-        }
+        Err(problems) => return report(&[bad("configuration", problems.to_string())], json, out),
     };
     let mut looks = vec![good("configuration")];
     looks.extend(programs(&config));
@@ -199,6 +202,10 @@ pub async fn doctor(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
     looks.extend(plans(&config));
     looks.push(log(&config).await);
     looks.push(writer(&config).await);
+    report(&looks, json, out)
+}
+
+fn report(looks: &[Look], json: bool, out: Out<'_>) -> anyhow::Result<Exit> {
     let ok = looks.iter().all(|look| look.trouble.is_none());
     if json {
         let all: Vec<_> = looks
@@ -207,7 +214,7 @@ pub async fn doctor(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
             .collect();
         writeln!(out, "{}", json!({ "ok": ok, "looked_at": all }))?;
     } else {
-        for look in &looks {
+        for look in looks {
             match &look.trouble {
                 None => writeln!(out, "✓ {}", look.what)?,
                 Some(trouble) => writeln!(out, "✗ {}: {trouble}", look.what)?,
@@ -436,7 +443,9 @@ pub async fn rehearse(
     let report = marked_as_rehearsal(&report);
     if let Some(path) = wanted.report {
         cli::write_text(&report, Some(path), out)?;
-        writeln!(out, "The report is in {}.", path.display())?;
+        if !json {
+            writeln!(out, "The report is in {}.", path.display())?;
+        }
     } else if !json {
         writeln!(out, "\n{report}")?;
     }

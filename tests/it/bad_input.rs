@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Command as Tool;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::installed::{Ended, Installed, Running, deeds};
 use crate::program::Program;

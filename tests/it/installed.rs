@@ -75,6 +75,10 @@ impl Installed {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.command_on(&self.state(), args)
+    }
+
+    fn command_on(&self, state: &Path, args: &[&str]) -> Command {
         let mut command = match &self.before {
             None => Command::new(BINARY),
             Some(before) => {
@@ -83,7 +87,7 @@ impl Installed {
                 shell
             }
         };
-        command.arg("--state").arg(self.state());
+        command.arg("--state").arg(state);
         if self.configured {
             command.arg("--config").arg(self.path("tminus.toml"));
         }
@@ -93,7 +97,12 @@ impl Installed {
     }
 
     pub(crate) async fn cli(&self, args: &[&str]) -> Ended {
-        let output = self.command(args).output();
+        self.cli_on(&self.state(), args).await
+    }
+
+    /// The same on another state directory.
+    pub(crate) async fn cli_on(&self, state: &Path, args: &[&str]) -> Ended {
+        let output = self.command_on(state, args).output();
         Ended::of(tokio::time::timeout(PATIENCE, output).await.expect("it ends").unwrap())
     }
 

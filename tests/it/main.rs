@@ -5,12 +5,14 @@
 mod bad_input;
 mod browser;
 mod chat_contract;
+mod command_line;
 mod console;
 mod console_page;
 mod crash;
 mod engine;
 mod golden;
 mod installed;
+mod operation;
 mod parrot;
 mod play;
 mod program;
