@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, Command};
 
 /// The program, or the copy of it that one wants to be tried instead.
-fn binary() -> OsString {
+pub(crate) fn binary() -> OsString {
     std::env::var_os("TMINUS_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_tminus").into())
 }
 

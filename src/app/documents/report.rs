@@ -49,7 +49,12 @@ pub fn report(release: &Release, policy: &Policy, entries: &[ReportEntry]) -> St
 
 fn status(page: &mut Page, release: &Release, result: &Result, policy: &Policy) {
     let head = &release.plan.release;
-    let (outcome, state) = (result.outcome.word(), result.state.word());
+    // Nothing has come of it yet: a verdict would be a guess.
+    let under_way = release.result.is_none() && !release.phase.is_over();
+    let (outcome, state) = match under_way {
+        true => ("IN PROGRESS", release.phase.name()),
+        false => (result.outcome.word(), result.state.word()),
+    };
     page.para(&format!("**{outcome}** · {state} · {}", code(release.id.as_str())));
     let at = |time: Option<Time>| time.map(|time| when(time, release));
     let took = release.started_at.zip(release.rolled_out_at).map(|(from, to)| to - from);
