@@ -331,7 +331,7 @@ async fn told(mut story: Story) -> Story {
     story = story.say("dave", "rollback --dry-run").await.until("every step's dry run").await;
     story = story.jump().await.until("T-1:05").await.jump().await.jump().await;
     story = story.until("is ready to start").await;
-    story = story.say("john", "run break-pod pod=2").await.until("break-pod: passing").await;
+    story = story.say("john", "run break-pod pod=2").await.until("break-pod: done").await;
     story = story.say("maria", "start").await;
     story =
         story.until_ended("Pod 1", "Soaking Pod 1", "worked").await.until("Soaking Pod 1").await;
