@@ -50,8 +50,7 @@ fn said(state: &Path) -> BTreeMap<(String, String), usize> {
 
 /// Times, lengths of time, places in the log and addresses.
 fn without_numbers(text: &str) -> String {
-    let numbers =
-        r"\d\d:\d\d|\d+ (h|min|s|ms|d)\b( \d+ (min|s)\b)?|#\d+ sha256:\w+|127\.0\.0\.1:\d+";
+    let numbers = r"\d\d:\d\d|\d+ (h|min|s|ms|d)\b( \d+ (min|s)\b)?|under a second|#\d+ sha256:\w+|127\.0\.0\.1:\d+";
     let text = Regex::new(numbers).unwrap().replace_all(text, "…").into_owned();
     // Each test has a directory of its own.
     Regex::new(r"/\S*/\.tmp\w+").unwrap().replace_all(&text, "…").into_owned()
@@ -318,9 +317,15 @@ impl Story {
             let Some(question) = question else { return story };
             story.answered += 1;
             // The orphan has done its work; but pod 2 cannot start the new version.
-            let outcome = if question.contains("how Pod 2 ended") { "failed" } else { "worked" };
-            story = story.say("john", &format!("outcome {outcome} look {answered}")).await;
-            if outcome == "failed" {
+            let cannot = text == "Pod 2 failed" && question.contains("how Pod 2 ended");
+            let outcome = if cannot { "failed" } else { "worked" };
+            let line = format!("outcome {outcome} look {answered}");
+            let key = format!("sweep/{}", line.replace(' ', "-"));
+            // A rollback that stops is told twice: the second answer finds nothing in question.
+            let answer =
+                async |program: &Program| program.ask_once("john", &line, Some(&key)).await;
+            story = story.make(answer).await.0;
+            if cannot {
                 return story;
             }
         }
@@ -373,7 +378,8 @@ async fn killed_anywhere_it_says_the_same_things_once() {
     for first in 3..3 + every {
         let killed = told(Story::new(first, every).await).await;
         let but: &[&str] = if killed.answered > 0 { &ASKED_ABOUT } else { &[] };
-        let what = format!("killed at {first} and then every {every}");
+        let all = killed.program.everything().await;
+        let what = format!("killed at {first} and then every {every}:\n{all}");
         assert_same(&whole.program.state, &killed.program.state, but, &what);
         verifies(&killed.program).await;
         kills += killed.kills;
