@@ -19,7 +19,7 @@ pub(crate) fn binary() -> OsString {
 }
 
 /// Longer than anything here takes, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at something that a person would watch.
 const GLANCE: Duration = Duration::from_millis(40);
 

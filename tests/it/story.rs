@@ -42,7 +42,7 @@ pub(crate) async fn to_gate(program: &Program) {
 pub(crate) async fn to_failed_pod(program: &Program) {
     to_t0(program).await;
     program.say("john", "run break-pod pod=2").await;
-    program.until("break-pod: done").await;
+    program.until("✅ break-pod").await;
     program.say("maria", "start").await;
     program.until("Soaking Pod 1").await;
     program.jump_until("Pod 1 is through its gate").await;
