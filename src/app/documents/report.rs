@@ -11,7 +11,7 @@ use crate::domain::policy::Policy;
 use crate::domain::report::{
     Deployed, Outcome, Result, failed_runs, result, rollback_time, step_name,
 };
-use crate::domain::state::{Override, Release, RunRecord};
+use crate::domain::state::{Override, Phase, Release, RunRecord};
 use crate::domain::time::{self, Time};
 
 /// One line of the timeline, as it stands in the log.
@@ -40,6 +40,9 @@ pub fn report(release: &Release, policy: &Policy, entries: &[ReportEntry]) -> St
     let line = format!("{}/{} sections passed.", counted.passed, counted.sections);
     page.para(&format!("Pre-launch checklist: {line}"));
     items(&mut page, release, policy);
+    if is_under_way(release) {
+        return page.done();
+    }
     page.heading("Recommendations");
     page.items(recommendations(release, &result));
     page.heading("Next steps");
@@ -47,9 +50,19 @@ pub fn report(release: &Release, policy: &Policy, entries: &[ReportEntry]) -> St
     page.done()
 }
 
+/// What has not come to its end has no outcome yet.
+fn is_under_way(release: &Release) -> bool {
+    let phase = &release.phase;
+    let moves = phase.is_before_deploy() || phase.is_rolling_out() || *phase == Phase::RollingBack;
+    release.result.is_none() && moves
+}
+
 fn status(page: &mut Page, release: &Release, result: &Result, policy: &Policy) {
     let head = &release.plan.release;
-    let (outcome, state) = (result.outcome.word(), result.state.word());
+    let (outcome, state) = match is_under_way(release) {
+        true => ("UNDER WAY", release.phase.name()),
+        false => (result.outcome.word(), result.state.word()),
+    };
     page.para(&format!("**{outcome}** · {state} · {}", code(release.id.as_str())));
     let at = |time: Option<Time>| time.map(|time| when(time, release));
     let took = release.started_at.zip(release.rolled_out_at).map(|(from, to)| to - from);
