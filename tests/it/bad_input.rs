@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command as Tool;
 
 use serde_json::{Value, json};
+use tminus::app::grammar;
 
 use crate::installed::{Ended, Installed, Running, deeds};
 use crate::program::Program;
@@ -21,10 +22,21 @@ async fn all_refused(program: &Program, cases: &[(&str, &str, &[&str])]) {
         for part in parts.iter().filter(|part| !answer.contains(**part)) {
             missing.push(format!("{line}\nis answered without `{part}`:\n{answer}\n"));
         }
+        for offered in offered(&answer) {
+            let read = grammar::read(offered, &grammar::looks_like_a_release);
+            if let Err(wrong) = read {
+                missing.push(format!("{line}\noffers `{offered}`, which is wrong: {wrong}\n"));
+            }
+        }
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
     program.settled().await;
     assert_eq!(deeds(&program.state).await, before);
+}
+
+/// The lines behind the buttons of an answer.
+fn offered(answer: &str) -> impl Iterator<Item = &str> {
+    answer.lines().filter_map(|line| line.split_once(": /release ").map(|(_, offered)| offered))
 }
 
 #[tokio::test]
@@ -52,6 +64,12 @@ async fn what_is_not_understood_is_answered_with_what_would_be() {
         ("maria", "start v1.2.0", &["T-0 is at", "reschedule"]),
         ("maria", "rollback v1.2.0 --confirmed", &["Nothing was deployed", "scrub"]),
         ("maria", "schedule web-shop-v1.2.0", &["already open", "Reschedule or scrub"]),
+        ("maria", "run v1.2.0 health pod=2", &["pod", "takes no arguments"]),
+        (
+            "maria",
+            "freeze add \"2029-12-24 00:00\" \"2029-12-20 00:00\" holidays",
+            &["2029-12-20 00:00", "before it begins"],
+        ),
     ];
     all_refused(&program, cases).await;
 }
