@@ -58,7 +58,10 @@ async fn run(asked: Asked) -> anyhow::Result<ExitCode> {
             }
             Program::Say { .. } => unreachable!("`say` is a line for the running writer"),
             Program::Completions { shell } => {
-                cli::completions(shell, &mut out);
+                let mut script = Vec::new();
+                cli::completions(shell, &mut script);
+                // Whoever reads may stop reading.
+                let _ = out.write_all(&script);
                 Exit::Done
             }
             Program::Check { plan } => offline::check(&options, &plan, json, &mut out)?,

@@ -125,7 +125,8 @@ fn poll_seen(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, V
         | Reason::ItemFailed { .. } => false,
         Reason::OnlyTheRequester { .. }
         | Reason::EvidenceFailed { .. }
-        | Reason::EvidenceMissing { .. } => true,
+        | Reason::EvidenceMissing { .. }
+        | Reason::Frozen { .. } => true,
     };
     let reasons = reasons.iter().filter(other).map(|reason| reason_text(reason, policy));
     seen.insert("reasons".into(), reasons.collect());

@@ -325,6 +325,8 @@ struct Drafted {
     scopes: BTreeSet<Scope>,
     policy: bool,
     answers: Vec<(oneshot::Sender<Result<Answer, Lost>>, Answer)>,
+    /// What each new entry came from, for the operator's log.
+    notes: Vec<(u64, String, Event)>,
     in_batch: HashMap<String, usize>,
 }
 
@@ -400,10 +402,15 @@ impl Writer {
             self.draft.evolve(&event, now);
             let seq = self.inner.store.head().seq + drafted.batch.entries.len() as u64 + 1;
             drafted.touch(&event);
+            if event.moves_freezes() {
+                let waiting = self.draft.releases.values().filter(|r| r.phase.is_before_deploy());
+                drafted.touched.extend(waiting.map(|release| release.id.clone()));
+            }
             drafted.batch.entries.push(entry(request, &event, now));
             for (n, effect) in react(&self.draft, &event, now).into_iter().enumerate() {
                 drafted.effect(seq, n, &effect);
             }
+            drafted.notes.push((seq, request.id.clone(), event.clone()));
             events.push((seq, event));
         }
         self.inner.decided.fetch_add(1, Ordering::Relaxed);
@@ -471,10 +478,10 @@ impl Writer {
             changed,
         });
         for (answer, answered) in drafted.answers {
-            for (seq, event) in &answered.events {
-                self.note(*seq, event);
-            }
             let _ = answer.send(Ok(answered));
+        }
+        for (seq, request, event) in &drafted.notes {
+            self.note(*seq, request, event);
         }
     }
 
@@ -491,12 +498,12 @@ impl Writer {
         self.inner.agenda_changed.notify_one();
     }
 
-    fn note(&self, seq: u64, event: &Event) {
+    fn note(&self, seq: u64, request: &str, event: &Event) {
         let (name, release) = name_of(event);
         if name == "refused" {
             self.inner.refused.fetch_add(1, Ordering::Relaxed);
         }
-        info!(log.seq = seq, release.id = release, "#{seq} {name} {release}");
+        info!(log.seq = seq, request.id = request, release.id = release, "#{seq} {name} {release}");
     }
 }
 

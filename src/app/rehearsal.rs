@@ -283,7 +283,8 @@ impl Play {
             }
             Reason::SaidNoGo { .. }
             | Reason::OnlyTheRequester { .. }
-            | Reason::EvidenceFailed { .. } => None,
+            | Reason::EvidenceFailed { .. }
+            | Reason::Frozen { .. } => None,
         })
     }
 

@@ -12,7 +12,8 @@ use crate::domain::checklist::{Item, ItemState, tally};
 use crate::domain::ids::{PersonId, Role};
 use crate::domain::notice::{Brief, PersonRef};
 use crate::domain::plan::ItemPhase;
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Policy, Right};
+use crate::domain::react::reason_text;
 use crate::domain::report::step_name;
 use crate::domain::rollout::{how_it_ended, needs_a_person, wanted_approvals};
 use crate::domain::state::{Phase, Release, RunRecord, State};
@@ -64,7 +65,7 @@ pub fn waits_for(release: &Release, policy: &Policy, now: Time) -> Waits {
 
 /// `2 sign-offs and 1 checklist item`.
 fn counted(reasons: &[Reason]) -> String {
-    let (mut seats, mut items, mut findings) = (0, 0, 0);
+    let (mut seats, mut items, mut findings, mut freezes) = (0, 0, 0, 0);
     for reason in reasons {
         match reason {
             Reason::Silent { .. } | Reason::SaidNoGo { .. } | Reason::OnlyTheRequester { .. } => {
@@ -72,6 +73,7 @@ fn counted(reasons: &[Reason]) -> String {
             }
             Reason::ItemOpen { .. } | Reason::ItemFailed { .. } => items += 1,
             Reason::EvidenceFailed { .. } | Reason::EvidenceMissing { .. } => findings += 1,
+            Reason::Frozen { .. } => freezes += 1,
         }
     }
     let count = |number: usize, one: &str, many: &str| {
@@ -82,6 +84,7 @@ fn counted(reasons: &[Reason]) -> String {
         count(seats, "sign-off", "sign-offs"),
         count(items, "checklist item", "checklist items"),
         count(findings, "finding", "findings"),
+        (freezes > 0).then(|| "the end of a freeze".to_owned()),
     ];
     words::and(&parts.into_iter().flatten().collect::<Vec<_>>())
 }
@@ -129,6 +132,18 @@ impl Look<'_> {
         people.into_iter().map(|person| PersonRef::of(person, self.policy)).collect()
     }
 
+    /// The captain first, then whoever else has the right.
+    fn who_may(&self, right: Right) -> Vec<PersonRef> {
+        let roles = self.policy.roles_with(right).filter_map(|role| self.policy.roles.get(role));
+        let mut people = vec![&self.release.captain];
+        for person in roles.flat_map(|rules| &rules.members) {
+            if !people.contains(&person) {
+                people.push(person);
+            }
+        }
+        self.people(people)
+    }
+
     fn members(&self, role: &Role) -> Vec<PersonRef> {
         let rules = self.policy.roles.get(role);
         self.people(rules.into_iter().flat_map(|rules| rules.members.iter()))
@@ -164,6 +179,9 @@ impl Look<'_> {
             Reason::EvidenceFailed { kind, .. } => {
                 let at = self.release.evidence.get(kind).map(|found| found.at);
                 Wait { what: format!("{} to pass", kind.name()), who: Vec::new(), since: at }
+            }
+            Reason::Frozen { .. } => {
+                Wait { what: reason_text(reason, self.policy), who: Vec::new(), since: None }
             }
             Reason::EvidenceMissing { kind } => Wait {
                 what: format!("evidence of {}", kind.name()),
@@ -206,7 +224,7 @@ impl Look<'_> {
         if wanted.is_empty() {
             let captain = self.policy.name_of(&release.captain);
             let what = format!("{captain} to advance from {}", release.plan.stages[stage].name);
-            return vec![Wait { what, who: self.people([&release.captain]), since }];
+            return vec![Wait { what, who: self.who_may(Right::Advance), since }];
         }
         let approval = |role: &Role| Wait {
             what: format!("the approval of {}", self.policy.title_of(role)),

@@ -27,6 +27,20 @@ pub fn already_past(plan: &Plan, policy: &Policy, start: &Start, now: Time) -> V
     own.iter().chain(standing).filter(past).map(|planned| planned.id.clone()).collect()
 }
 
+/// Where these announcements would have gone.
+pub fn audiences(plan: &Plan, policy: &Policy, ids: &[AnnouncementId]) -> Vec<Destination> {
+    let all = plan.announcements.iter().chain(&policy.announcements);
+    let wanted = all.filter(|planned| ids.contains(&planned.id));
+    let mut to: Vec<Destination> = Vec::new();
+    for destination in wanted.flat_map(|planned| policy.audiences.get(&planned.audience)).flatten()
+    {
+        if !to.contains(destination) {
+            to.push(destination.clone());
+        }
+    }
+    to
+}
+
 /// After a move, what was never said and whose new time is past is covered by the correction.
 pub(super) fn overtaken_by_move(case: &Case, start: &Start) -> Vec<Event> {
     let mut moved = case.release.clone();

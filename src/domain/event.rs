@@ -91,9 +91,14 @@ pub enum Happened {
         items: Vec<Item>,
         /// What was already past when it was scheduled, merged into the opening notice.
         merged: Vec<AnnouncementId>,
+        /// Who gets that opening notice.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        told: Vec<Destination>,
         warnings: Vec<String>,
     },
     Rescheduled {
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
         start: Start,
         keeps_votes: bool,
         reason: Option<String>,
@@ -285,6 +290,19 @@ pub enum Happened {
         nth: u32,
         to: PersonId,
     },
+}
+
+impl Event {
+    /// Whether it may freeze or thaw releases that have not started.
+    pub fn moves_freezes(&self) -> bool {
+        matches!(
+            self,
+            Self::FreezeAdded { .. }
+                | Self::FreezeLifted { .. }
+                | Self::FreezeEnded { .. }
+                | Self::PolicyAdopted { .. }
+        )
+    }
 }
 
 impl Happened {

@@ -36,7 +36,6 @@ pub enum NoticeKind {
         warnings: Vec<String>,
     },
     Correction {
-        was: Time,
         reason: Option<String>,
     },
     Retraction {
@@ -96,6 +95,8 @@ pub enum NoticeKind {
         stage: String,
         until: Time,
         checks: Vec<String>,
+        /// So long that the day has to be said.
+        days: bool,
     },
     AdvanceWanted {
         at: Time,

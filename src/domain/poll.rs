@@ -22,6 +22,17 @@ pub(super) fn not_too_long(what: &str, text: &str) -> Result<(), Refusal> {
     Err(Refusal::TooLong { text: what.to_owned(), limit: TEXT_LIMIT })
 }
 
+/// Only what a browser opens harmlessly goes into documents and messages as a link.
+fn is_link(link: Option<&String>) -> Result<(), Refusal> {
+    let Some(link) = link else { return Ok(()) };
+    not_too_long("The link", link)?;
+    let sound = ["https://", "http://"].iter().any(|scheme| link.starts_with(scheme));
+    if sound && !link.contains(char::is_whitespace) {
+        return Ok(());
+    }
+    Err(Refusal::NotALink { link: link.clone() })
+}
+
 pub(super) fn vote(case: &Case, role: Option<&Role>, vote: &Vote, commits: &Commitment) -> Decided {
     let person = case.person()?;
     let release = case.release;
@@ -146,6 +157,7 @@ pub(super) fn mark(
     if let Some(why) = why {
         not_too_long("The reason", why)?;
     }
+    is_link(link)?;
     if mark == Mark::Pass {
         may_pass(case, found, why.or(link).is_some())?;
     }
@@ -175,9 +187,10 @@ fn may_pass(case: &Case, item: &Item, explained: bool) -> Result<(), Refusal> {
     if person.is_some() && answerable.contains(&person.as_ref()) {
         return Ok(());
     }
-    let how = match kind {
-        EvidenceKind::RollbackRehearsal => "`rollback --dry-run` proves it.".to_owned(),
-        other => format!("CI reports it: `evidence {} pass`.", other.name()),
+    let how = if kind == EvidenceKind::RollbackRehearsal {
+        "`rollback --dry-run` proves it.".to_owned()
+    } else {
+        format!("CI reports it: `evidence {} pass`.", kind.name())
     };
     Err(Refusal::NeedsEvidence { item: item.name.clone(), id: item.id.to_string(), how })
 }
@@ -236,6 +249,7 @@ pub(super) fn report(case: &Case, report: &EvidenceReport) -> Decided {
     if let Some(note) = &report.note {
         not_too_long("The note", note)?;
     }
+    is_link(report.link.as_ref())?;
     let known = case.release.evidence.get(&report.kind);
     if known.is_some_and(|known| known.report == *report) && report.result != Finding::Fail {
         let what = format!("{} is reported so already.", report.kind.name());
@@ -299,5 +313,22 @@ pub(super) fn accept_risk(case: &Case, risk: &str, reason: &str) -> Decided {
     if case.release.phase.is_over() {
         return Err(case.wrong_phase("Its risks are past."));
     }
+    let known = named_risks(case);
+    if !known.iter().any(|known| known == risk) {
+        let hint = match known.is_empty() {
+            true => "The plan names no risk, known issue or migration to accept.".to_owned(),
+            false => format!("The plan names {}.", words::and(&known)),
+        };
+        return Err(Refusal::UnknownName { what: format!("The risk {risk}"), hint });
+    }
     case.did(Happened::RiskAccepted { risk: risk.to_owned(), person, reason: reason.to_owned() })
+}
+
+/// What can be accepted by name: the plan's risks, its known issues and its migrations.
+fn named_risks(case: &Case) -> Vec<String> {
+    let plan = &case.release.plan;
+    let migrations = plan.database.iter().flat_map(|database| &database.migrations);
+    let risks = plan.risks.iter().map(|risk| risk.what.clone());
+    let issues = plan.known_issues.iter().map(|issue| issue.what.clone());
+    risks.chain(issues).chain(migrations.map(|migration| migration.name.clone())).collect()
 }

@@ -185,7 +185,9 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         | Happened::SoakEnded { .. }
         | Happened::RoomKept
         | Happened::RehearsalAsked => Vec::new(),
-        Happened::Scheduled { merged, warnings, .. } => opening(scene, merged, warnings),
+        Happened::Scheduled { merged, told, warnings, .. } => {
+            opening(scene, merged, told, warnings)
+        }
         Happened::Rescheduled { reason, .. } => correction(scene, reason.as_ref()),
         Happened::Edited { stale, .. } => match stale {
             true => ask_again(scene),
@@ -319,24 +321,19 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
 fn opening(
     scene: &Scene,
     merged: &[super::ids::AnnouncementId],
+    told: &[Destination],
     warnings: &[String],
 ) -> Vec<Effect> {
-    if merged.is_empty() {
-        return Vec::new();
-    }
     let merged = merged.iter().map(ToString::to_string).collect();
-    let warnings = warnings.to_vec();
-    scene.to(scene.audience(INTERNAL), NoticeKind::Opening { merged, warnings })
+    scene.to(told, NoticeKind::Opening { merged, warnings: warnings.to_vec() })
 }
 
 /// Everyone who was told gets one correction; voters are asked again on the card.
 fn correction(scene: &Scene, reason: Option<&String>) -> Vec<Effect> {
-    // The time that people were told: that of the last announcement.
-    let said = scene.release.said.values().filter(|said| said.skipped.is_none());
-    let Some(last) = said.max_by_key(|said| said.at) else { return Vec::new() };
-    let was = last.planned;
-    let kind = NoticeKind::Correction { was, reason: reason.cloned() };
-    scene.everyone(kind)
+    if scene.release.told.is_empty() {
+        return Vec::new();
+    }
+    scene.everyone(NoticeKind::Correction { reason: reason.cloned() })
 }
 
 /// A no-go was said aloud; so is that it no longer stands.
@@ -397,6 +394,11 @@ pub fn reason_text(reason: &Reason, policy: &Policy) -> String {
             None => format!("{} failed.", kind.name()),
         },
         Reason::EvidenceMissing { kind } => format!("No evidence of {} yet.", kind.name()),
+        Reason::Frozen { until, why } => {
+            use chrono::Datelike;
+            let until = super::time::show(*until, policy.zone, until.year());
+            format!("Frozen until {until}: {why}.")
+        }
     }
 }
 
@@ -649,7 +651,13 @@ fn stage_deployed(scene: &Scene, stage: usize) -> Vec<Effect> {
     if let Phase::Soaking { until, .. } = release.phase {
         let stage = plan.name.clone();
         let checks = plan.checks.iter().map(ToString::to_string).collect();
-        effects.extend(scene.room(NoticeKind::Soaking { at, stage, until, checks }));
+        effects.extend(scene.room(NoticeKind::Soaking {
+            at,
+            stage,
+            until,
+            checks,
+            days: until - at > chrono::Duration::hours(12),
+        }));
     }
     effects
 }

@@ -62,6 +62,8 @@ pub enum Refusal {
          --reason \"…\"` or `--link`."
     )]
     NeedsEvidence { item: String, id: String, how: String },
+    #[error("{link} is not a link. Give one that begins with https:// or http://.")]
+    NotALink { link: String },
     #[error("{item} is looked at after the deploy; it cannot be ticked before.")]
     TooEarlyToTick { item: String },
     #[error("A no-go needs its reason, so that somebody can do something about it.")]

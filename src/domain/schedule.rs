@@ -40,13 +40,15 @@ pub fn scheduled(
     warnings: Vec<String>,
     now: Time,
 ) -> Happened {
+    let merged = announcement::already_past(plan, policy, start, now);
     Happened::Scheduled {
         plan: Box::new(plan.clone()),
         start: start.clone(),
         requester,
         seats: seats(plan, policy),
         items: checklist::opened(plan, policy),
-        merged: announcement::already_past(plan, policy, start, now),
+        told: announcement::audiences(plan, policy, &merged),
+        merged,
         warnings,
     }
 }
@@ -178,10 +180,18 @@ pub(super) fn reschedule(case: &Case, start: &Start, reason: &Option<String>) ->
         return already(release, "reschedule", what);
     }
     not_past(start, case.now)?;
-    not_frozen(case.state, &release.plan, start)?;
+    if !release.is_overridden("freeze") {
+        not_frozen(case.state, &release.plan, start)?;
+    }
+    let warnings = linted(case.state, &release.plan, start, Some(&release.id))?;
     let by = (start.at - release.start.at).abs();
     let keeps_votes = by <= case.policy.timing.move_keeps_votes.duration();
-    let moved = Happened::Rescheduled { start: start.clone(), keeps_votes, reason: reason.clone() };
+    let moved = Happened::Rescheduled {
+        start: start.clone(),
+        keeps_votes,
+        reason: reason.clone(),
+        warnings,
+    };
     let mut events = vec![did(&release.id, moved)];
     events.extend(announcement::overtaken_by_move(case, start));
     Ok(events)

@@ -18,26 +18,29 @@ use std::collections::BTreeMap;
 const MOST: usize = 100;
 
 pub fn follow(state: &State, mut events: Vec<Event>, now: Time) -> Vec<Event> {
-    let Some(id) = touched(&events) else { return events };
-    let mut draft = only(state, &id);
-    for event in &events {
-        draft.evolve(event, now);
-    }
-    let policy = state.house.policy();
-    for _ in 0..MOST {
-        let Some(next) = draft.releases.get(&id).and_then(|release| next(release, policy, now))
-        else {
-            break;
-        };
-        let event = did(&id, next);
-        draft.evolve(&event, now);
-        events.push(event);
+    let touched = touched(state, &events);
+    let before = events.len();
+    for id in touched {
+        let mut draft = only(state, &id);
+        for event in &events[..before] {
+            draft.evolve(event, now);
+        }
+        let policy = state.house.policy();
+        for _ in 0..MOST {
+            let release = draft.releases.get(&id);
+            let Some(next) = release.and_then(|release| next(release, policy, now)) else { break };
+            let event = did(&id, next);
+            draft.evolve(&event, now);
+            events.push(event);
+        }
     }
     events
 }
 
-fn touched(events: &[Event]) -> Option<ReleaseId> {
-    events.iter().find_map(|event| match event {
+/// The releases that these events change: the one that they are about, or, where a freeze comes or
+/// goes, each that has not started.
+fn touched(state: &State, events: &[Event]) -> Vec<ReleaseId> {
+    let of_release = events.iter().find_map(|event| match event {
         Event::Release { release, did } => {
             let changes = !matches!(did, Happened::Refused { .. } | Happened::AlreadySo { .. });
             changes.then(|| release.clone())
@@ -52,7 +55,12 @@ fn touched(events: &[Event]) -> Option<ReleaseId> {
         | Event::FreezeEnded { .. }
         | Event::Locked { .. }
         | Event::Unlocked { .. } => None,
-    })
+    });
+    if of_release.is_some() || !events.iter().any(Event::moves_freezes) {
+        return of_release.into_iter().collect();
+    }
+    let waiting = state.releases.values().filter(|release| release.phase.is_before_deploy());
+    waiting.map(|release| release.id.clone()).collect()
 }
 
 /// A state with just this release: what a decision costs must not depend on how many there are.

@@ -83,6 +83,8 @@ pub struct Release {
     pub reminded: BTreeSet<String>,
     pub items: Vec<Item>,
     pub evidence: BTreeMap<EvidenceKind, Evidence>,
+    /// A freeze that covers its start: until when, and why.
+    pub frozen: Option<(Time, String)>,
     pub overrides: Vec<Override>,
     pub accepted: Vec<Override>,
     pub said: BTreeMap<AnnouncementId, Said>,
@@ -370,6 +372,13 @@ pub struct Rollback {
 }
 
 impl House {
+    /// The freeze that covers a release's start, if any.
+    pub fn freeze_over(&self, plan: &Plan, start: Time) -> Option<(Time, String)> {
+        let (head, policy) = (&plan.release, self.policy.as_deref()?);
+        let found = super::freeze::covering(self, policy, &head.service, &head.environment, start)?;
+        Some((found.0, found.1.to_owned()))
+    }
+
     pub fn policy(&self) -> &Policy {
         self.policy.as_deref().expect("a policy is adopted before the first request is decided")
     }

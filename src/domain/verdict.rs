@@ -46,6 +46,11 @@ pub enum Reason {
     EvidenceMissing {
         kind: EvidenceKind,
     },
+    /// Nothing starts in a freeze.
+    Frozen {
+        until: super::time::Time,
+        why: String,
+    },
 }
 
 impl Reason {
@@ -58,6 +63,7 @@ impl Reason {
             Self::EvidenceFailed { kind, .. } | Self::EvidenceMissing { kind } => {
                 format!("evidence:{}", kind.name())
             }
+            Self::Frozen { .. } => "freeze".into(),
         }
     }
 }
@@ -68,6 +74,9 @@ pub fn reasons(release: &Release, policy: &Policy) -> Vec<Reason> {
     reasons.extend(only_the_requester(release));
     reasons.extend(open_items(release));
     reasons.extend(findings(release, policy));
+    if let Some((until, why)) = &release.frozen {
+        reasons.push(Reason::Frozen { until: *until, why: why.clone() });
+    }
     reasons.retain(|reason| !release.is_overridden(&reason.obstacle()));
     reasons
 }

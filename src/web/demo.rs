@@ -73,7 +73,11 @@ async fn clock(State(demo): State<Demo>) -> Json<Value> {
 async fn jump(State(demo): State<Demo>) -> (StatusCode, Json<Value>) {
     let engine = &demo.served.engine;
     let _one_at_a_time = demo.again.jumping.lock().await;
-    let patience = std::time::Duration::from_secs(60);
+    if let Some(running) = running(engine) {
+        let error = format!("{running} is running. Jump when it has ended.");
+        return (StatusCode::CONFLICT, Json(json!({ "error": error })));
+    }
+    let patience = std::time::Duration::from_secs(10);
     if tokio::time::timeout(patience, demo.served.delivery.quiet()).await.is_err() {
         let error = "Something is still under way (a step runs, or a message waits). Try again.";
         return (StatusCode::CONFLICT, Json(json!({ "error": error })));
@@ -86,6 +90,15 @@ async fn jump(State(demo): State<Demo>) -> (StatusCode, Json<Value>) {
         Ok(()) => (StatusCode::OK, Json(json!({ "now": engine.clock().now().to_rfc3339() }))),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": why }))),
     }
+}
+
+/// A step that runs takes real time.
+fn running(engine: &crate::app::engine::Engine) -> Option<String> {
+    let state = engine.state();
+    state.releases.values().find_map(|release| {
+        let run = release.running().next()?;
+        Some(crate::domain::report::step_name(release, &run.step))
+    })
 }
 
 /// The jump is on record before the clock moves; the deadline then falls due by itself.

@@ -1,5 +1,6 @@
 //! SIGKILL at any moment: nothing is lost, nothing is said twice, no step runs twice unasked.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,6 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use regex::Regex;
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
@@ -95,17 +95,21 @@ impl Gate {
 
     /// Waits until a step of the demo waits here. Everybody after it reads what was always there.
     async fn holds(&self, program: &Program, step: &str, pod: u8) -> Held {
-        program.look(step, async || runs(program, step, pod) && self.has_reader()).await;
-        let sender = pipe::OpenOptions::new().open_sender(&self.pipe).unwrap();
+        let found = Cell::new(None);
+        program
+            .look(step, async || {
+                // A pipe that nobody reads cannot be opened for writing.
+                let sender = pipe::OpenOptions::new().open_sender(&self.pipe).ok();
+                let is_read = sender.is_some();
+                found.set(sender);
+                is_read && runs(program, step, pod)
+            })
+            .await;
+        let sender = found.take().unwrap();
         let beside = self.list.with_extension("whole");
         fs::write(&beside, &self.content).unwrap();
         fs::rename(beside, &self.list).unwrap();
         Held { sender, content: self.content.clone() }
-    }
-
-    /// A pipe that nobody reads cannot be opened for writing.
-    fn has_reader(&self) -> bool {
-        pipe::OpenOptions::new().open_sender(&self.pipe).is_ok()
     }
 }
 
@@ -203,7 +207,7 @@ async fn a_rollback_goes_on() {
     program.until("is closed: FAILED").await;
     program.settled().await;
     for step in ["Pod 3 is back", "Pod 2 is back", "Pod 1 is back", "Health check green"] {
-        program.message("release-v1-2-0", step).await;
+        program.message("release-v1-2-0", &format!("] ✅ {step}")).await;
     }
     for channel in ["releases", "customers", "incidents"] {
         program.message(channel, "is back on v1.1.9").await;
@@ -212,6 +216,151 @@ async fn a_rollback_goes_on() {
         assert_eq!(program.pod(pod).await, "v1.1.9");
     }
     verifies(&program).await;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Any place
+
+/// The whole story with a rollback, in moves that can be made again when we were killed within one.
+struct Story {
+    program: Program,
+    /// Kills when this much has been written, and then each time after as much again.
+    every: usize,
+    next: usize,
+    kills: usize,
+}
+
+/// What is written to grows with every message, every edit and every step that begins or ends.
+fn written(state: &Path) -> usize {
+    let journal = fs::read(state.join("console.jsonl")).unwrap_or_default();
+    let lines = journal.iter().filter(|byte| **byte == b'\n').count();
+    let runs = fs::read_dir(state.join("runs")).into_iter().flatten().flatten();
+    lines + runs.map(|run| fs::read_dir(run.path()).map_or(0, Iterator::count)).sum::<usize>()
+}
+
+async fn written_up_to(state: &Path, mark: usize) {
+    let mut glance = tokio::time::interval(Duration::from_millis(1));
+    while written(state) < mark {
+        glance.tick().await;
+    }
+}
+
+impl Story {
+    async fn new(first: usize, every: usize) -> Self {
+        Self { program: Program::start().await, every, next: first, kills: 0 }
+    }
+
+    /// Makes a move, as often as it takes.
+    async fn make<T>(mut self, deed: impl AsyncFn(&Program) -> reqwest::Result<T>) -> (Self, T) {
+        loop {
+            let state = self.program.state.clone();
+            tokio::select! {
+                biased;
+                () = written_up_to(&state, self.next) => {}
+                made = deed(&self.program) => return (self, made.unwrap()),
+            }
+            self.program = self.program.killed_and_started_again().await;
+            self.kills += 1;
+            self.next = written(&state) + self.every;
+        }
+    }
+
+    async fn say(self, who: &str, line: &str) -> Self {
+        let key = format!("sweep/{who}/{}", line.replace(' ', "-"));
+        let (story, (ok, text)) =
+            self.make(async |program| program.ask_once(who, line, Some(&key)).await).await;
+        assert!(ok, "{who}: {line}: {text}");
+        story
+    }
+
+    async fn until(self, text: &str) -> Self {
+        let seen = async |program: &Program| {
+            let seen = async || program.everything_once().await.is_ok_and(|all| all.contains(text));
+            program.look(text, seen).await;
+            Ok(())
+        };
+        self.make(seen).await.0
+    }
+
+    /// Waits for the end of a deploy. If nobody saw it end, somebody is asked, looks, and says so.
+    async fn until_ended(self, pod: &str, text: &str, outcome: &str) -> Self {
+        let question = format!("nobody can tell how {pod} ended");
+        let (story, is_asked) = self
+            .make(async |program| {
+                let asked = Cell::new(false);
+                let seen = async || {
+                    let all = program.everything_once().await.unwrap_or_default();
+                    asked.set(all.contains(&question));
+                    asked.get() || all.contains(text)
+                };
+                program.look(text, seen).await;
+                Ok(asked.get())
+            })
+            .await;
+        if !is_asked {
+            return story;
+        }
+        story.say("john", &format!("outcome {outcome} I looked at it")).await
+    }
+
+    /// Jumps to the next deadline, once.
+    async fn jump(self) -> Self {
+        let (story, clock) = self.make(async |program| program.settled_clock().await).await;
+        let at = |clock: &Value, what: &str| {
+            chrono::DateTime::parse_from_rfc3339(clock[what].as_str().unwrap_or_default()).ok()
+        };
+        let next = at(&clock["next"], "at").unwrap_or_else(|| panic!("nothing is due: {clock}"));
+        let jump = async |program: &Program| {
+            while at(&program.settled_clock().await?, "now").is_some_and(|now| now < next) {
+                program.jump_once().await?;
+            }
+            Ok(())
+        };
+        story.make(jump).await.0
+    }
+}
+
+async fn told(mut story: Story) -> Story {
+    story = story.say("maria", &story::schedule()).await;
+    for _ in 0..2 {
+        story = story.jump().await;
+    }
+    for person in SEATS {
+        story = story.say(person, "go").await;
+    }
+    story = story.say("dave", "rollback --dry-run").await.until("every step's dry run").await;
+    story = story.jump().await.until("T-1:05").await.jump().await.jump().await;
+    story = story.until("is ready to start").await;
+    story = story.say("john", "run break-pod pod=2").await.until("break-pod: passing").await;
+    story = story.say("maria", "start").await;
+    story =
+        story.until_ended("Pod 1", "Soaking Pod 1", "worked").await.until("Soaking Pod 1").await;
+    story = story.jump().await.until("Pod 1 is through its gate").await;
+    story = story.say("john", "advance").await;
+    story = story.until_ended("Pod 2", "Pod 2 failed", "failed").await;
+    story = story.say("john", ROLL_BACK).await.until("is closed: FAILED").await;
+    story.make(async |program| program.settled_clock().await).await.0
+}
+
+/// A step whose end nobody saw is asked about, and then it is told otherwise than undisturbed.
+const ASKED_ABOUT: [&str; 3] = ["Pod 1", "Pod 2", "FAILED, rolled back"];
+
+#[tokio::test]
+async fn killed_anywhere_it_says_the_same_things_once() {
+    let whole = told(Story::new(usize::MAX, 0).await).await;
+    let every = 5;
+    let mut kills = 0;
+    for first in 3..3 + every {
+        let killed = told(Story::new(first, every).await).await;
+        let everything = killed.program.everything().await;
+        let was_asked = everything.contains("nobody can tell how");
+        let but: &[&str] = if was_asked { &ASKED_ABOUT } else { &[] };
+        let what = format!("killed at {first} and then every {every}");
+        assert_same(&whole.program.state, &killed.program.state, but, &what);
+        verifies(&killed.program).await;
+        kills += killed.kills;
+    }
+    assert!(kills > 25, "{kills}");
 }
 
 /// Asked to stop in good order, it ends well, and goes on where it was.

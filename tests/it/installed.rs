@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::program::BINARY;
+use crate::program::binary;
 
 /// Longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -80,10 +80,10 @@ impl Installed {
 
     fn command_on(&self, state: &Path, args: &[&str]) -> Command {
         let mut command = match &self.before {
-            None => Command::new(BINARY),
+            None => Command::new(binary()),
             Some(before) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("{before}; exec \"$0\" \"$@\""), BINARY]);
+                shell.args(["-c", &format!("{before}; exec \"$0\" \"$@\"")]).arg(binary());
                 shell
             }
         };
@@ -137,7 +137,8 @@ impl Installed {
 
 /// What changed something, as the log of a state directory tells it; refusals changed nothing.
 pub(crate) async fn deeds(state: &Path) -> Vec<String> {
-    let export = Command::new(BINARY).arg("--state").arg(state).args(["audit", "export"]).output();
+    let export =
+        Command::new(binary()).arg("--state").arg(state).args(["audit", "export"]).output();
     let export = Ended::of(export.await.unwrap());
     assert_eq!(export.status, 0, "{export:?}");
     let entries = export.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());

@@ -10,6 +10,7 @@ mod console;
 mod console_page;
 mod crash;
 mod engine;
+mod golden;
 mod installed;
 mod operation;
 mod parrot;

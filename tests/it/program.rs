@@ -1,5 +1,6 @@
 //! The program itself, started as anybody would, in a state directory of its own.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,7 +13,11 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, Command};
 
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tminus");
+/// The program, or the copy of it that one wants to be tried instead.
+pub(crate) fn binary() -> OsString {
+    std::env::var_os("TMINUS_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_tminus").into())
+}
+
 /// Longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at something that a person would watch.
@@ -52,7 +57,7 @@ impl Program {
 
     /// Its log, if it ends before it is ready.
     async fn start_at(state: &Path, listen: &str) -> Result<Self, String> {
-        let mut child = Command::new(BINARY)
+        let mut child = Command::new(binary())
             .args(["serve", "--listen", listen, "--state"])
             .arg(state)
             .stdin(Stdio::null())
@@ -191,6 +196,12 @@ impl Program {
         .await;
     }
 
+    /// The demo's clock, when nothing is under way.
+    pub(crate) async fn settled_clock(&self) -> reqwest::Result<Value> {
+        self.settled().await;
+        self.clock().await
+    }
+
     /// Every message that one person sees, the archived channels' too.
     pub(crate) async fn board(&self, who: &str) -> Vec<Told> {
         self.board_once(who).await.unwrap()
@@ -226,9 +237,12 @@ impl Program {
     }
 
     pub(crate) async fn everything(&self) -> String {
-        let board = self.board("maria").await;
-        let lines = board.iter().map(|told| format!("#{}: {}\n", told.channel, told.text));
-        lines.collect()
+        self.everything_once().await.unwrap()
+    }
+
+    pub(crate) async fn everything_once(&self) -> reqwest::Result<String> {
+        let board = self.board_once("maria").await?;
+        Ok(board.iter().map(|told| format!("#{}: {}\n", told.channel, told.text)).collect())
     }
 
     /// The only message of a channel with this in it.
@@ -280,7 +294,7 @@ impl Program {
     }
 
     pub(crate) async fn cli(&self, args: &[&str]) -> std::process::Output {
-        Command::new(BINARY).args(["--state"]).arg(&self.state).args(args).output().await.unwrap()
+        Command::new(binary()).args(["--state"]).arg(&self.state).args(args).output().await.unwrap()
     }
 }
 

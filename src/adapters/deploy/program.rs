@@ -466,8 +466,8 @@ impl Home {
         let action = self.action(run)?;
         let Some(status) = &action.status else {
             return Ok(Sighting::Unknown(format!(
-                "no process of it lives, and [actions.{}] has no status command that could tell \
-                 how it ended",
+                "nobody saw how it ended, and it no longer runs ([actions.{}] has no `status` \
+                 command to ask)",
                 run.action
             )));
         };

@@ -208,7 +208,8 @@ impl After<'_> {
                 | Reason::ItemOpen { .. }
                 | Reason::ItemFailed { .. }
                 | Reason::EvidenceFailed { .. }
-                | Reason::EvidenceMissing { .. } => {}
+                | Reason::EvidenceMissing { .. }
+                | Reason::Frozen { .. } => {}
             }
         }
         let due = agenda::agenda(self.state, &Scope::Release(release.id.clone()));
@@ -224,8 +225,9 @@ impl After<'_> {
                 done.start = Some(start.at);
                 done.warnings.clone_from(warnings);
             }
-            Happened::Rescheduled { start, keeps_votes, reason } => {
+            Happened::Rescheduled { start, keeps_votes, reason, warnings } => {
                 done.start = Some(start.at);
+                done.warnings.clone_from(warnings);
                 done.flag = *keeps_votes;
                 done.why = reason.clone().unwrap_or_default();
             }
@@ -345,7 +347,9 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
     // They are those of the house, not of one release.
     let roles = || button("Roles", "roles".into());
     match why {
-        Refusal::NeedsEvidence { .. } | Refusal::TooEarlyToTick { .. } => {
+        Refusal::NeedsEvidence { .. }
+        | Refusal::NotALink { .. }
+        | Refusal::TooEarlyToTick { .. } => {
             vec![say("Checklist", "checklist"), status()]
         }
         Refusal::NotGo { .. } => vec![say("Checklist", "checklist"), roles()],

@@ -15,7 +15,7 @@ use crate::domain::words;
 use crate::ports::{Block, Button, Form, Message, Reply, Style, Tone};
 
 /// A document longer than this is cut in a chat; the file has all of it.
-const LONGEST_DOCUMENT: usize = 6_000;
+const LONGEST_DOCUMENT: usize = 9_000;
 
 #[derive(Clone, Copy)]
 pub(super) struct Words<'a>(pub &'a Messages);

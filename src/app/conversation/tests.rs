@@ -54,7 +54,7 @@ from_chat = true
 
 [rules]
 rehearse_rollback = false
-required_evidence = []
+required_evidence = ["staging"]
 "#;
 
 const PLAN: &str = r#"

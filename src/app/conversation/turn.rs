@@ -24,6 +24,9 @@ use crate::domain::time::Time;
 use crate::domain::verdict;
 use crate::ports::{Button, Field, Message, Reply, Style};
 
+/// The version that a template of a plan has, until somebody says one.
+const TEMPLATE_VERSION: &str = "v0.0.0";
+
 /// What a line came to.
 pub(super) enum Meant {
     Ask(Box<Command>),
@@ -316,7 +319,16 @@ impl<'a> Turn<'a> {
                 let what = format!("`{version}` is no version. Say one such as `v1.2.0`.");
                 return Err(self.wrong(None, draft(), &what));
             }
+            // What was found of one version says nothing of another.
+            if plan.release.version != version {
+                plan.evidence.clear();
+                (plan.release.commit, plan.release.tag, plan.release.artifact) = (None, None, None);
+            }
             plan.release.version = version.to_owned();
+        }
+        if plan.release.version == TEMPLATE_VERSION {
+            let what = "That plan is a template. Say which version it is for: `--version v1.2.3`.";
+            return Err(self.wrong(None, draft(), what));
         }
         plan.release.title = title.map_or(plan.release.title, str::to_owned);
         plan.release.artifact = artifact.map(str::to_owned).or(plan.release.artifact);

@@ -68,7 +68,7 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
         Happened::Scheduled { plan, start, .. } => {
             format!("{} was scheduled for {}.", plan.title(), start_text(start))
         }
-        Happened::Rescheduled { start, keeps_votes, reason } => {
+        Happened::Rescheduled { start, keeps_votes, reason, .. } => {
             let votes = if *keeps_votes { "votes were kept" } else { "votes became stale" };
             let moved = format!("It was moved to {}; {votes}", start_text(start));
             moved + &because(reason.as_ref())

@@ -11,7 +11,7 @@ use crate::domain::policy::Policy;
 use crate::domain::report::{
     Deployed, Outcome, Result, failed_runs, result, rollback_time, step_name,
 };
-use crate::domain::state::{Override, Phase, Release, RunRecord};
+use crate::domain::state::{Override, Release, RunRecord};
 use crate::domain::time::{self, Time};
 
 /// One line of the timeline, as it stands in the log.
@@ -40,7 +40,7 @@ pub fn report(release: &Release, policy: &Policy, entries: &[ReportEntry]) -> St
     let line = format!("{}/{} sections passed.", counted.passed, counted.sections);
     page.para(&format!("Pre-launch checklist: {line}"));
     items(&mut page, release, policy);
-    if is_under_way(release) {
+    if release.phase.is_before_deploy() {
         return page.done();
     }
     page.heading("Recommendations");
@@ -50,17 +50,12 @@ pub fn report(release: &Release, policy: &Policy, entries: &[ReportEntry]) -> St
     page.done()
 }
 
-/// What has not come to its end has no outcome yet.
-fn is_under_way(release: &Release) -> bool {
-    let phase = &release.phase;
-    let moves = phase.is_before_deploy() || phase.is_rolling_out() || *phase == Phase::RollingBack;
-    release.result.is_none() && moves
-}
-
 fn status(page: &mut Page, release: &Release, result: &Result, policy: &Policy) {
     let head = &release.plan.release;
-    let (outcome, state) = match is_under_way(release) {
-        true => ("UNDER WAY", release.phase.name()),
+    // Nothing has come of it yet: a verdict would be a guess.
+    let under_way = release.result.is_none() && !release.phase.is_over();
+    let (outcome, state) = match under_way {
+        true => ("IN PROGRESS", release.phase.name()),
         false => (result.outcome.word(), result.state.word()),
     };
     page.para(&format!("**{outcome}** · {state} · {}", code(release.id.as_str())));

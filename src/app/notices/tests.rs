@@ -81,10 +81,7 @@ fn before_start() -> Vec<NoticeKind> {
             merged: vec![text("t-48h"), text("t-24h")],
             warnings: vec![text("A rolling deploy with a migration. Say `backward_compatible`.")],
         },
-        NoticeKind::Correction {
-            was: time("2026-12-14T18:00:00Z"),
-            reason: Some(text("the hotline is short-staffed until noon")),
-        },
+        NoticeKind::Correction { reason: Some(text("the hotline is short-staffed until noon")) },
         NoticeKind::Retraction { reason: text("The supplier moved.") },
         NoticeKind::SaidByHand { text: text("Lunch is on us."), by: who("maria") },
         vote(None),
@@ -128,7 +125,13 @@ fn rolling_out() -> Vec<NoticeKind> {
         NoticeKind::StageDone { at, text: done.clone(), traffic: None, took_ms },
         NoticeKind::StageDone { at, text: text("Pod 1 deployed"), traffic: Some(33.0), took_ms: 0 },
         NoticeKind::StepDone { at, text: text("All pods are back"), took_ms },
-        NoticeKind::Soaking { at, stage: pod.clone(), until, checks: vec![text("health")] },
+        NoticeKind::Soaking {
+            at,
+            stage: pod.clone(),
+            until,
+            checks: vec![text("health")],
+            days: false,
+        },
         NoticeKind::AdvanceWanted {
             at,
             stage: pod.clone(),

@@ -25,16 +25,39 @@ impl State {
             | Event::Locked { .. }
             | Event::Unlocked { .. } => Arc::make_mut(&mut self.house).evolve(event, at),
         }
+        if let Event::PolicyAdopted { .. }
+        | Event::FreezeAdded { .. }
+        | Event::FreezeLifted { .. }
+        | Event::FreezeEnded { .. } = event
+        {
+            self.look_for_freezes();
+        }
+    }
+
+    /// Whatever has not started may be covered by a freeze, or no longer.
+    fn look_for_freezes(&mut self) {
+        let house = self.house.clone();
+        for release in self.releases.values_mut().filter(|r| r.phase.is_before_deploy()) {
+            let frozen = house.freeze_over(&release.plan, release.start.at);
+            if frozen != release.frozen {
+                Arc::make_mut(release).frozen = frozen;
+            }
+        }
     }
 
     fn happened(&mut self, id: &ReleaseId, did: &Happened, at: Time) {
         if let Happened::Scheduled { .. } = did {
-            self.releases.insert(id.clone(), Arc::new(opened(id, did, at)));
+            let mut release = opened(id, did, at);
+            release.frozen = self.house.freeze_over(&release.plan, release.start.at);
+            self.releases.insert(id.clone(), Arc::new(release));
             return;
         }
         let release = self.releases.get_mut(id).expect("a release is scheduled before it acts");
         let release = Arc::make_mut(release);
         release.evolve(did, at);
+        if let Happened::Rescheduled { .. } = did {
+            release.frozen = self.house.freeze_over(&release.plan, release.start.at);
+        }
         if let Happened::RolledOut = did {
             went_live(Arc::make_mut(&mut self.house), release, at);
         } else if let Happened::RolledBack { .. } = did {
@@ -91,7 +114,7 @@ fn went_back(house: &mut House, release: &Release, at: Time) {
 }
 
 fn opened(id: &ReleaseId, did: &Happened, at: Time) -> Release {
-    let Happened::Scheduled { plan, start, requester, seats, items, merged, .. } = did else {
+    let Happened::Scheduled { plan, start, requester, seats, items, merged, told, .. } = did else {
         unreachable!("only a scheduling opens a release")
     };
     let skipped = |id: &AnnouncementId| {
@@ -115,10 +138,11 @@ fn opened(id: &ReleaseId, did: &Happened, at: Time) -> Release {
         reminded: BTreeSet::new(),
         items: items.clone(),
         evidence: BTreeMap::new(),
+        frozen: None,
         overrides: Vec::new(),
         accepted: Vec::new(),
         said: merged.iter().map(skipped).collect(),
-        told: BTreeSet::new(),
+        told: told.iter().cloned().collect(),
         room: RoomState::default(),
         cards: BTreeMap::new(),
         runs: Vec::new(),
@@ -388,8 +412,10 @@ impl Release {
         }
     }
 
+    /// What was agreed was agreed for that plan at that time; so was what was overridden.
     fn forget_votes(&mut self, at: Time) {
         self.poll_revision += 1;
+        self.overrides.clear();
         self.asked_at = self.asked_at.map(|_| at);
         self.reminded.clear();
         if self.phase == Phase::Ready {
