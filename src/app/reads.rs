@@ -78,6 +78,7 @@ pub fn audit(look: &Look, entries: &[Entry]) -> Message {
     let lines: Vec<_> = told(entries, look.policy).into_iter().map(line).collect();
     let lead = match lines.len() {
         0 => "The log has nothing of that yet.".to_owned(),
+        1 => "The last entry. Check them all with `tminus audit verify`.".to_owned(),
         n => format!("The last {n} entries. Check them all with `tminus audit verify`."),
     };
     let mut body = super::markup::parse(&lead);

@@ -390,7 +390,10 @@ fn filled(
         let names: Vec<_> = declared.iter().map(String::as_str).collect();
         return Err(Refusal::UnknownName {
             what: format!("The argument {unknown} of {action}"),
-            hint: format!("It takes {}.", super::words::and(&names)),
+            hint: match names.is_empty() {
+                true => "It takes no arguments.".into(),
+                false => format!("It takes {}.", super::words::and(&names)),
+            },
         });
     }
     let step = Step::Named(action.clone());

@@ -88,9 +88,10 @@ pub(super) async fn reader(dir: &Path) -> Result<Reader, OpenError> {
     }
     let options = match look(&file, reading(&file)).await {
         Ok(options) => options,
-        // A read-only copy: SQLite cannot make the files that readers share. Without a journal
-        // beside it nothing is pending, and the file itself is the whole truth.
-        Err(OpenError::ReadOnly(_)) if !pending(&file) => {
+        // A read-only copy or disk: SQLite cannot make the files that readers share, and calls that
+        // either read-only or unable to open. Without a journal beside it nothing is pending, and
+        // the file itself is the whole truth.
+        Err(OpenError::ReadOnly(_) | OpenError::Unusable { .. }) if !pending(&file) => {
             look(&file, reading(&file).immutable(true)).await?
         }
         Err(error) => return Err(error),

@@ -344,13 +344,15 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
     let id = &release.id;
     let say = |label: &str, verb: &str| button(label, format!("{verb} {id}"));
     let status = || say("Status", "status");
+    // They are those of the house, not of one release.
+    let roles = || button("Roles", "roles".into());
     match why {
         Refusal::NeedsEvidence { .. }
         | Refusal::NotALink { .. }
         | Refusal::TooEarlyToTick { .. } => {
             vec![say("Checklist", "checklist"), status()]
         }
-        Refusal::NotGo { .. } => vec![say("Checklist", "checklist"), say("Roles", "roles")],
+        Refusal::NotGo { .. } => vec![say("Checklist", "checklist"), roles()],
         Refusal::TooEarly { .. } | Refusal::TooLate { .. } => {
             vec![say("Reschedule", "reschedule"), status()]
         }
@@ -377,7 +379,7 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
         Refusal::NotYourSeat { .. }
         | Refusal::NoSeat { .. }
         | Refusal::WhichSeat { .. }
-        | Refusal::OneSeat { .. } => vec![say("Roles", "roles")],
+        | Refusal::OneSeat { .. } => vec![roles()],
         Refusal::UnknownAccount { .. }
         | Refusal::Guest
         | Refusal::NotYours { .. }

@@ -300,7 +300,7 @@ async fn a_release_is_scheduled_voted_on_and_moved() {
     quinn: go --as support
       You can't sign for Support: that seat belongs to Dave or Sam. You may sign for QA.
         Nothing was changed.
-      [ Roles ] roles web-shop/production/v1.2.0#1
+      [ Roles ] roles
 
     maria: start
       T-0 is at Tue 15 Dec, 10:00 PST. To start earlier, reschedule: a move of up to 2 h

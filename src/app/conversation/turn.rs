@@ -780,8 +780,17 @@ impl<'a> Turn<'a> {
                 Err(why) => Err(self.wrong(None, draft(), &why.to_string())),
             },
         };
-        let from = time(from, self.now)?;
-        let until = time(until, from)?;
+        let (said_from, said_until) = (from, until);
+        let from = time(said_from, self.now)?;
+        let until = time(said_until, from).map_err(|why| {
+            match time(said_until, self.now).is_ok_and(|until| until <= from) {
+                true => {
+                    let what = format!("A freeze until {said_until} would end before it begins.");
+                    self.wrong(None, draft(), &what)
+                }
+                false => why,
+            }
+        })?;
         let day = from.with_timezone(&self.policy.zone).format("%Y-%m-%d");
         let id = FreezeId::new(slug(&format!("{day} {reason}")));
         let reason = reason.to_owned();

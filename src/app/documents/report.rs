@@ -40,6 +40,9 @@ pub fn report(release: &Release, policy: &Policy, entries: &[ReportEntry]) -> St
     let line = format!("{}/{} sections passed.", counted.passed, counted.sections);
     page.para(&format!("Pre-launch checklist: {line}"));
     items(&mut page, release, policy);
+    if release.phase.is_before_deploy() {
+        return page.done();
+    }
     page.heading("Recommendations");
     page.items(recommendations(release, &result));
     page.heading("Next steps");
