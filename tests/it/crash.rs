@@ -22,6 +22,7 @@ use crate::story::{self, ROLL_BACK, SEATS};
 /// Every message that was ever posted, from the console's journal: where, and what, without the
 /// numbers that differ from run to run. A card counts by what it shows, since it changes.
 fn said(state: &Path) -> BTreeMap<(String, String), usize> {
+    let room = Regex::new(r"room-\d+").unwrap();
     let mut said = BTreeMap::new();
     for line in fs::read_to_string(state.join("console.jsonl")).unwrap().lines() {
         let entry: Value = serde_json::from_str(line).unwrap();
@@ -40,7 +41,6 @@ fn said(state: &Path) -> BTreeMap<(String, String), usize> {
         } else {
             continue;
         };
-        let room = Regex::new(r"room-\d+").unwrap();
         let (channel, text) = it;
         let it = (room.replace(&channel, "room").into(), room.replace(&text, "room").into());
         *said.entry(it).or_default() += 1;
@@ -50,8 +50,9 @@ fn said(state: &Path) -> BTreeMap<(String, String), usize> {
 
 /// Times, lengths of time, places in the log and addresses.
 fn without_numbers(text: &str) -> String {
-    let numbers = r"\d\d:\d\d|\d+ (h|min|s|ms|d)\b( \d+ (min|s)\b)?|under a second|#\d+ sha256:\w+|127\.0\.0\.1:\d+";
-    let text = Regex::new(numbers).unwrap().replace_all(text, "…").into_owned();
+    let lengths = r"\d\d:\d\d|\d+ (h|min|s|ms|d)\b( \d+ (min|s)\b)?|under a second";
+    let numbers = format!(r"{lengths}|#\d+ sha256:\w+|127\.0\.0\.1:\d+");
+    let text = Regex::new(&numbers).unwrap().replace_all(text, "…").into_owned();
     // Each test has a directory of its own.
     Regex::new(r"/\S*/\.tmp\w+").unwrap().replace_all(&text, "…").into_owned()
 }

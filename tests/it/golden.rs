@@ -83,9 +83,9 @@ fn lines(log: &str) -> Vec<Line> {
 
 fn name_of(event: &Event) -> String {
     let whole = serde_json::to_value(event).unwrap();
-    let kind = match &whole {
-        serde_json::Value::String(name) => name.clone(),
-        other => other.as_object().unwrap().keys().next().unwrap().clone(),
+    let kind = match whole.as_str() {
+        Some(name) => name.to_owned(),
+        None => whole.as_object().unwrap().keys().next().unwrap().clone(),
     };
     match event {
         Event::Release { did, .. } => format!("{kind}/{}", did.name()),
