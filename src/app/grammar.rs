@@ -387,7 +387,10 @@ pub enum Verb {
         #[arg(value_name = "RELEASE")]
         release: Option<String>,
     },
-    /// Tell everybody who hears of this release
+    /// Tell everybody who hears of this release; `preview` shows what is still to be sent
+    ///
+    /// `announce v1.2.0 preview` sends nothing: it shows each announcement that is still ahead, when
+    /// it goes out, to whom, and how it would read if it went out now.
     #[command(after_help = "announce v1.2.0 search is slower for an hour")]
     Announce {
         /// The release

@@ -6,12 +6,16 @@ use super::documents::{self, ReportEntry};
 use super::grammar::Paper;
 use super::messages::Messages;
 use super::notices::Scene;
-use super::{engine, status};
+use super::{engine, notices, status};
+use crate::domain::agenda::{announcement_at, planned_announcements};
 use crate::domain::command::Actor;
 use crate::domain::event::{Event, Happened};
+use crate::domain::notice::{Brief, Notice, NoticeKind};
 use crate::domain::policy::Policy;
+use crate::domain::react::CUSTOMERS;
 use crate::domain::state::{Release, State};
 use crate::domain::time::{Time, show};
+use crate::domain::words;
 use crate::ports::{Block, Inline, Message};
 use crate::store::Entry;
 
@@ -65,6 +69,42 @@ pub fn oncall(look: &Look) -> Message {
 
 pub fn freezes(look: &Look) -> Message {
     status::freezes(look.messages, look.state, &look.scene())
+}
+
+/// What is still to be announced, as it would read if it went out now.
+pub fn preview(look: &Look, release: &Release) -> Message {
+    let mut body = Vec::new();
+    for planned in planned_announcements(release, look.policy) {
+        let at = announcement_at(release, planned);
+        let said =
+            release.said.get(&planned.id).is_some_and(|said| at.is_some_and(|at| said.at >= at));
+        if said {
+            continue;
+        }
+        let to = look.policy.audiences.get(&planned.audience).into_iter().flatten();
+        let to: Vec<String> = to.map(ToString::to_string).collect();
+        let when = match at {
+            Some(at) => show(at, release.start.zone, look.now.year()),
+            None => String::from(planned.at),
+        };
+        let head = format!("{}: {when}, to {}", planned.id, words::and(&to));
+        body.push(Block::Heading(vec![Inline::Text(head)]));
+        let notice = Notice {
+            kind: NoticeKind::Announcement {
+                template: planned.template.clone(),
+                planned: at.unwrap_or(look.now),
+                late: false,
+                at: at.unwrap_or(look.now),
+            },
+            brief: Some(Brief::of(release, look.policy)),
+            public: planned.audience == CUSTOMERS,
+        };
+        body.extend(notices::render(look.messages, &notice, &look.scene()).body);
+    }
+    if body.is_empty() {
+        body = super::markup::parse("Everything that was to be announced has been.");
+    }
+    Message { body, ..Message::default() }
 }
 
 /// The last entries of the log, as sentences.

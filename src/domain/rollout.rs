@@ -229,7 +229,7 @@ pub fn how_it_ended(run: &RunRecord) -> String {
     match run.ended.as_ref().map(|(_, end)| &end.outcome) {
         None => "is still running".into(),
         Some(RunOutcome::Worked) => "worked".into(),
-        Some(RunOutcome::Failed(why)) => format!("failed: {why}"),
+        Some(RunOutcome::Failed(why)) => format!("failed: {}", why.trim_end_matches('.')),
         Some(RunOutcome::TimedOut) => "hit its time limit and was stopped".into(),
         Some(RunOutcome::Stopped) => "was stopped".into(),
         Some(RunOutcome::Unknown(why)) => format!("has an outcome that nobody can tell: {why}"),

@@ -702,3 +702,16 @@ async fn a_lone_word_is_what_the_verb_needs_most() {
         anew.
     "#);
 }
+
+#[tokio::test]
+async fn a_preview_shows_what_is_still_to_be_announced_and_sends_nothing() {
+    let house = house().await;
+    house.says("maria", "schedule web-shop").await;
+    let head = house.talk.engine.store().head();
+    let Reply::Private(message) = house.says("quinn", "announce preview").await else {
+        panic!("a preview is an answer")
+    };
+    let said = markup::plain(&message.body);
+    assert_eq!(said, "Everything that was to be announced has been.", "the policy plans none");
+    assert_eq!(house.talk.engine.store().head(), head, "nothing was recorded");
+}

@@ -416,6 +416,9 @@ impl<'a> Turn<'a> {
     }
 
     fn announce(&self, release: &Release, said: &str) -> Understood {
+        if said.trim() == "preview" {
+            return Ok(Meant::Say(reads::preview(&self.look(), release)));
+        }
         let text = self.text_of(Some(release), "Announce", ("text", "Text", said))?;
         ask(Command::Announce { release: release.id.clone(), text })
     }
