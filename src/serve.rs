@@ -21,10 +21,12 @@ use crate::app::conversation::{Conversation, PlanShelf};
 use crate::app::delivery::{Delivery, Neighbours, World};
 use crate::app::engine::Engine;
 use crate::app::messages::Messages;
-use crate::app::words;
+use crate::app::{times, words};
 use crate::config::{self, Access, Bearer, Config, Ending, Surroundings};
 use crate::demo;
 use crate::domain::command::{Actor, Command, Request};
+use crate::domain::policy::Right;
+use crate::domain::state::Start;
 use crate::ports::{Chat, Courier};
 use crate::store::{OpenError, Store};
 use crate::web::{self, Served, StartOver, Token};
@@ -135,6 +137,9 @@ impl House {
         let couriers = couriers(&config)?;
         let engine = Engine::start(store, Clock::real()).await?;
         adopt(&engine, &config).await?;
+        if config.demo {
+            welcome(&engine, &config).await?;
+        }
         let console = console(&config, &engine)?;
         Ok(Self { config, engine, messages, console, backends, couriers })
     }
@@ -254,6 +259,35 @@ async fn adopt(engine: &Engine, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whoever opens the demo for the first time sees what there is to play with.
+async fn welcome(engine: &Engine, config: &Config) -> anyhow::Result<()> {
+    let sample = config.plans.iter().find(|plan| plan.plan.release.version != "v0.0.0");
+    let Some(sample) = sample else { return Ok(()) };
+    let head = &sample.plan.release;
+    let zone = head.zone.unwrap_or(config.policy.zone);
+    let phrase = head.start.as_deref().unwrap_or("tuesday 10:00");
+    let planned = times::instant(phrase, engine.now(), zone)?;
+    let start = Start { local: planned.local, zone: planned.zone, at: planned.at };
+    let (plan, name) = (Box::new(sample.plan.clone()), sample.name.clone());
+    let command = Command::Welcome { plan, name, start };
+    let id = format!("start/welcome/{}", engine.store().head().seq);
+    engine.ask(Request { id, by: Actor::Operator, command }).await?;
+    Ok(())
+}
+
+/// The captain first: whoever opens the demo is somebody who may begin.
+fn captain_first(config: &Config) -> Vec<config::ConsolePerson> {
+    let mut people = config.console.people.clone();
+    let policy = &config.policy;
+    let schedules = |person: &config::ConsolePerson| {
+        policy
+            .roles_with(Right::Schedule)
+            .any(|role| policy.roles[role].members.contains(&person.person))
+    };
+    people.sort_by_key(|person| !schedules(person));
+    people
+}
+
 fn access(config: &Config) -> console::Access {
     match &config.console.access {
         Access::Switcher => console::Access::Switcher,
@@ -280,9 +314,7 @@ fn console(config: &Config, engine: &Engine) -> anyhow::Result<Arc<Console>> {
         bot: config.console.bot.clone(),
         tenant: config.console.tenant.clone(),
         slash: config.console.slash.clone(),
-        people: config
-            .console
-            .people
+        people: captain_first(config)
             .iter()
             .map(|person| console::Person {
                 id: person.id.clone(),

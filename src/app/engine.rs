@@ -519,6 +519,7 @@ pub(super) fn name_of(event: &Event) -> (&str, String) {
         Event::FreezeAdded { .. } => ("freeze-added", String::new()),
         Event::FreezeLifted { .. } => ("freeze-lifted", String::new()),
         Event::FreezeEnded { .. } => ("freeze-ended", String::new()),
+        Event::Welcomed { .. } => ("welcomed", String::new()),
         Event::Locked { .. } => ("locked", String::new()),
         Event::Unlocked { .. } => ("unlocked", String::new()),
     }
@@ -548,6 +549,7 @@ impl Drafted {
             | Event::ClockJumped { .. }
             | Event::Refused { .. }
             | Event::AlreadySo { .. }
+            | Event::Welcomed { .. }
             | Event::Locked { .. }
             | Event::Unlocked { .. } => {}
         }
@@ -603,6 +605,7 @@ fn entry(request: &Request, event: &Event, at: Time) -> NewEntry {
             | Event::FreezeAdded { .. }
             | Event::FreezeLifted { .. }
             | Event::FreezeEnded { .. }
+            | Event::Welcomed { .. }
             | Event::Locked { .. }
             | Event::Unlocked { .. } => None,
         },

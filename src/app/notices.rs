@@ -214,6 +214,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::CheckWanted { .. }
         | NoticeKind::HandedOver { .. }
         | NoticeKind::FreezeLifted { .. }
+        | NoticeKind::Welcome { .. }
         | NoticeKind::Unlocked { .. } => Tone::Plain,
     }
 }
@@ -241,6 +242,9 @@ pub(super) fn roll_back(id: &crate::domain::ids::ReleaseId, from: &str, to: &str
 
 /// One row, or none.
 fn buttons(notice: &Notice) -> Vec<Vec<Button>> {
+    if let NoticeKind::Welcome { plan, .. } = &notice.kind {
+        return vec![vec![primary("Schedule it", format!("schedule {plan}"))]];
+    }
     let Some(brief) = &notice.brief else { return Vec::new() };
     let row = row(&notice.kind, &Row(brief));
     if row.is_empty() { Vec::new() } else { vec![row] }
@@ -286,6 +290,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         | NoticeKind::Undelivered { .. }
         | NoticeKind::FreezeAdded { .. }
         | NoticeKind::FreezeLifted { .. }
+        | NoticeKind::Welcome { .. }
         | NoticeKind::Unlocked { .. }
         | NoticeKind::Locked { .. } => Vec::new(),
     }
@@ -413,7 +418,7 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "rolled-out.md" "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md" "soaking.md"
         "stage-done.md" "start-missed.md" "start-offered.md" "started.md" "status.md"
         "step-done.md" "step-failed.md" "step-unknown.md" "t-1h.md" "t-24h.md" "t-48h.md"
-        "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md" "went-go.md" "went-no-go.md"
+        "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md" "welcome.md" "went-go.md" "went-no-go.md"
     ];
     files.to_vec()
 }

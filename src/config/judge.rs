@@ -224,15 +224,15 @@ pub(super) fn console(judge: &mut Judge<'_>, file: &File, demo: bool) -> Console
     }
 }
 
-/// Those who have an account on the console, with their first role as a word about them.
+/// Those who have an account on the console, with their roles as a word about them.
 fn console_people(file: &File) -> Vec<ConsolePerson> {
     let has_role = |id: &PersonId| {
-        let mut roles = file.roles.iter().filter(|(_, role)| role.members.contains(id));
+        let roles = file.roles.iter().filter(|(_, role)| role.members.contains(id));
         let title = |(id, role): (&Role, &file::RoleFile)| match role.title.as_str() {
             "" => id.to_string(),
             title => title.to_owned(),
         };
-        roles.next().map(title).unwrap_or_default()
+        roles.map(title).collect::<Vec<_>>().join(", ")
     };
     let own =
         |account: &&Account| account.platform == "console" && account.tenant == file.console.tenant;

@@ -68,53 +68,179 @@ pub struct Commitment {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     // The house.
-    Begin { jumpable: bool },
-    AdoptPolicy { policy: Box<Policy> },
-    JumpClock { to: Time },
-    AddFreeze { id: FreezeId, freeze: FreezeWish },
-    LiftFreeze { id: FreezeId, reason: String },
-    Lock { target: String, version: String, reason: String },
-    Unlock { target: String, version: String, reason: String },
+    Begin {
+        jumpable: bool,
+    },
+    AdoptPolicy {
+        policy: Box<Policy>,
+    },
+    JumpClock {
+        to: Time,
+    },
+    /// Shows the sample plan, once, where the demo's releases are announced.
+    Welcome {
+        plan: Box<Plan>,
+        name: String,
+        start: Start,
+    },
+    AddFreeze {
+        id: FreezeId,
+        freeze: FreezeWish,
+    },
+    LiftFreeze {
+        id: FreezeId,
+        reason: String,
+    },
+    Lock {
+        target: String,
+        version: String,
+        reason: String,
+    },
+    Unlock {
+        target: String,
+        version: String,
+        reason: String,
+    },
 
     // A release before its deploy.
-    Schedule { plan: Box<Plan>, start: Start },
-    Reschedule { release: ReleaseId, start: Start, reason: Option<String> },
-    Edit { release: ReleaseId, plan: Box<Plan> },
-    Scrub { release: ReleaseId, reason: String },
-    Mark { release: ReleaseId, item: ItemId, mark: Mark, why: Option<String>, link: Option<String> },
-    Report { release: ReleaseId, report: EvidenceReport },
-    Vote { release: ReleaseId, role: Option<Role>, vote: Vote, commits: Commitment },
-    Override { release: ReleaseId, obstacle: String, reason: String },
-    AcceptRisk { release: ReleaseId, risk: String, reason: String },
-    Handover { release: ReleaseId, to: PersonId },
-    KeepRoom { release: ReleaseId },
-    Announce { release: ReleaseId, text: String },
+    Schedule {
+        plan: Box<Plan>,
+        start: Start,
+    },
+    Reschedule {
+        release: ReleaseId,
+        start: Start,
+        reason: Option<String>,
+    },
+    Edit {
+        release: ReleaseId,
+        plan: Box<Plan>,
+    },
+    Scrub {
+        release: ReleaseId,
+        reason: String,
+    },
+    Mark {
+        release: ReleaseId,
+        item: ItemId,
+        mark: Mark,
+        why: Option<String>,
+        link: Option<String>,
+    },
+    Report {
+        release: ReleaseId,
+        report: EvidenceReport,
+    },
+    Vote {
+        release: ReleaseId,
+        role: Option<Role>,
+        vote: Vote,
+        commits: Commitment,
+    },
+    Override {
+        release: ReleaseId,
+        obstacle: String,
+        reason: String,
+    },
+    AcceptRisk {
+        release: ReleaseId,
+        risk: String,
+        reason: String,
+    },
+    Handover {
+        release: ReleaseId,
+        to: PersonId,
+    },
+    KeepRoom {
+        release: ReleaseId,
+    },
+    Announce {
+        release: ReleaseId,
+        text: String,
+    },
 
     // The rollout.
-    Start { release: ReleaseId, commits: Commitment },
-    Update { release: ReleaseId, text: String },
-    Advance { release: ReleaseId, commits: Commitment },
-    Hold { release: ReleaseId, reason: String },
-    Resume { release: ReleaseId },
-    Retry { release: ReleaseId },
-    Verify { release: ReleaseId },
-    Complete { release: ReleaseId },
-    RunAction { release: ReleaseId, action: ActionName, with: BTreeMap<String, String> },
-    Outcome { release: ReleaseId, worked: bool, reason: String },
+    Start {
+        release: ReleaseId,
+        commits: Commitment,
+    },
+    Update {
+        release: ReleaseId,
+        text: String,
+    },
+    Advance {
+        release: ReleaseId,
+        commits: Commitment,
+    },
+    Hold {
+        release: ReleaseId,
+        reason: String,
+    },
+    Resume {
+        release: ReleaseId,
+    },
+    Retry {
+        release: ReleaseId,
+    },
+    Verify {
+        release: ReleaseId,
+    },
+    Complete {
+        release: ReleaseId,
+    },
+    RunAction {
+        release: ReleaseId,
+        action: ActionName,
+        with: BTreeMap<String, String>,
+    },
+    Outcome {
+        release: ReleaseId,
+        worked: bool,
+        reason: String,
+    },
 
     // Going back.
-    Rollback { release: ReleaseId, reason: Option<String>, commits: Commitment },
-    RehearseRollback { release: ReleaseId },
+    Rollback {
+        release: ReleaseId,
+        reason: Option<String>,
+        commits: Commitment,
+    },
+    RehearseRollback {
+        release: ReleaseId,
+    },
 
     // Time.
-    Tick { release: ReleaseId, deadline: Deadline },
-    FreezeOver { id: FreezeId },
+    Tick {
+        release: ReleaseId,
+        deadline: Deadline,
+    },
+    FreezeOver {
+        id: FreezeId,
+    },
 
     // Neighbours.
-    Ended { release: ReleaseId, run: RunId, end: RunEnd },
-    Posted { release: ReleaseId, card: Option<Card>, posted: Posted, text: String },
-    NotPosted { release: ReleaseId, to: String, what: String, why: String, unknown: bool },
-    RoomOpened { release: ReleaseId, room: super::state::Room },
+    Ended {
+        release: ReleaseId,
+        run: RunId,
+        end: RunEnd,
+    },
+    Posted {
+        release: ReleaseId,
+        card: Option<Card>,
+        posted: Posted,
+        text: String,
+    },
+    NotPosted {
+        release: ReleaseId,
+        to: String,
+        what: String,
+        why: String,
+        unknown: bool,
+    },
+    RoomOpened {
+        release: ReleaseId,
+        room: super::state::Room,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -188,6 +314,7 @@ impl Command {
             | Self::Lock { .. }
             | Self::Unlock { .. }
             | Self::FreezeOver { .. }
+            | Self::Welcome { .. }
             | Self::Schedule { .. } => None,
             Self::Reschedule { release, .. }
             | Self::Edit { release, .. }
@@ -226,6 +353,7 @@ impl Command {
             Self::Begin { .. } => "begin",
             Self::AdoptPolicy { .. } => "adopt-policy",
             Self::JumpClock { .. } => "jump",
+            Self::Welcome { .. } => "welcome",
             Self::AddFreeze { .. } => "freeze add",
             Self::LiftFreeze { .. } => "freeze lift",
             Self::Lock { .. } => "lock",

@@ -118,6 +118,11 @@ fn of_the_house(state: &State, by: &Actor, command: &Command, now: Time) -> Opti
         Command::AddFreeze { id, freeze } => freeze::add(state, by, id, freeze, now),
         Command::LiftFreeze { id, reason } => freeze::lift(state, by, id, reason),
         Command::FreezeOver { id } => freeze::over(state, id, now),
+        Command::Welcome { plan, name, start } => {
+            let (plan, name, start) = (plan.clone(), name.clone(), start.clone());
+            let fresh = !state.house.welcomed && state.releases.is_empty();
+            Ok(if fresh { vec![Event::Welcomed { plan, name, start }] } else { vec![] })
+        }
         Command::Lock { target, version, reason } => {
             freeze::lock(state, by, target, version, reason)
         }
@@ -222,6 +227,7 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
         | Command::Lock { .. }
         | Command::Unlock { .. }
         | Command::FreezeOver { .. }
+        | Command::Welcome { .. }
         | Command::Schedule { .. } => unreachable!("decided by the house"),
     }
 }

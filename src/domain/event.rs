@@ -52,6 +52,12 @@ pub enum Event {
     FreezeEnded {
         id: FreezeId,
     },
+    /// The sample was shown to whoever opens the demo for the first time.
+    Welcomed {
+        plan: Box<Plan>,
+        name: String,
+        start: Start,
+    },
     Locked {
         target: String,
         version: String,

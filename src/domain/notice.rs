@@ -231,6 +231,18 @@ pub enum NoticeKind {
         why: String,
         unknown: bool,
     },
+    Welcome {
+        plan: String,
+        title: String,
+        version: String,
+        strategy: super::plan::Strategy,
+        stages: Vec<String>,
+        features: Vec<String>,
+        fixes: usize,
+        captain: String,
+        start: Time,
+        zone: chrono_tz::Tz,
+    },
     FreezeAdded {
         from: Time,
         until: Time,

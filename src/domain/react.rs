@@ -35,6 +35,7 @@ pub fn react(state: &State, event: &Event, at: Time) -> Vec<Effect> {
             let (from, until, reason) = (freeze.from, freeze.until, freeze.reason.clone());
             to_internal(state, NoticeKind::FreezeAdded { from, until, reason, target })
         }
+        Event::Welcomed { plan, name, start } => to_internal(state, welcome(plan, name, start)),
         Event::FreezeLifted { id, reason } => {
             let (id, reason) = (id.to_string(), reason.clone());
             to_internal(state, NoticeKind::FreezeLifted { id, reason })
@@ -53,6 +54,21 @@ pub fn react(state: &State, event: &Event, at: Time) -> Vec<Effect> {
         | Event::Refused { .. }
         | Event::AlreadySo { .. }
         | Event::FreezeEnded { .. } => Vec::new(),
+    }
+}
+
+fn welcome(plan: &super::plan::Plan, name: &str, start: &super::state::Start) -> NoticeKind {
+    NoticeKind::Welcome {
+        plan: name.to_owned(),
+        title: plan.title(),
+        version: plan.release.version.clone(),
+        strategy: plan.release.strategy,
+        stages: plan.stages.iter().map(|stage| stage.name.clone()).collect(),
+        features: plan.scope.features.iter().map(|feature| feature.name.clone()).collect(),
+        fixes: plan.scope.fixes.len(),
+        captain: plan.release.captain.to_string(),
+        start: start.at,
+        zone: start.zone,
     }
 }
 

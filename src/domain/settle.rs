@@ -53,6 +53,7 @@ fn touched(state: &State, events: &[Event]) -> Vec<ReleaseId> {
         | Event::FreezeAdded { .. }
         | Event::FreezeLifted { .. }
         | Event::FreezeEnded { .. }
+        | Event::Welcomed { .. }
         | Event::Locked { .. }
         | Event::Unlocked { .. } => None,
     });

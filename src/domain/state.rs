@@ -31,6 +31,7 @@ pub struct State {
 pub struct House {
     pub begun: bool,
     pub jumpable: bool,
+    pub welcomed: bool,
     /// Where a demo's clock was last set, and what the log's clock said then.
     pub jumped: Option<(Time, Time)>,
     pub policy: Option<Arc<Policy>>,

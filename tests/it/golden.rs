@@ -97,6 +97,7 @@ fn name_of(event: &Event) -> String {
         | Event::FreezeAdded { .. }
         | Event::FreezeLifted { .. }
         | Event::FreezeEnded { .. }
+        | Event::Welcomed { .. }
         | Event::Locked { .. }
         | Event::Unlocked { .. } => kind,
     }

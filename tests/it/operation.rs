@@ -343,7 +343,7 @@ async fn the_directory_of_a_demo_is_never_that_of_an_installation() {
     assert!(here.start().await.stopped().await.success());
     let parts = ["belongs to an installation", "--state DIR"];
     demo.cli_on(&here.state(), &args).await.expect(1, &parts);
-    demo.cli(&["audit", "verify"]).await.expect(0, &["2 entries"]);
+    demo.cli(&["audit", "verify"]).await.expect(0, &["3 entries"]);
 }
 
 // ---------------------------------------------------------------------------------------------

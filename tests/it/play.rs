@@ -295,3 +295,23 @@ async fn one_changed_byte_is_named() {
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_ne!(json["verified"], json!(true), "{json}");
 }
+
+#[tokio::test]
+async fn a_preview_shows_each_announcement_before_anybody_gets_it() {
+    let program = Program::start().await;
+    program.say("maria", &story::schedule()).await;
+    let said = program.say("maria", "announce v1.2.0 preview").await;
+    for part in [
+        "t-48h: ",
+        "to console/local/releases",
+        "In it: new dashboard, advanced search and 15 fixes.",
+        "t-24h: ",
+        "to console/local/customers",
+        "We're launching new dashboard and advanced search",
+        "t-1h: ",
+        "done: done+1h",
+    ] {
+        assert!(said.contains(part), "{part} is missing in\n{said}");
+    }
+    assert!(!program.everything().await.contains("goes out"), "nothing was sent");
+}

@@ -87,6 +87,7 @@ impl After<'_> {
             | Event::FreezeAdded { .. }
             | Event::FreezeLifted { .. }
             | Event::FreezeEnded { .. }
+            | Event::Welcomed { .. }
             | Event::Locked { .. }
             | Event::Unlocked { .. } => self.of_the_house(*seq, event),
         }
@@ -154,6 +155,7 @@ impl After<'_> {
             | Event::ClockJumped { .. }
             | Event::Refused { .. }
             | Event::FreezeEnded { .. }
+            | Event::Welcomed { .. }
             | Event::Release { .. } => done.did = "other".into(),
         }
         self.words.message(Tone::Good, "answer-done.md", &done)

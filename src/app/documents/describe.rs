@@ -31,6 +31,7 @@ pub fn describe(event: &Event, policy: &Policy) -> String {
         Event::FreezeLifted { id, reason } => {
             format!("Freeze {id} was lifted: {}", ended(reason))
         }
+        Event::Welcomed { plan, .. } => format!("The sample {} was shown.", plan.title()),
         Event::FreezeEnded { id } => format!("Freeze {id} ended."),
         Event::Locked { target, version, reason } => {
             format!("{version} was locked on {target}: {}", ended(reason))

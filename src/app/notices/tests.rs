@@ -279,6 +279,18 @@ fn of_the_house() -> Vec<NoticeKind> {
             reason: text("Christmas"),
             target: target.clone(),
         },
+        NoticeKind::Welcome {
+            plan: text("web-shop-v1.2.0"),
+            title: text("Web shop v1.2.0"),
+            version: version.clone(),
+            strategy: crate::domain::plan::Strategy::Rolling,
+            stages: vec![text("Database migrations"), text("Pod 1"), text("Pod 2")],
+            features: vec![text("new dashboard"), text("advanced search")],
+            fixes: 15,
+            captain: text("maria"),
+            start: time("2026-12-15T18:00:00Z"),
+            zone: chrono_tz::America::Los_Angeles,
+        },
         NoticeKind::FreezeLifted { id: text("christmas"), reason: text("everyone is back") },
         NoticeKind::Unlocked {
             version: version.clone(),

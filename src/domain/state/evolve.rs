@@ -22,6 +22,7 @@ impl State {
             | Event::FreezeAdded { .. }
             | Event::FreezeLifted { .. }
             | Event::FreezeEnded { .. }
+            | Event::Welcomed { .. }
             | Event::Locked { .. }
             | Event::Unlocked { .. } => Arc::make_mut(&mut self.house).evolve(event, at),
         }
@@ -76,6 +77,7 @@ impl House {
             Event::PolicyAdopted { policy } => {
                 self.policy = Some(Arc::new(Policy::clone(policy)));
             }
+            Event::Welcomed { .. } => self.welcomed = true,
             Event::ClockJumped { to } => self.jumped = Some((at, *to)),
             Event::FreezeAdded { id, freeze } => {
                 self.freezes.insert(id.clone(), freeze.clone());
