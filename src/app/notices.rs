@@ -215,6 +215,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::HandedOver { .. }
         | NoticeKind::FreezeLifted { .. }
         | NoticeKind::Welcome { .. }
+        | NoticeKind::Report
         | NoticeKind::Unlocked { .. } => Tone::Plain,
     }
 }
@@ -291,6 +292,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         | NoticeKind::FreezeAdded { .. }
         | NoticeKind::FreezeLifted { .. }
         | NoticeKind::Welcome { .. }
+        | NoticeKind::Report
         | NoticeKind::Unlocked { .. }
         | NoticeKind::Locked { .. } => Vec::new(),
     }
@@ -413,7 +415,7 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md"
         "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
         "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "list.md" "locked.md"
-        "oncall.md" "opening.md" "overridden.md" "progress.md" "rehearsal-ended.md" "resumed.md"
+        "oncall.md" "opening.md" "overridden.md" "progress.md" "rehearsal-ended.md" "report.md" "resumed.md"
         "retraction.md" "roles.md" "rollback-began.md" "rollback-failed.md" "rolled-back.md"
         "rolled-out.md" "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md" "soaking.md"
         "stage-done.md" "start-missed.md" "start-offered.md" "started.md" "status.md"

@@ -140,6 +140,27 @@ pub fn document(release: &Release, policy: &Policy, paper: Paper, entries: &[Ent
     }
 }
 
+/// The most that a document may be as a message: platforms refuse more.
+const LONGEST_DOCUMENT: usize = 9_000;
+
+/// A document as blocks, as far as a message holds it, and whether something was left out. A heading
+/// never stands last.
+pub fn cut(markdown: &str) -> (Vec<Block>, bool) {
+    let (mut body, mut size, mut cut) = (Vec::new(), 0, false);
+    for block in super::markup::parse(markdown) {
+        size += super::markup::plain(std::slice::from_ref(&block)).chars().count();
+        if size > LONGEST_DOCUMENT && !body.is_empty() {
+            cut = true;
+            break;
+        }
+        body.push(block);
+    }
+    while cut && matches!(body.last(), Some(Block::Heading(_))) {
+        body.pop();
+    }
+    (body, cut)
+}
+
 /// Where a message ended up is for the audit, not for the story.
 fn of_note(entries: &[Entry]) -> Vec<Entry> {
     let posted = |entry: &&Entry| {

@@ -231,6 +231,8 @@ pub enum NoticeKind {
         why: String,
         unknown: bool,
     },
+    /// The report, written from the log when it is delivered.
+    Report,
     Welcome {
         plan: String,
         title: String,

@@ -35,7 +35,9 @@ pub fn react(state: &State, event: &Event, at: Time) -> Vec<Effect> {
             let (from, until, reason) = (freeze.from, freeze.until, freeze.reason.clone());
             to_internal(state, NoticeKind::FreezeAdded { from, until, reason, target })
         }
-        Event::Welcomed { plan, name, start } => to_internal(state, welcome(plan, name, start)),
+        Event::Welcomed { plan, name, start } => {
+            to_internal(state, welcome(plan, name, start, state.house.policy()))
+        }
         Event::FreezeLifted { id, reason } => {
             let (id, reason) = (id.to_string(), reason.clone());
             to_internal(state, NoticeKind::FreezeLifted { id, reason })
@@ -57,7 +59,12 @@ pub fn react(state: &State, event: &Event, at: Time) -> Vec<Effect> {
     }
 }
 
-fn welcome(plan: &super::plan::Plan, name: &str, start: &super::state::Start) -> NoticeKind {
+fn welcome(
+    plan: &super::plan::Plan,
+    name: &str,
+    start: &super::state::Start,
+    policy: &Policy,
+) -> NoticeKind {
     NoticeKind::Welcome {
         plan: name.to_owned(),
         title: plan.title(),
@@ -66,7 +73,7 @@ fn welcome(plan: &super::plan::Plan, name: &str, start: &super::state::Start) ->
         stages: plan.stages.iter().map(|stage| stage.name.clone()).collect(),
         features: plan.scope.features.iter().map(|feature| feature.name.clone()).collect(),
         fixes: plan.scope.fixes.len(),
-        captain: plan.release.captain.to_string(),
+        captain: policy.name_of(&plan.release.captain).to_owned(),
         start: start.at,
         zone: start.zone,
     }
@@ -517,7 +524,14 @@ fn close_rooms(scene: &Scene) -> Vec<Effect> {
         platform: room.platform.clone(),
         channel: room.channel.clone(),
     };
-    scene.release.room.open.iter().map(archive).collect()
+    // The report is the last word; it stays readable in the archive.
+    let notice = Box::new(scene.notice(NoticeKind::Report));
+    let report = |room: &super::state::Room| Effect::Say {
+        to: Target::Channel { platform: room.platform.clone(), channel: room.channel.clone() },
+        notice: notice.clone(),
+    };
+    let reports = scene.release.room.open.iter().map(report);
+    reports.chain(scene.release.room.open.iter().map(archive)).collect()
 }
 
 /// The cards that show this release, brought up to date by whatever happened to it.

@@ -8,14 +8,12 @@ use super::turn::Stop;
 use crate::app::grammar::{self, Guide, Paper, Wrong};
 use crate::app::markup;
 use crate::app::messages::Messages;
+use crate::app::reads;
 use crate::domain::plan::RollbackPlan;
 use crate::domain::state::Release;
 use crate::domain::time::span;
 use crate::domain::words;
 use crate::ports::{Block, Button, Form, Message, Reply, Style, Tone};
-
-/// A document longer than this is cut in a chat; the file has all of it.
-const LONGEST_DOCUMENT: usize = 9_000;
 
 #[derive(Clone, Copy)]
 pub(super) struct Words<'a>(pub &'a Messages);
@@ -117,15 +115,7 @@ impl Words<'_> {
 
     /// A document as a message, cut at a sensible size.
     pub(super) fn document(self, markdown: &str, version: &str, paper: Paper) -> Message {
-        let (mut body, mut size, mut cut) = (Vec::new(), 0, false);
-        for block in markup::parse(markdown) {
-            size += markup::plain(std::slice::from_ref(&block)).chars().count();
-            if size > LONGEST_DOCUMENT && !body.is_empty() {
-                cut = true;
-                break;
-            }
-            body.push(block);
-        }
+        let (mut body, cut) = reads::cut(markdown);
         if cut {
             #[derive(Serialize)]
             struct Cut {

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use tracing::{error, warn};
 
 use super::{CARD_PACE, Delivery, Job, SHOWN_LINES};
-use crate::app::{cards, markup, notices};
+use crate::app::grammar::Paper;
+use crate::app::{cards, markup, notices, reads};
 use crate::domain::command::{Command, RunEnd, RunOutcome};
 use crate::domain::effect::{Call, Effect, RoomWish, Target};
 use crate::domain::ids::{ReleaseId, RunId};
-use crate::domain::notice::Notice;
+use crate::domain::notice::{Notice, NoticeKind};
 use crate::domain::policy::RoomHome;
 use crate::domain::state::{Card, CardKind, Posted, Room};
 use crate::ports::{self, Chat, Failure, Letter, MessageRef, Outcome, Place, Ran, Run, Sighting};
@@ -158,11 +159,25 @@ impl Delivery {
 
     async fn render(&self, waiting: &Waiting, platform: &str, notice: &Notice) -> ports::Message {
         let head = self.head_at(waiting.seq).await;
-        notices::render(&self.0.messages, notice, &self.scene(platform, head))
+        let mut message = notices::render(&self.0.messages, notice, &self.scene(platform, head));
+        if let (NoticeKind::Report, Some(brief)) = (&notice.kind, &notice.brief) {
+            message.body.extend(self.report(&brief.release, waiting.seq).await);
+        }
+        message
     }
 
     async fn plain(&self, waiting: &Waiting, platform: &str, notice: &Notice) -> String {
         markup::plain(&self.render(waiting, platform, notice).await.body)
+    }
+
+    /// Written from the log up to the event that asked for it, so that a second try says the same.
+    async fn report(&self, id: &ReleaseId, seq: u64) -> Vec<ports::Block> {
+        let which = Which { release: Some(id.to_string()), last: Some(seq), ..Which::default() };
+        let entries = self.0.engine.store().reader().entries(&which).await.unwrap_or_default();
+        let state = self.0.engine.state();
+        let Some(release) = state.releases.get(id) else { return Vec::new() };
+        let policy = state.house.policy();
+        reads::cut(&reads::document(release, policy, Paper::Report, &entries)).0
     }
 
     fn scene<'a>(&'a self, platform: &'a str, head: Option<String>) -> notices::Scene<'a> {

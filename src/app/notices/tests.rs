@@ -191,6 +191,7 @@ fn afterwards() -> Vec<NoticeKind> {
             people: vec![who("quinn")],
         },
         NoticeKind::CheckWanted { at, name: text("Logs"), expect: None, people: vec![] },
+        NoticeKind::Report,
         NoticeKind::Finished {
             at,
             outcome: text("SUCCESS"),
