@@ -276,7 +276,8 @@ fn escalation(release: &Release, policy: &Policy) -> Option<(Time, Deadline)> {
 }
 
 fn closing(release: &Release, policy: &Policy) -> Option<(Time, Deadline)> {
-    if release.room.closed || release.room.kept {
+    let no_room = release.room.open.is_empty() && release.phase.is_over();
+    if release.room.closed || release.room.kept || no_room {
         return None;
     }
     let since = match release.phase {

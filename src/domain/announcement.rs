@@ -216,7 +216,9 @@ fn close(case: &Case) -> Decided {
         let result = super::report::result(case.release);
         events.push(did(&case.release.id, Happened::Finished { result, by: None }));
     }
-    events.push(did(&case.release.id, Happened::RoomClosed));
+    if !case.release.room.open.is_empty() {
+        events.push(did(&case.release.id, Happened::RoomClosed));
+    }
     Ok(events)
 }
 

@@ -232,7 +232,7 @@ pub fn how_it_ended(run: &RunRecord) -> String {
         Some(RunOutcome::Failed(why)) => format!("failed: {}", why.trim_end_matches('.')),
         Some(RunOutcome::TimedOut) => "hit its time limit and was stopped".into(),
         Some(RunOutcome::Stopped) => "was stopped".into(),
-        Some(RunOutcome::Unknown(why)) => format!("has an outcome that nobody can tell: {why}"),
+        Some(RunOutcome::Unknown(why)) => format!("has an unknown outcome: {why}"),
     }
 }
 

@@ -350,6 +350,9 @@ impl Delivery {
             let state = self.0.engine.state();
             let message = cards::render(&self.0.messages, &state, &card, lines.as_deref(), &scene);
             let release = state.releases.get(&card.release);
+            // An archived room is read, not written.
+            let archived = release.is_some_and(|release| release.room.closed);
+            let message = message.filter(|_| !archived || card.kind == CardKind::Poll);
             let posted = release.and_then(|release| release.cards.get(&card).cloned());
             (message, self.0.engine.store().head().seq, posted)
         };
