@@ -369,7 +369,8 @@ async fn told(mut story: Story) -> Story {
 }
 
 /// A step whose end nobody saw is asked about, and then it is told otherwise than undisturbed.
-const ASKED_ABOUT: [&str; 5] = ["Pod ", "migrations", "FAILED, rolled back", "🚨", "❓"];
+const ASKED_ABOUT: [&str; 6] =
+    ["Pod ", "migrations", "FAILED, rolled back", "Health check", "🚨", "❓"];
 
 #[tokio::test]
 async fn killed_anywhere_it_says_the_same_things_once() {

@@ -344,22 +344,24 @@ impl Delivery {
         if let Some(since) = since.filter(|since| *since < CARD_PACE && self.0.world.waits()) {
             return self.later(card, CARD_PACE - since);
         }
-        let (message, seq, posted) = {
+        let (message, seq, posted, archived) = {
             let scene = self.scene(&card.platform, None);
             let lines = self.lines(&card);
             let state = self.0.engine.state();
             let message = cards::render(&self.0.messages, &state, &card, lines.as_deref(), &scene);
             let release = state.releases.get(&card.release);
-            // An archived room is read, not written.
-            let archived = release.is_some_and(|release| release.room.closed);
-            let message = message.filter(|_| !archived || card.kind == CardKind::Poll);
             let posted = release.and_then(|release| release.cards.get(&card).cloned());
-            (message, self.0.engine.store().head().seq, posted)
+            let archived = release.is_some_and(|release| release.room.closed);
+            (message, self.0.engine.store().head().seq, posted, archived)
         };
         if let Some(message) = message
             && let Err(failure) = self.write_card(&card, &message, posted).await
         {
-            warn!(%failure, "the card in {}/{} is behind: {failure}", card.platform, card.channel);
+            // An archived room is read, not written; nobody has to mend that.
+            if !archived {
+                let (platform, channel) = (&card.platform, &card.channel);
+                warn!(%failure, "the card in {platform}/{channel} is behind: {failure}");
+            }
             if let Failure::Transient { retry_after, .. } = failure {
                 return self.later(card, retry_after.unwrap_or(Duration::from_secs(5)));
             }
