@@ -1,7 +1,7 @@
 //! A log that was once written must replay for ever: the same hashes, phases, counts and agenda.
 //!
 //! The golden log is never written anew. When events gain new kinds, a second log is recorded
-//! beside it: with TMINUS_BINARY=/tmp/tminus, a copy of the program, TMINUS_GOLDEN=v2 and
+//! beside it: with TMINUS_BINARY, the path of a copy of the program, TMINUS_GOLDEN=v2 and
 //! `cargo nextest run golden`; then `LOGS` gets its name.
 
 use std::collections::BTreeMap;
