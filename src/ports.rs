@@ -4,7 +4,7 @@
 //! buttons; a deploy backend has runs. The rules and the words are chosen above this line, so that
 //! one more platform is one more adapter and no more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -151,6 +151,9 @@ pub struct Field {
     pub required: bool,
     #[serde(default)]
     pub value: String,
+    /// What is wrong with `value`, where a form comes back.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub problem: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +162,10 @@ pub enum FieldKind {
     Line,
     Paragraph,
     Choice(Vec<(String, String)>),
+    /// A day, `2026-12-15`.
+    Date,
+    /// A time of day, `10:00`.
+    Clock,
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -189,12 +196,25 @@ pub struct RoomWish {
     pub topic: String,
     pub purpose: String,
     pub members: Vec<String>,
+    /// Where the conversation goes if the platform lets us open no channel: a thread in this one.
+    pub near: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     pub channel: String,
     pub name: String,
+    /// Why it is a thread and no channel of its own.
+    pub instead: Option<String>,
+}
+
+/// Whom a private answer is for, and through what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whisper {
+    pub user: String,
+    pub channel: Option<String>,
+    /// [`Heard::handle`], while it lasts.
+    pub handle: Option<String>,
 }
 
 /// A chat platform. Every method may be called again with the same key and then does nothing new
@@ -222,6 +242,31 @@ pub trait Chat: Send + Sync {
     async fn invite(&self, channel: &str, members: &[String]) -> Result<(), Failure>;
 
     async fn archive(&self, channel: &str) -> Result<(), Failure>;
+
+    /// Answers one person, where they asked if that can still be done, else in private. An answer
+    /// is no effect: it may be lost, and then the person asks again.
+    async fn whisper(&self, to: &Whisper, message: &Message) -> Result<(), Failure>;
+}
+
+/// Who somebody is in the eyes of their platform.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Not a full member: a guest, or from outside.
+    pub guest: bool,
+    /// Those of the groups asked for that they are in.
+    pub groups: BTreeSet<String>,
+}
+
+/// A platform that knows its people. One that does not vouches for whoever speaks.
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// Looked up singly, never by listing everybody.
+    async fn standing(
+        &self,
+        tenant: &str,
+        user: &str,
+        groups: &[String],
+    ) -> Result<Standing, Failure>;
 }
 
 /// What a platform heard.
@@ -233,6 +278,9 @@ pub struct Heard {
     pub tenant: String,
     pub user: String,
     pub channel: Option<String>,
+    /// The platform's own way to answer this, if it has one: it expires, and only the adapter knows
+    /// what it means.
+    pub handle: Option<String>,
     pub said: Said,
 }
 
@@ -261,13 +309,27 @@ pub struct Completion {
     pub about: String,
 }
 
+/// What became of what was heard, by the time the platform may be told that we have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answered {
+    Now(Reply),
+    /// It is kept where no crash can lose it, and answered through [`Chat::whisper`] once we know
+    /// who asks.
+    Later,
+}
+
 /// The side of the conversation that listens.
 #[async_trait]
 pub trait Ear: Send + Sync {
-    async fn hear(&self, heard: Heard) -> Reply;
+    /// Waits for our own disk and for nothing else, so that a platform with three seconds of
+    /// patience can be answered whatever else is going on.
+    async fn hear(&self, heard: Heard) -> Answered;
 
     /// From memory only: it is asked at every key.
-    fn complete(&self, user: &str, channel: Option<&str>, line: &str) -> Vec<Completion>;
+    fn complete(&self, platform: &str, channel: Option<&str>, line: &str) -> Vec<Completion>;
+
+    /// What somebody sees who opens the bot itself: what is coming, and what waits for them.
+    async fn home(&self, platform: &str, tenant: &str, user: &str) -> Message;
 }
 
 /// Takes an announcement somewhere that cannot be answered back: a webhook, a mailbox.

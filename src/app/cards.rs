@@ -143,16 +143,9 @@ fn poll_buttons(release: &Release, policy: &Policy) -> Vec<Vec<Button>> {
         let ballot = seat.vote(release.poll_revision);
         ballot.is_some_and(|ballot| ballot.vote == Vote::Go)
     };
-    let (id, revision) = (&release.id, release.poll_revision);
+    let id = &release.id;
     let (gone, deciding): (Vec<_>, Vec<_>) = release.seats.iter().partition(is_go);
-    let row = |seat: &&Seat| {
-        let (role, title) = (&seat.role, policy.title_of(&seat.role));
-        let line = |vote: &str| format!("{vote} {id} --as {role} --revision {revision}");
-        vec![
-            primary(&format!("GO · {title}"), line("go")),
-            danger(&format!("NO-GO · {title}"), line("no-go")),
-        ]
-    };
+    let row = |seat: &&Seat| vote_buttons(release, seat, policy.title_of(&seat.role));
     let mut rows: Vec<Vec<Button>> = match deciding.len() {
         ..=5 => deciding.iter().map(row).collect(),
         _ => vec![vec![go(release), no_go(release)]],
@@ -167,6 +160,16 @@ fn poll_buttons(release: &Release, policy: &Policy) -> Vec<Vec<Button>> {
         None => rows.push(last),
     }
     rows
+}
+
+/// The pair that signs for one seat.
+pub(super) fn vote_buttons(release: &Release, seat: &Seat, about: &str) -> Vec<Button> {
+    let (id, role, revision) = (&release.id, &seat.role, release.poll_revision);
+    let line = |vote: &str| format!("{vote} {id} --as {role} --revision {revision}");
+    vec![
+        primary(&format!("GO · {about}"), line("go")),
+        danger(&format!("NO-GO · {about}"), line("no-go")),
+    ]
 }
 
 fn go(release: &Release) -> Button {

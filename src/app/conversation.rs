@@ -32,7 +32,7 @@ use crate::domain::command::{Actor, Claims, Request};
 use crate::domain::ids::{Account, ReleaseId};
 use crate::domain::policy::Policy;
 use crate::domain::state::State;
-use crate::ports::{Completion, Ear, Heard, Message, Reply, Said, Tone};
+use crate::ports::{Answered, Completion, Ear, Heard, Message, Reply, Said, Tone};
 use crate::store::Which;
 
 /// The most that is read of one line or form: no text of ours is longer.
@@ -129,8 +129,7 @@ impl Conversation {
         let now = self.engine.now();
         let state = self.engine.state();
         let Some(policy) = state.house.policy.as_deref() else {
-            let message = self.words().wrong("I am still starting. Try again in a moment.", None);
-            return Err(refused(message));
+            return Err(refused(self.starting()));
         };
         if let Some(length) = too_long(&spoken.said) {
             return Err(refused(self.too_long(length)));
@@ -153,6 +152,10 @@ impl Conversation {
             (Some(stranger), _) => Err(refused(stranger)),
             (None, meant) => meant,
         }
+    }
+
+    fn starting(&self) -> Message {
+        self.words().wrong("I am still starting. Try again in a moment.", None)
     }
 
     /// What somebody is told whom the policy does not know.
@@ -287,16 +290,29 @@ fn read(said: &Said, known: &dyn Fn(&str) -> bool) -> Result<grammar::Said, gram
 
 #[async_trait]
 impl Ear for Conversation {
-    async fn hear(&self, heard: Heard) -> Reply {
+    async fn hear(&self, heard: Heard) -> Answered {
         let account = Account::new(&heard.platform, &heard.tenant, &heard.user);
         let by = Actor::Person { account, claims: Claims::default() };
         let Heard { id, platform, channel, said, .. } = heard;
-        self.answer(Spoken { id, by, platform, channel, said }).await.1
+        Answered::Now(self.answer(Spoken { id, by, platform, channel, said }).await.1)
     }
 
-    fn complete(&self, _user: &str, channel: Option<&str>, line: &str) -> Vec<Completion> {
+    fn complete(&self, platform: &str, channel: Option<&str>, line: &str) -> Vec<Completion> {
         let state = self.engine.state();
-        complete::complete(&state, &self.shelf, channel, line)
+        complete::complete(&state, &self.shelf, Room { platform, channel }, line)
+    }
+
+    async fn home(&self, platform: &str, tenant: &str, user: &str) -> Message {
+        let account = Account::new(platform, tenant, user);
+        let by = Actor::Person { account, claims: Claims::default() };
+        let now = self.engine.now();
+        let state = self.engine.state();
+        let Some(policy) = state.house.policy.as_deref() else { return self.starting() };
+        if let Some(stranger) = self.stranger(&by, policy) {
+            return stranger;
+        }
+        let look = reads::Look { messages: &self.messages, state: &state, policy, now, platform };
+        reads::home(&look, &by)
     }
 }
 

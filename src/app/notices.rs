@@ -414,7 +414,7 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "_rollback.md" "advance-wanted.md" "advanced.md" "agenda.md" "changed-to-go.md" "card-live.md"
         "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md"
         "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
-        "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "list.md" "locked.md"
+        "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md" "list.md" "locked.md"
         "oncall.md" "opening.md" "overridden.md" "progress.md" "rehearsal-ended.md" "report.md" "resumed.md"
         "retraction.md" "roles.md" "rollback-began.md" "rollback-failed.md" "rolled-back.md"
         "rolled-out.md" "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md" "soaking.md"

@@ -51,6 +51,10 @@ pub fn releases(look: &Look) -> Message {
     status::list(look.messages, look.state, &look.scene())
 }
 
+pub fn home(look: &Look, by: &Actor) -> Message {
+    status::home(look.messages, look.state, by, &look.scene())
+}
+
 pub fn agenda(look: &Look, release: Option<&Release>) -> Message {
     status::agenda(look.messages, look.state, release, &look.scene())
 }

@@ -8,7 +8,9 @@ use super::messages::Messages;
 use super::notices::{Scene, facts, finish, plain, primary, roughly};
 use super::{cards, markup};
 use crate::domain::agenda::{self, Scope};
+use crate::domain::authority;
 use crate::domain::checklist::{Item, ItemState, tally};
+use crate::domain::command::{Actor, Vote};
 use crate::domain::ids::{PersonId, Role};
 use crate::domain::notice::{Brief, PersonRef};
 use crate::domain::plan::ItemPhase;
@@ -16,7 +18,7 @@ use crate::domain::policy::{Policy, Right};
 use crate::domain::react::reason_text;
 use crate::domain::report::step_name;
 use crate::domain::rollout::{how_it_ended, needs_a_person, wanted_approvals};
-use crate::domain::state::{Phase, Release, RunRecord, State};
+use crate::domain::state::{Phase, Release, RunRecord, Seat, State};
 use crate::domain::time::Time;
 use crate::domain::verdict::{self, Reason};
 use crate::domain::{rollback, words};
@@ -359,6 +361,64 @@ fn list_seen<'a>(state: &'a State, scene: &Scene) -> (Map<String, Value>, Vec<&'
     let past: Vec<Value> = over.iter().rev().take(5).map(row).collect();
     let rows: Vec<Value> = open.iter().map(row).collect();
     (object(json!({ "open": rows, "past": past })), open)
+}
+
+/// What somebody sees who opens the bot itself: what waits for them, then what is on the calendar.
+pub fn home(messages: &Messages, state: &State, by: &Actor, scene: &Scene) -> Message {
+    let (seen, open, mine) = home_seen(state, by, scene);
+    let mut message = say(messages, "home.md", seen, scene);
+    let votes = mine.iter().take(HOME_ROWS).map(|(release, seat)| {
+        let role = state.house.policy().title_of(&seat.role);
+        let version = &release.plan.release.version;
+        cards::vote_buttons(release, seat, &format!("{role} · {version}"))
+    });
+    let status = open.iter().take(HOME_ROWS).map(|release| {
+        plain(&format!("Status of {}", release.title()), format!("status {}", release.id))
+    });
+    let mut last: Vec<Button> = status.collect();
+    last.push(plain("New release", "new".into()));
+    message.buttons = votes.chain(rows(last)).collect();
+    message
+}
+
+type Mine<'a> = Vec<(&'a Release, &'a Seat)>;
+
+fn home_seen<'a>(
+    state: &'a State,
+    by: &Actor,
+    scene: &Scene,
+) -> (Map<String, Value>, Vec<&'a Release>, Mine<'a>) {
+    let (mut seen, open) = list_seen(state, scene);
+    let mine = open_seats(state, &open, by);
+    let row = |(release, seat): &(&Release, &Seat)| {
+        json!({
+            "role": state.house.policy().title_of(&seat.role),
+            "title": release.title(),
+            "start": release.start.at,
+            "zone": release.start.zone,
+            "no_go": seat.vote(release.poll_revision).is_some(),
+        })
+    };
+    seen.insert("mine".into(), mine.iter().map(row).collect());
+    (seen, open, mine)
+}
+
+/// More than this is read in the lists.
+const HOME_ROWS: usize = 4;
+
+/// The seats that this person may sign for and that have not said go.
+fn open_seats<'a>(state: &State, open: &[&'a Release], by: &Actor) -> Mine<'a> {
+    let policy = state.house.policy();
+    let Ok(person) = authority::person(by, policy) else { return Vec::new() };
+    let deciding = open.iter().filter(|release| release.phase.is_before_deploy());
+    let seats = deciding.flat_map(|release| release.seats.iter().map(|seat| (*release, seat)));
+    seats
+        .filter(|(_, seat)| authority::is_in(by, &person, &seat.role, policy))
+        .filter(|(release, seat)| {
+            let ballot = seat.vote(release.poll_revision);
+            ballot.is_none_or(|ballot| ballot.vote != Vote::Go)
+        })
+        .collect()
 }
 
 /// Every deadline, of one release or of all.

@@ -471,10 +471,25 @@ fn open_rooms(scene: &Scene) -> Vec<Effect> {
             topic: format!("{} · captain {}", release.title(), scene.name(&release.captain)),
             purpose: format!("War room for {}: {}", release.title(), head.title),
             members: members.collect(),
+            near: near(policy, home),
         };
         Effect::OpenRoom { release: release.id.clone(), home: home.clone(), wish }
     };
     policy.rooms.iter().map(wish).collect()
+}
+
+/// Where this platform's people hear of releases: what is said to everybody who works here.
+fn near(policy: &Policy, home: &super::policy::RoomHome) -> Option<String> {
+    let internal = policy.announcements.iter().filter(|planned| !planned.user_facing_only);
+    let mut to = internal.filter_map(|planned| policy.audiences.get(&planned.audience)).flatten();
+    to.find_map(|destination| match destination {
+        Destination::Channel { platform, tenant, channel }
+            if *platform == home.platform && *tenant == home.tenant =>
+        {
+            Some(channel.clone())
+        }
+        Destination::Channel { .. } | Destination::Courier { .. } => None,
+    })
 }
 
 /// Captain, sign-off roles, on-call, and those who deploy.

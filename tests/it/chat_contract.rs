@@ -63,7 +63,7 @@ async fn edits_and_pins(platform: &impl Platform) {
 
 fn wish(key: &str, name: &str, members: Vec<String>) -> RoomWish {
     let (topic, purpose) = ("a topic".to_owned(), "a purpose".to_owned());
-    RoomWish { key: key.to_owned(), name: name.to_owned(), topic, purpose, members }
+    RoomWish { key: key.to_owned(), name: name.to_owned(), topic, purpose, members, near: None }
 }
 
 async fn opens_rooms_once_and_without_collisions(platform: &impl Platform) {

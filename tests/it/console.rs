@@ -211,6 +211,7 @@ async fn reopening_gives_the_same_console_without_a_torn_line() {
         topic: String::new(),
         purpose: String::new(),
         members: Vec::new(),
+        near: None,
     };
     let console = open(&journal);
     let first = console.post(&public(), "card", &text("one")).await.unwrap();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use async_trait::async_trait;
 use tminus::adapters::chat::console::Console;
 use tminus::ports::{
-    Block, Button, Chat, Completion, Ear, Field, FieldKind, Form, Heard, Inline, Message,
+    Answered, Block, Button, Chat, Completion, Ear, Field, FieldKind, Form, Heard, Inline, Message,
     MessageRef, Place, Reply, Said, Style, Tone,
 };
 
@@ -45,14 +45,16 @@ impl Parrot {
 
 #[async_trait]
 impl Ear for Parrot {
-    async fn hear(&self, heard: Heard) -> Reply {
+    async fn hear(&self, heard: Heard) -> Answered {
         self.heard.lock().unwrap().push(heard.clone());
         let command = match &heard.said {
             Said::Line(line) => line.clone(),
             Said::Pressed(command) => command.clone(),
-            Said::Submitted { command, fields } => return submitted(command, fields),
+            Said::Submitted { command, fields } => {
+                return Answered::Now(submitted(command, fields));
+            }
         };
-        match command.split(' ').next().unwrap_or_default() {
+        Answered::Now(match command.split(' ').next().unwrap_or_default() {
             "no-go" => Reply::Form(no_go()),
             "rollback" => Reply::Form(rollback()),
             "help" => Reply::Private(help()),
@@ -63,10 +65,14 @@ impl Ear for Parrot {
                 private(Tone::Good, "Your GO for QA is recorded.")
             }
             other => private(Tone::Warning, &format!("I don't know {other}. Try help.")),
-        }
+        })
     }
 
-    fn complete(&self, _user: &str, _channel: Option<&str>, line: &str) -> Vec<Completion> {
+    async fn home(&self, _platform: &str, _tenant: &str, _user: &str) -> Message {
+        help()
+    }
+
+    fn complete(&self, _platform: &str, _channel: Option<&str>, line: &str) -> Vec<Completion> {
         let known = [
             ("go v1.2.0 qa", "sign off for QA"),
             ("no-go v1.2.0 qa", "stop it, with a reason"),
@@ -112,6 +118,7 @@ fn no_go() -> Form {
         kind: FieldKind::Paragraph,
         required: true,
         value: String::new(),
+        problem: String::new(),
     };
     let until = Field {
         name: "until".to_owned(),
@@ -123,6 +130,7 @@ fn no_go() -> Form {
         ]),
         required: false,
         value: String::new(),
+        problem: String::new(),
     };
     Form {
         title: "NO-GO for QA".to_owned(),
@@ -222,6 +230,7 @@ async fn open_rooms(console: &Console) {
         topic: "Web shop v1.2.0".to_owned(),
         purpose: "Where it happens".to_owned(),
         members: vec!["maria".to_owned()],
+        near: None,
     };
     console.open_room(&room).await.unwrap();
     let mut old = room;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::find;
+use super::find::{self, Room};
 use super::shelf::PlanShelf;
 use crate::app::grammar::{self, Argument, Choose, CommandSpec, Type};
 use crate::domain::state::{Release, State};
@@ -14,14 +14,14 @@ const MOST: usize = 25;
 pub(super) fn complete(
     state: &State,
     shelf: &PlanShelf,
-    channel: Option<&str>,
+    room: Room<'_>,
     line: &str,
 ) -> Vec<Completion> {
     let start = line
         .rfind(char::is_whitespace)
         .map_or(0, |at| at + line[at..].chars().next().map_or(1, char::len_utf8));
     let (before, partial) = line.split_at(start);
-    let asked = Asked { state, shelf, channel, before };
+    let asked = Asked { state, shelf, room, before };
     let low = partial.to_lowercase();
     let fits = |(word, about): &(String, String)| {
         word.to_lowercase().starts_with(&low)
@@ -39,7 +39,7 @@ pub(super) fn complete(
 struct Asked<'a> {
     state: &'a State,
     shelf: &'a PlanShelf,
-    channel: Option<&'a str>,
+    room: Room<'a>,
     before: &'a str,
 }
 
@@ -139,13 +139,11 @@ impl Asked<'_> {
 
     fn release(&self, rest: &[&str]) -> Option<&Release> {
         let said = rest.iter().find(|word| find::is_known(self.state, word)).copied();
-        let in_room = |release: &&Release| {
-            release.room.open.iter().any(|room| Some(room.channel.as_str()) == self.channel)
-        };
-        let room = self.state.releases.values().map(AsRef::as_ref).find(in_room);
+        let mut all = self.state.releases.values().map(AsRef::as_ref);
+        let room = all.find(|release| find::is_here(release, self.room));
         match (said, room) {
             (None, Some(room)) => Some(room),
-            _ => find::release(self.state, said, find::Room { platform: "", channel: None }).ok(),
+            _ => find::release(self.state, said, Room { platform: "", channel: None }).ok(),
         }
     }
 

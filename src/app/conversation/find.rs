@@ -38,12 +38,16 @@ pub(super) fn is_known(state: &State, word: &str) -> bool {
 }
 
 fn of_room<'a>(state: &'a State, room: Room<'_>) -> Option<&'a Release> {
-    let channel = room.channel?;
-    let is_here = |release: &&Release| {
-        let rooms = release.room.open.iter();
-        rooms.into_iter().any(|open| open.channel == channel && open.platform == room.platform)
-    };
-    state.releases.values().map(AsRef::as_ref).find(is_here)
+    state.releases.values().map(AsRef::as_ref).find(|release| is_here(release, room))
+}
+
+/// Whether this is a release's war room.
+pub(super) fn is_here(release: &Release, room: Room<'_>) -> bool {
+    release
+        .room
+        .open
+        .iter()
+        .any(|open| Some(open.channel.as_str()) == room.channel && open.platform == room.platform)
 }
 
 fn only(state: &State) -> Result<&Release, Unclear> {

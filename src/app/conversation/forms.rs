@@ -47,6 +47,7 @@ fn field(name: &str, label: &str, kind: FieldKind) -> Field {
         kind,
         required: true,
         value: String::new(),
+        problem: String::new(),
     }
 }
 

@@ -157,7 +157,11 @@ impl House {
     async fn hear(&self, id: &str, user: &str, channel: Option<&str>, said: Said) -> Reply {
         let (platform, tenant) = ("console".to_owned(), "local".to_owned());
         let (id, user, channel) = (id.to_owned(), user.to_owned(), channel.map(str::to_owned));
-        self.talk.hear(Heard { id, platform, tenant, user, channel, said }).await
+        let heard = Heard { id, platform, tenant, user, channel, handle: None, said };
+        match self.talk.hear(heard).await {
+            Answered::Now(reply) => reply,
+            Answered::Later => unreachable!("the console knows its people"),
+        }
     }
 
     async fn says(&self, user: &str, line: &str) -> Reply {

@@ -186,15 +186,11 @@ impl<'a> Turn<'a> {
     fn some(&self, said: &Option<String>) -> Understood<Option<&'a Release>> {
         match given(said) {
             Some(_) => self.one(said).map(Some),
-            None if self.state.releases.values().any(|release| self.is_here(release)) => {
+            None if self.state.releases.values().any(|one| find::is_here(one, self.room)) => {
                 self.one(said).map(Some)
             }
             None => Ok(None),
         }
-    }
-
-    fn is_here(&self, release: &Release) -> bool {
-        release.room.open.iter().any(|room| Some(room.channel.as_str()) == self.room.channel)
     }
 
     /// A button that says the same of this release.

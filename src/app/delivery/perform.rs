@@ -218,6 +218,7 @@ impl Delivery {
             topic: wish.topic.clone(),
             purpose: wish.purpose.clone(),
             members: wish.members.iter().map(|account| account.user.clone()).collect(),
+            near: wish.near.clone(),
         };
         let opened = self.chat(&home.platform)?.open_room(&wanted).await?;
         let platform = home.platform.clone();

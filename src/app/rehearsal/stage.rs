@@ -16,7 +16,7 @@ use crate::domain::state::State;
 use crate::domain::time::Time;
 use crate::ports::{
     Chat, Courier, Deployer, Failure, Letter, Line as OutputLine, Message, MessageRef, Outcome,
-    Place, Ran, Room, RoomWish, Run, Sighting,
+    Place, Ran, Room, RoomWish, Run, Sighting, Whisper,
 };
 
 /// One line of the timeline: when, who or where, what.
@@ -130,7 +130,7 @@ impl Chat for Stage {
 
     async fn open_room(&self, wish: &RoomWish) -> Result<Room, Failure> {
         self.note(&format!("#{}", wish.name), "the war room opens");
-        Ok(Room { channel: wish.name.clone(), name: wish.name.clone() })
+        Ok(Room { channel: wish.name.clone(), name: wish.name.clone(), instead: None })
     }
 
     async fn set_topic(&self, _: &str, _: &str) -> Result<(), Failure> {
@@ -144,6 +144,10 @@ impl Chat for Stage {
     async fn archive(&self, channel: &str) -> Result<(), Failure> {
         self.note(&format!("#{channel}"), "the war room is archived");
         Ok(())
+    }
+
+    async fn whisper(&self, to: &Whisper, message: &Message) -> Result<(), Failure> {
+        self.post(&Place::Person(to.user.clone()), "", message).await.map(|_| ())
     }
 }
 

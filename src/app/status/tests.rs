@@ -36,6 +36,11 @@ fn marked() -> World {
     world
 }
 
+fn qa() -> Actor {
+    let account = crate::domain::fixture::account("quinn");
+    Actor::Person { account, claims: crate::domain::command::Claims::default() }
+}
+
 pub(crate) fn samples() -> Vec<(String, Value)> {
     let mut all = Vec::new();
     let mut add =
@@ -45,6 +50,7 @@ pub(crate) fn samples() -> Vec<(String, Value)> {
         let (release, scene) = (world.release(), now(&world));
         add("status.md", status_seen(release, world.policy(), &scene), &scene);
         add("list.md", list_seen(&world.state, &scene).0, &scene);
+        add("home.md", home_seen(&world.state, &qa(), &scene).0, &scene);
         add("agenda.md", agenda_seen(&world.state, Some(release), &scene), &scene);
     }
     for world in [World::counting_down(), frozen(), marked()] {

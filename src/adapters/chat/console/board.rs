@@ -213,7 +213,7 @@ impl Board {
 
     pub(super) fn room(&self, key: &str) -> Option<Room> {
         let channel = self.channel(self.rooms.get(key)?)?;
-        Some(Room { channel: channel.id.clone(), name: channel.name.clone() })
+        Some(Room { channel: channel.id.clone(), name: channel.name.clone(), instead: None })
     }
 
     pub(super) fn act(&self, by: &str, act: &str) -> Option<MessageRef> {

@@ -23,7 +23,7 @@ use tokio::sync::broadcast;
 use self::board::{Board, Entry, Fact};
 use self::journal::Journal;
 pub use self::settings::{Access, Channel, Clock, ConsoleSettings, Person, may_listen};
-use crate::ports::{Chat, Ear, Failure, Message, MessageRef, Place, Room, RoomWish};
+use crate::ports::{Chat, Ear, Failure, Message, MessageRef, Place, Room, RoomWish, Whisper};
 
 /// How many changes a page may be behind before it is told to load everything again.
 const BEHIND: usize = 1024;
@@ -194,5 +194,11 @@ impl Chat for Console {
     async fn archive(&self, channel: &str) -> Result<(), Failure> {
         let channel = channel.to_owned();
         self.change(move |board| board.archive(channel), |_| ()).await
+    }
+
+    async fn whisper(&self, to: &Whisper, message: &Message) -> Result<(), Failure> {
+        // Each answer is its own: the number of the change that it comes after names it.
+        let key = format!("answer/{}", self.desk.read().seq());
+        self.post(&Place::Person(to.user.clone()), &key, message).await.map(|_| ())
     }
 }

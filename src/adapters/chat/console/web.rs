@@ -24,7 +24,9 @@ use tokio_stream::{Stream, StreamExt};
 use super::board::{Board, Channel, Entry, Kind};
 use super::settings::{Access, ConsoleSettings};
 use super::{Desk, Signal, rules, view};
-use crate::ports::{Block, Completion, Ear, Failure, Heard, Inline, Message, Reply, Said, Tone};
+use crate::ports::{
+    Answered, Block, Completion, Ear, Failure, Heard, Inline, Message, Reply, Said, Tone,
+};
 
 const BODY: usize = 64 * 1024;
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -273,7 +275,7 @@ async fn complete(
     let line = asked.line.trim_start();
     if let Some(rest) = line.strip_prefix(slash.as_str()).filter(|rest| rest.starts_with(' ')) {
         let channel = place(&hub.desk.read(), &asked.channel, &person)?;
-        let offered = hub.ear.complete(&person, channel.as_deref(), rest.trim_start());
+        let offered = hub.ear.complete("console", channel.as_deref(), rest.trim_start());
         let whole = |next: Completion| Completion {
             text: format!("{slash} {}", next.text),
             about: next.about,
@@ -436,6 +438,11 @@ fn only_listens_to(slash: &str) -> Reply {
     Reply::Private(Message { tone: Tone::Warning, body, buttons: Vec::new() })
 }
 
+fn in_private(text: String) -> Reply {
+    let body = vec![Block::Paragraph(vec![Inline::Text(text)])];
+    Reply::Private(Message { body, ..Message::default() })
+}
+
 impl Hub {
     /// Gives it to the ear, on a task of its own: a page that goes away must not stop it half-way.
     async fn hear(&self, person: String, deed: Deed, said: Said) -> Result<Json<Value>, Declined> {
@@ -447,10 +454,15 @@ impl Hub {
             tenant: self.desk.settings.tenant.clone(),
             user: person,
             channel,
+            handle: None,
             said,
         };
         let ear = Arc::clone(&self.ear);
-        let reply = tokio::spawn(async move { ear.hear(heard).await }).await;
+        let answered = tokio::spawn(async move { ear.hear(heard).await }).await;
+        let reply = answered.map(|answered| match answered {
+            Answered::Now(reply) => reply,
+            Answered::Later => in_private("You will be answered in private.".to_owned()),
+        });
         reply.map(|reply| Json(json!(reply))).map_err(|_| {
             let why = "Something broke while this was handled. Look at what happened before you \
                        try again.";
