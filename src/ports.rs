@@ -96,7 +96,8 @@ pub enum Inline {
         at: i64,
         text: String,
     },
-    /// A person who must act; `id` is this platform's id. Names of people who need not act are text.
+    /// A person who must act; `id` is this platform's id, with `&` before it that of a group. Names
+    /// of people who need not act are text.
     Mention {
         id: String,
         name: String,
@@ -255,6 +256,8 @@ pub struct Standing {
     pub guest: bool,
     /// Those of the groups asked for that they are in.
     pub groups: BTreeSet<String>,
+    /// What they are called there.
+    pub name: Option<String>,
 }
 
 /// A platform that knows its people. One that does not vouches for whoever speaks.
@@ -270,7 +273,7 @@ pub trait Directory: Send + Sync {
 }
 
 /// What a platform heard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
     /// The platform's own id of this delivery: the same id gets the same answer and acts once.
     pub id: String,
@@ -284,7 +287,8 @@ pub struct Heard {
     pub said: Said,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Said {
     /// What was typed after `/release`.
     Line(String),

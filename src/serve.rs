@@ -17,7 +17,7 @@ use crate::adapters::chat::console::{self, Console, ConsoleSettings};
 use crate::adapters::courier;
 use crate::adapters::deploy::{self, Backends};
 use crate::app::clock::{self, Clock};
-use crate::app::conversation::{Conversation, PlanShelf};
+use crate::app::conversation::{Conversation, PlanShelf, Platforms};
 use crate::app::delivery::{Delivery, Neighbours, World};
 use crate::app::engine::Engine;
 use crate::app::messages::Messages;
@@ -166,6 +166,7 @@ impl House {
             chats: BTreeMap::from([("console".to_owned(), chat)]),
             couriers: self.couriers.clone(),
             deployer: self.backends.clone(),
+            people: Arc::default(),
         };
         let delivery = Delivery::start(
             self.engine.clone(),
@@ -202,7 +203,8 @@ impl House {
         let embedded = embedded.map(|plan| (plan.name.clone(), plan.text.clone())).collect();
         let shelf = PlanShelf::new(embedded, self.config.plans_directory.clone(), read_plan);
         let messages = self.messages.clone();
-        let conversation = Arc::new(Conversation::new(self.engine.clone(), shelf, messages));
+        let conversation =
+            Arc::new(Conversation::new(self.engine.clone(), shelf, messages, Platforms::default()));
         let served = Served::new(
             self.engine.clone(),
             delivery.clone(),

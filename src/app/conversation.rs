@@ -7,14 +7,17 @@ mod answer;
 mod complete;
 mod find;
 mod forms;
+mod kept;
 mod say;
 mod shelf;
 mod turn;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
+use tracing::warn;
 
 pub use self::forms::as_message;
 pub use self::shelf::{NoPlan, PlanShelf, ReadPlan};
@@ -26,23 +29,34 @@ use self::turn::{Meant, Turn};
 use super::engine::{Answer, Engine, Lost};
 use super::grammar;
 use super::messages::Messages;
+use super::people::{Knowledge, People};
 use super::reads;
 use crate::domain::authority;
-use crate::domain::command::{Actor, Claims, Request};
+use crate::domain::command::{Actor, Request};
 use crate::domain::ids::{Account, ReleaseId};
 use crate::domain::policy::Policy;
+use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
-use crate::ports::{Answered, Completion, Ear, Heard, Message, Reply, Said, Tone};
+use crate::ports::{Answered, Chat, Completion, Ear, Form, Heard, Message, Reply, Said, Tone};
 use crate::store::Which;
 
 /// The most that is read of one line or form: no text of ours is longer.
 const LONGEST: usize = 6_000;
 
-/// The ear of every platform.
+/// The ear of every platform; cheap to clone.
+#[derive(Clone)]
 pub struct Conversation {
     engine: Engine,
-    shelf: PlanShelf,
+    shelf: Arc<PlanShelf>,
     messages: Arc<Messages>,
+    platforms: Arc<Platforms>,
+}
+
+/// Through whom answers go that are not given at once, and who vouches for people.
+#[derive(Default)]
+pub struct Platforms {
+    pub chats: BTreeMap<String, Arc<dyn Chat>>,
+    pub people: Arc<People>,
 }
 
 /// What somebody said, with who they are.
@@ -70,8 +84,13 @@ pub enum Came {
 }
 
 impl Conversation {
-    pub fn new(engine: Engine, shelf: PlanShelf, messages: Arc<Messages>) -> Self {
-        Self { engine, shelf, messages }
+    pub fn new(
+        engine: Engine,
+        shelf: PlanShelf,
+        messages: Arc<Messages>,
+        platforms: Platforms,
+    ) -> Self {
+        Self { engine, shelf: Arc::new(shelf), messages, platforms: Arc::new(platforms) }
     }
 
     fn words(&self) -> Words<'_> {
@@ -80,13 +99,32 @@ impl Conversation {
 
     /// As [`Ear::hear`], for people and machines alike, and whether it went through.
     pub async fn answer(&self, spoken: Spoken) -> (Came, Reply) {
+        let (came, reply) = self.answer_from(spoken, From::Mouth).await;
+        (came, self.named_reply(reply).await)
+    }
+
+    /// As [`answer`](Self::answer), for what waited in the inbox.
+    async fn answer_kept(&self, spoken: Spoken) -> (Came, Reply) {
+        let id = spoken.id.clone();
+        let answered = self.answer_from(spoken, From::Inbox).await;
+        // A command left the inbox with its events; what changes nothing leaves it now.
+        if let Err(lost) = self.engine.drop_kept(&id).await {
+            warn!(request.id = id, "`{id}` stays in the inbox: {lost}");
+        }
+        answered
+    }
+
+    async fn answer_from(&self, spoken: Spoken, from: From) -> (Came, Reply) {
         let understood = self.understand(&spoken);
         match understood {
             Ok(Meant::Say(message)) => (Came::Through, Reply::Private(message)),
             Ok(Meant::Ask(command)) => {
                 let (id, by) = (spoken.id, spoken.by);
-                let answer = self.engine.ask(Request { id, by, command: *command }).await;
-                self.told(answer)
+                let request = Request { id, by, command: *command };
+                self.told(match from {
+                    From::Mouth => self.engine.ask(request).await,
+                    From::Inbox => self.engine.ask_kept(request).await,
+                })
             }
             Ok(Meant::Audit { release, last }) => self.audit(&spoken, release, last).await,
             Ok(Meant::Paper { release, paper }) => self.paper(&release, paper).await,
@@ -126,7 +164,6 @@ impl Conversation {
 
     /// From memory, without waiting for anything.
     fn understand(&self, spoken: &Spoken) -> Result<Meant, Box<(Came, Reply)>> {
-        let now = self.engine.now();
         let state = self.engine.state();
         let Some(policy) = state.house.policy.as_deref() else {
             return Err(refused(self.starting()));
@@ -134,23 +171,59 @@ impl Conversation {
         if let Some(length) = too_long(&spoken.said) {
             return Err(refused(self.too_long(length)));
         }
-        let room = Room { platform: &spoken.platform, channel: spoken.channel.as_deref() };
-        let known =
-            |word: &str| find::is_known(&state, word) || grammar::looks_like_a_release(word);
-        let meant = read(&spoken.said, &known)
-            .map_err(|wrong| refused(turn::misunderstood(self.words(), &wrong)))
-            .and_then(|said| {
-                let is_form = matches!(spoken.said, Said::Submitted { .. });
-                let (words, shelf) = (self.words(), &self.shelf);
-                let (state, by, said) = (&*state, &spoken.by, &said);
-                let turn = Turn { words, shelf, state, policy, by, now, room, said, is_form };
-                turn.meant().map_err(|reply| Box::new((came_to(&reply), *reply)))
-            });
+        let meant = self.meaning(spoken, &state, policy);
         match (self.stranger(&spoken.by, policy), meant) {
             // The rules refuse it, so that the attempt is on record.
             (Some(_), Ok(Meant::Ask(command))) => Ok(Meant::Ask(command)),
             (Some(stranger), _) => Err(refused(stranger)),
             (None, meant) => meant,
+        }
+    }
+
+    /// What the words mean, whoever says them.
+    fn meaning(
+        &self,
+        spoken: &Spoken,
+        state: &State,
+        policy: &Policy,
+    ) -> Result<Meant, Box<(Came, Reply)>> {
+        let known = |word: &str| find::is_known(state, word) || grammar::looks_like_a_release(word);
+        let said = read(&spoken.said, &known)
+            .map_err(|wrong| refused(turn::misunderstood(self.words(), &wrong)))?;
+        // Not `Engine::now`, which would wait for the state that we hold.
+        let now = self.engine.clock().now();
+        let now = state.last_at.map_or(now, |last| last.max(now));
+        let turn = Turn {
+            words: self.words(),
+            shelf: &self.shelf,
+            state,
+            policy,
+            by: &spoken.by,
+            now,
+            room: Room { platform: &spoken.platform, channel: spoken.channel.as_deref() },
+            said: &said,
+            is_form: matches!(spoken.said, Said::Submitted { .. }),
+        };
+        turn.meant().map_err(|reply| Box::new((came_to(&reply), *reply)))
+    }
+
+    /// The dialog that these words open, if they do.
+    fn form(&self, spoken: &Spoken) -> Option<Form> {
+        let state = self.engine.state();
+        let policy = state.house.policy.as_deref()?;
+        if too_long(&spoken.said).is_some() {
+            return None;
+        }
+        match *self.meaning(spoken, &state, policy).err()? {
+            (_, Reply::Form(form)) => Some(form),
+            (_, Reply::Private(_)) => None,
+        }
+    }
+
+    async fn named_reply(&self, reply: Reply) -> Reply {
+        match reply {
+            Reply::Private(message) => Reply::Private(self.named(message).await),
+            Reply::Form(form) => Reply::Form(form),
         }
     }
 
@@ -161,7 +234,10 @@ impl Conversation {
     /// What somebody is told whom the policy does not know.
     fn stranger(&self, by: &Actor, policy: &Policy) -> Option<Message> {
         let Actor::Person { account, .. } = by else { return None };
-        authority::person(by, policy).err()?;
+        let why = authority::person(by, policy).err()?;
+        if !matches!(why, Refusal::UnknownAccount { .. }) {
+            return Some(self.words().wrong(&why.to_string(), None));
+        }
         #[derive(Serialize)]
         struct Stranger {
             account: String,
@@ -228,6 +304,13 @@ impl Conversation {
     }
 }
 
+/// Whence a request comes.
+#[derive(Clone, Copy)]
+enum From {
+    Mouth,
+    Inbox,
+}
+
 /// A reply for a mouth without dialogs.
 pub fn message_of(reply: Reply) -> Message {
     match reply {
@@ -291,10 +374,7 @@ fn read(said: &Said, known: &dyn Fn(&str) -> bool) -> Result<grammar::Said, gram
 #[async_trait]
 impl Ear for Conversation {
     async fn hear(&self, heard: Heard) -> Answered {
-        let account = Account::new(&heard.platform, &heard.tenant, &heard.user);
-        let by = Actor::Person { account, claims: Claims::default() };
-        let Heard { id, platform, channel, said, .. } = heard;
-        Answered::Now(self.answer(Spoken { id, by, platform, channel, said }).await.1)
+        Self::hear(self, heard).await
     }
 
     fn complete(&self, platform: &str, channel: Option<&str>, line: &str) -> Vec<Completion> {
@@ -304,7 +384,11 @@ impl Ear for Conversation {
 
     async fn home(&self, platform: &str, tenant: &str, user: &str) -> Message {
         let account = Account::new(platform, tenant, user);
-        let by = Actor::Person { account, claims: Claims::default() };
+        let claims = match self.know(&account) {
+            Knowledge::Enough(claims) | Knowledge::Aging(claims) => claims,
+            Knowledge::TooLittle => self.look_up(&account).await,
+        };
+        let by = Actor::Person { account, claims };
         let now = self.engine.now();
         let state = self.engine.state();
         let Some(policy) = state.house.policy.as_deref() else { return self.starting() };
@@ -318,6 +402,7 @@ impl Ear for Conversation {
 
 /// The words of the answers.
 pub const TEMPLATES: &[(&str, &str)] = &[
+    ("answer-came-late.md", include_str!("../../messages/answer-came-late.md")),
     ("answer-confirm-rollback.md", include_str!("../../messages/answer-confirm-rollback.md")),
     ("answer-cut.md", include_str!("../../messages/answer-cut.md")),
     ("answer-done.md", include_str!("../../messages/answer-done.md")),
@@ -340,6 +425,7 @@ pub const TEMPLATES: &[(&str, &str)] = &[
 pub fn samples() -> Vec<(&'static str, serde_json::Value)> {
     use serde_json::json;
     let mut samples = vec![
+        ("answer-came-late.md", json!({"command": "go v1.2.0"})),
         (
             "answer-confirm-rollback.md",
             json!({"name": "Web shop production", "from": "v1.2.0", "to": "v1.1.9", "stale": true,

@@ -17,6 +17,7 @@ use tracing::{debug, error};
 
 use super::engine::Engine;
 use super::messages::Messages;
+use super::people::People;
 use crate::domain::ids::RunId;
 use crate::domain::state::Card;
 use crate::ports::{Chat, Courier, Deployer, Message};
@@ -28,6 +29,8 @@ pub struct Neighbours {
     pub chats: BTreeMap<String, Arc<dyn Chat>>,
     pub couriers: BTreeMap<String, Arc<dyn Courier>>,
     pub deployer: Arc<dyn Deployer>,
+    /// Who can tell what people are called whom no configuration names.
+    pub people: Arc<People>,
 }
 
 /// Whether what is done here reaches anybody. **Invariant:** a rehearsal's neighbours come from the

@@ -83,12 +83,17 @@ struct Asked {
 }
 
 enum Work {
-    /// The effect, if any, leaves the outbox in the same transaction.
-    Request {
-        request: Box<Request>,
-        settles: Option<String>,
-    },
-    Settle(String),
+    Request { request: Box<Request>, ends: Ends },
+    End(Ends),
+}
+
+/// What waited for this, and goes in the transaction that records it.
+enum Ends {
+    Nothing,
+    /// Leaves the outbox.
+    Effect(String),
+    /// Leaves the inbox.
+    Kept(String),
 }
 
 /// A deadline with the id under which its command is asked.
@@ -193,7 +198,18 @@ impl Engine {
 
     /// Decided, durably recorded, then answered.
     pub async fn ask(&self, request: Request) -> Result<Answer, Lost> {
-        self.send(Work::Request { request: Box::new(request), settles: None }).await
+        self.send(Work::Request { request: Box::new(request), ends: Ends::Nothing }).await
+    }
+
+    /// As [`ask`](Self::ask), for what waited in the inbox.
+    pub async fn ask_kept(&self, request: Request) -> Result<Answer, Lost> {
+        let ends = Ends::Kept(request.id.clone());
+        self.send(Work::Request { request: Box::new(request), ends }).await
+    }
+
+    /// It waited in the inbox, and there is nothing to decide.
+    pub async fn drop_kept(&self, id: &str) -> Result<Answer, Lost> {
+        self.send(Work::End(Ends::Kept(id.to_owned()))).await
     }
 
     /// Many at once, in this order; they share commits.
@@ -201,7 +217,7 @@ impl Engine {
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
             let (answer, answered) = oneshot::channel();
-            let work = Work::Request { request: Box::new(request), settles: None };
+            let work = Work::Request { request: Box::new(request), ends: Ends::Nothing };
             if self.0.inbox.send(Asked { work, answer }).await.is_ok() {
                 answers.push(Ok(answered));
             } else {
@@ -221,11 +237,11 @@ impl Engine {
     /// What came of an effect: recorded in the transaction that takes the effect out of the outbox.
     pub async fn settle(&self, effect: &str, outcome: Option<Command>) -> Result<Answer, Lost> {
         let Some(command) = outcome else {
-            return self.send(Work::Settle(effect.to_owned())).await;
+            return self.send(Work::End(Ends::Effect(effect.to_owned()))).await;
         };
         let request =
             Box::new(Request { id: format!("effect/{effect}"), by: Actor::Neighbour, command });
-        self.send(Work::Request { request, settles: Some(effect.to_owned()) }).await
+        self.send(Work::Request { request, ends: Ends::Effect(effect.to_owned()) }).await
     }
 
     async fn send(&self, work: Work) -> Result<Answer, Lost> {
@@ -366,12 +382,12 @@ impl Writer {
         let mut again = Vec::new();
         for Asked { work, answer } in asked {
             match work {
-                Work::Settle(key) => {
-                    drafted.batch.settled.push(key);
+                Work::End(ends) => {
+                    drafted.end(ends);
                     drafted.answers.push((answer, Answer { events: vec![], repeated: false }));
                 }
-                Work::Request { request, settles } => {
-                    drafted.batch.settled.extend(settles);
+                Work::Request { request, ends } => {
+                    drafted.end(ends);
                     if let Some(entries) = answered.get(&request.id) {
                         drafted.answers.push((answer, repeated(entries)));
                     } else if let Some(first) = drafted.in_batch.get(&request.id) {
@@ -419,8 +435,7 @@ impl Writer {
     }
 
     async fn commit(&mut self, drafted: Drafted) -> Result<(), Unsure> {
-        let empty = drafted.batch.entries.is_empty() && drafted.batch.settled.is_empty();
-        let committed = match empty {
+        let committed = match drafted.batch.is_empty() {
             true => Ok(Vec::new()),
             false => self.inner.store.commit(&drafted.batch).await,
         };
@@ -529,7 +544,7 @@ impl Work {
     fn id(&self) -> Option<String> {
         match self {
             Self::Request { request, .. } => Some(request.id.clone()),
-            Self::Settle(_) => None,
+            Self::End(_) => None,
         }
     }
 }
@@ -552,6 +567,14 @@ impl Drafted {
             | Event::Welcomed { .. }
             | Event::Locked { .. }
             | Event::Unlocked { .. } => {}
+        }
+    }
+
+    fn end(&mut self, ends: Ends) {
+        match ends {
+            Ends::Nothing => {}
+            Ends::Effect(key) => self.batch.settled.push(key),
+            Ends::Kept(id) => self.batch.decided.push(id),
         }
     }
 

@@ -11,6 +11,7 @@ pub mod hint;
 pub mod markup;
 pub mod messages;
 pub mod notices;
+pub mod people;
 pub mod reads;
 pub mod rehearsal;
 pub mod status;

@@ -197,6 +197,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::RolledBack { .. }
         | NoticeKind::Overridden { .. }
         | NoticeKind::Undelivered { .. }
+        | NoticeKind::RoomIsThread { .. }
         | NoticeKind::FreezeAdded { .. }
         | NoticeKind::Locked { .. } => Tone::Warning,
         NoticeKind::Announcement { .. }
@@ -289,6 +290,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         | NoticeKind::RolledBack { .. }
         | NoticeKind::Overridden { .. }
         | NoticeKind::Undelivered { .. }
+        | NoticeKind::RoomIsThread { .. }
         | NoticeKind::FreezeAdded { .. }
         | NoticeKind::FreezeLifted { .. }
         | NoticeKind::Welcome { .. }
@@ -417,7 +419,7 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md" "list.md" "locked.md"
         "oncall.md" "opening.md" "overridden.md" "progress.md" "rehearsal-ended.md" "report.md" "resumed.md"
         "retraction.md" "roles.md" "rollback-began.md" "rollback-failed.md" "rolled-back.md"
-        "rolled-out.md" "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md" "soaking.md"
+        "rolled-out.md" "room-is-thread.md" "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md" "soaking.md"
         "stage-done.md" "start-missed.md" "start-offered.md" "started.md" "status.md"
         "step-done.md" "step-failed.md" "step-unknown.md" "t-1h.md" "t-24h.md" "t-48h.md"
         "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md" "welcome.md" "went-go.md" "went-no-go.md"

@@ -100,6 +100,7 @@ async fn wake(
         chats: stage.chats(&engine.state()),
         couriers: stage.couriers(&engine.state()),
         deployer: stage.clone(),
+        people: Arc::default(),
     });
     Delivery::start(engine.clone(), world, messages.clone(), "/release", CancellationToken::new())
         .await

@@ -1,5 +1,7 @@
 //! Who may do what, judged at the moment of the act. Whoever is not known may do nothing.
 
+use std::collections::BTreeSet;
+
 use super::command::Actor;
 use super::ids::{PersonId, Role};
 use super::policy::{Policy, Right};
@@ -34,14 +36,52 @@ impl Who {
 /// The person who asks: known, and a member of this house.
 pub fn person(by: &Actor, policy: &Policy) -> Result<PersonId, Refusal> {
     match by {
+        Actor::Person { account, claims } if claims.unknown => {
+            Err(Refusal::NotSure { platform: account.platform.clone() })
+        }
+        Actor::Person { .. }
+        | Actor::Machine(_)
+        | Actor::Clock
+        | Actor::Neighbour
+        | Actor::Operator => named(by, policy),
+    }
+}
+
+/// As [`person`], also while their platform does not answer: a directory that is down must not stand
+/// between those whom the configuration names and a hold or a rollback.
+pub fn named(by: &Actor, policy: &Policy) -> Result<PersonId, Refusal> {
+    match by {
         Actor::Person { claims, .. } if claims.guest => Err(Refusal::Guest),
-        Actor::Person { account, .. } => policy
-            .person(account)
-            .cloned()
-            .ok_or_else(|| Refusal::UnknownAccount { account: account.to_string() }),
+        Actor::Person { account, claims } => match policy.person(account) {
+            Some(person) => Ok(person.clone()),
+            // Whom no line of the configuration links is a person of their own, if a group of theirs
+            // is in a role.
+            None if policy.roles.values().any(|role| !role.groups.is_disjoint(&claims.groups)) => {
+                Ok(PersonId::new(account.to_string()))
+            }
+            None => Err(Refusal::UnknownAccount { account: account.to_string() }),
+        },
         Actor::Machine(_) | Actor::Clock | Actor::Neighbour | Actor::Operator => {
             Err(Refusal::NotForMachines)
         }
+    }
+}
+
+/// Who may sign a release that lives on several platforms is the same person on each.
+pub fn signer(by: &Actor, policy: &Policy) -> Result<PersonId, Refusal> {
+    let person = person(by, policy)?;
+    let platforms: BTreeSet<_> = policy.rooms.iter().map(|home| &home.platform).collect();
+    match by {
+        Actor::Person { account, .. }
+            if platforms.len() > 1 && policy.person(account).is_none() =>
+        {
+            Err(Refusal::NotLinked { account: account.to_string() })
+        }
+        Actor::Person { .. }
+        | Actor::Machine(_)
+        | Actor::Clock
+        | Actor::Neighbour
+        | Actor::Operator => Ok(person),
     }
 }
 
@@ -49,7 +89,22 @@ pub fn person(by: &Actor, policy: &Policy) -> Result<PersonId, Refusal> {
 pub fn may(by: &Actor, right: Right, policy: &Policy) -> Result<Who, Refusal> {
     match by {
         Actor::Person { .. } => {
-            let person = person(by, policy)?;
+            let person = match right {
+                Right::Rollback => named(by, policy)?,
+                Right::Schedule
+                | Right::Start
+                | Right::Advance
+                | Right::Resume
+                | Right::Checklist
+                | Right::Waive
+                | Right::Evidence
+                | Right::Update
+                | Right::Run
+                | Right::Freeze
+                | Right::Unlock
+                | Right::AcceptRisk
+                | Right::Override => person(by, policy)?,
+            };
             let allowed = policy.roles_with(right).any(|role| is_in(by, &person, role, policy));
             if allowed { Ok(Who::Person(person)) } else { Err(not_yours(right, policy)) }
         }
@@ -63,8 +118,11 @@ pub fn may(by: &Actor, right: Right, policy: &Policy) -> Result<Who, Refusal> {
 
 /// As [`may`], but only for a person: a machine never signs, never overrides.
 pub fn person_may(by: &Actor, right: Right, policy: &Policy) -> Result<PersonId, Refusal> {
-    let person = person(by, policy)?;
-    may(by, right, policy).map(|_| person)
+    named(by, policy)?;
+    match may(by, right, policy)? {
+        Who::Person(person) => Ok(person),
+        Who::Machine(_) | Who::House => Err(Refusal::NotForMachines),
+    }
 }
 
 /// Whether a person is in a role, by name or by a group that the platform vouches for.

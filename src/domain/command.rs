@@ -47,9 +47,19 @@ pub struct Claims {
     pub groups: BTreeSet<String>,
     #[serde(default)]
     pub guest: bool,
+    /// When their platform said so. Nothing: their platform vouches for whoever speaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_at: Option<Time>,
+    /// Their platform was asked and did not say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
 }
 
 impl Claims {
+    pub fn unknown() -> Self {
+        Self { unknown: true, ..Self::default() }
+    }
+
     fn is_plain(&self) -> bool {
         *self == Self::default()
     }

@@ -1,7 +1,7 @@
 //! What a request means. One table; each rule lives in the file of its subject. Whatever follows by
 //! itself is added by [`settle`](super::settle).
 
-use super::authority::{Who, may, person, person_may};
+use super::authority::{Who, may, named, person, person_may, signer};
 use super::command::{Actor, Command, Request};
 use super::event::{Event, Happened};
 use super::ids::ReleaseId;
@@ -51,7 +51,7 @@ fn rule(state: &State, request: &Request, now: Time) -> Decided {
     };
     // Known people first: a stranger does not learn which releases there are.
     if matches!(by, Actor::Person { .. }) {
-        person(by, policy)?;
+        named(by, policy)?;
     }
     let release = state
         .releases
@@ -76,6 +76,15 @@ impl Case<'_> {
 
     pub(super) fn person(&self) -> Result<super::ids::PersonId, Refusal> {
         person(self.by, self.policy)
+    }
+
+    pub(super) fn signer(&self) -> Result<super::ids::PersonId, Refusal> {
+        signer(self.by, self.policy)
+    }
+
+    /// Known by name: enough for a hold.
+    pub(super) fn named(&self) -> Result<super::ids::PersonId, Refusal> {
+        named(self.by, self.policy)
     }
 
     pub(super) fn person_may(&self, right: Right) -> Result<super::ids::PersonId, Refusal> {

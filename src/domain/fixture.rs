@@ -385,7 +385,7 @@ impl World {
 
     fn room(&mut self) {
         let (platform, name) = ("console".to_owned(), "release-v1-2-0".to_owned());
-        let room = Room { platform, channel: name.clone(), name };
+        let room = Room { platform, channel: name.clone(), name, instead: None };
         self.asks(Actor::Neighbour, Command::RoomOpened { release: id(), room });
     }
 

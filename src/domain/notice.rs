@@ -231,6 +231,11 @@ pub enum NoticeKind {
         why: String,
         unknown: bool,
     },
+    /// The war room is no channel of its own.
+    RoomIsThread {
+        name: String,
+        why: String,
+    },
     /// The report, written from the log when it is delivered.
     Report,
     Welcome {
@@ -282,12 +287,18 @@ pub struct PersonRef {
 }
 
 impl PersonRef {
+    /// A group of a platform, asked as one.
+    pub fn group(group: &str, name: &str) -> Option<Self> {
+        let Account { platform, tenant, user } = group.parse().ok()?;
+        let account = Account { platform, tenant, user: format!("&{user}") };
+        Some(Self { person: PersonId::new(group), name: name.to_owned(), accounts: vec![account] })
+    }
+
     pub fn of(person: &PersonId, policy: &Policy) -> Self {
-        let known = policy.people.get(person);
         Self {
             person: person.clone(),
             name: policy.name_of(person).to_owned(),
-            accounts: known.map(|p| p.accounts.iter().cloned().collect()).unwrap_or_default(),
+            accounts: policy.accounts_of(person),
         }
     }
 }

@@ -272,6 +272,15 @@ impl Policy {
         self.people.iter().find(|(_, person)| person.accounts.contains(account)).map(|(id, _)| id)
     }
 
+    /// Every account under which a person can be reached. Whom nobody linked has the one that they
+    /// are called by.
+    pub fn accounts_of(&self, person: &PersonId) -> Vec<Account> {
+        match self.people.get(person) {
+            Some(known) => known.accounts.iter().cloned().collect(),
+            None => person.as_str().parse().into_iter().collect(),
+        }
+    }
+
     pub fn name_of<'a>(&'a self, person: &'a PersonId) -> &'a str {
         self.people.get(person).map_or(person.as_str(), |known| known.name.as_str())
     }

@@ -34,7 +34,7 @@ fn is_link(link: Option<&String>) -> Result<(), Refusal> {
 }
 
 pub(super) fn vote(case: &Case, role: Option<&Role>, vote: &Vote, commits: &Commitment) -> Decided {
-    let person = case.person()?;
+    let person = case.signer()?;
     let release = case.release;
     if !release.phase.is_before_deploy() {
         let hint = match release.phase.is_over() {

@@ -4,13 +4,13 @@
 use super::command::{EvidenceReport, Vote};
 use super::effect::{Call, Effect, RoomWish, Target};
 use super::event::{Event, Happened};
-use super::ids::{PersonId, ReleaseId, Role, slug};
+use super::ids::{Account, PersonId, ReleaseId, Role, slug};
 use super::notice::{Brief, Notice, NoticeKind, PersonRef, ReasonText};
 use super::plan::PlannedAnnouncement;
 use super::policy::{Destination, Policy};
 use super::report::{rollback_time, step_name};
 use super::rollout::{how_it_ended, wanted_approvals};
-use super::state::{Card, CardKind, Phase, Posted, Release, RunRecord, State, Step};
+use super::state::{Card, CardKind, Phase, Posted, Release, Room, RunRecord, State, Step};
 use super::time::{Span, Time};
 use super::verdict::{self, Reason};
 use super::words;
@@ -132,7 +132,7 @@ impl Scene<'_> {
             return self.to(self.audience(INTERNAL), kind);
         }
         let notice = self.notice(kind);
-        let say = |room: &super::state::Room| Effect::Say {
+        let say = |room: &Room| Effect::Say {
             to: Target::Channel { platform: room.platform.clone(), channel: room.channel.clone() },
             notice: Box::new(notice.clone()),
         };
@@ -157,18 +157,28 @@ impl Scene<'_> {
 
     /// Privately, on each platform that the person is on.
     fn tell(&self, person: &PersonId, kind: NoticeKind) -> Vec<Effect> {
-        let known = self.policy.people.get(person);
-        let accounts = known.into_iter().flat_map(|known| known.accounts.iter());
+        let accounts = self.policy.accounts_of(person).into_iter();
         let homes = accounts.filter(|account| {
             self.policy.rooms.iter().any(|home| home.platform == account.platform)
         });
         let notice = self.notice(kind);
         homes
             .map(|account| Effect::Say {
-                to: Target::Person { person: person.clone(), account: account.clone() },
+                to: Target::Person { person: person.clone(), account },
                 notice: Box::new(notice.clone()),
             })
             .collect()
+    }
+
+    /// A group is asked where its people are: in the war room, or where releases are announced.
+    fn tell_group(&self, group: &str, kind: NoticeKind) -> Option<Effect> {
+        let account: Account = group.parse().ok()?;
+        let here = |room: &&Room| room.platform == account.platform;
+        let room = self.release.room.open.iter().find(here).map(|room| room.channel.clone());
+        let home = self.policy.rooms.iter().find(|home| home.platform == account.platform)?;
+        let channel = room.or_else(|| near(self.policy, home))?;
+        let to = Target::Channel { platform: account.platform, channel };
+        Some(Effect::Say { to, notice: Box::new(self.notice(kind)) })
     }
 
     fn person(&self, person: &PersonId) -> PersonRef {
@@ -256,7 +266,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
             },
         ),
         Happened::RoomWanted => open_rooms(scene),
-        Happened::RoomOpened { room } => room_cards(&release.id, room),
+        Happened::RoomOpened { room } => room_opened(scene, room),
         Happened::RoomClosed => close_rooms(scene),
         Happened::StartOffered => {
             let until = release.start.at + scene.policy.timing.start_within.duration();
@@ -442,6 +452,15 @@ fn vote_wanted(scene: &Scene, roles: &[Role], before: Option<&str>) -> Vec<Effec
             };
             effects.extend(scene.tell(person, kind));
         }
+        effects.extend(rules.groups.iter().filter_map(|group| {
+            let kind = NoticeKind::VoteWanted {
+                role: role.to_string(),
+                seat: scene.policy.title_of(role).to_owned(),
+                before: before.map(str::to_owned),
+                people: vec![PersonRef::group(group, scene.policy.title_of(role))?],
+            };
+            scene.tell_group(group, kind)
+        }));
     }
     effects
 }
@@ -462,10 +481,10 @@ fn open_rooms(scene: &Scene) -> Vec<Effect> {
     let (release, policy) = (scene.release, scene.policy);
     let head = &release.plan.release;
     let wish = |home: &super::policy::RoomHome| {
-        let on = |account: &&super::ids::Account| account.platform == home.platform;
+        let on = |account: &super::ids::Account| account.platform == home.platform;
         let people = room_people(release, policy);
-        let accounts = people.iter().filter_map(|person| policy.people.get(person));
-        let members = accounts.filter_map(|known| known.accounts.iter().find(on).cloned());
+        let accounts = people.iter().map(|person| policy.accounts_of(person));
+        let members = accounts.filter_map(|accounts| accounts.into_iter().find(&on));
         let wish = RoomWish {
             name: format!("release-{}", slug(&head.version)),
             topic: format!("{} · captain {}", release.title(), scene.name(&release.captain)),
@@ -510,6 +529,15 @@ fn room_people(release: &Release, policy: &Policy) -> Vec<PersonId> {
         }
     }
     once
+}
+
+fn room_opened(scene: &Scene, room: &Room) -> Vec<Effect> {
+    let mut effects = room_cards(&scene.release.id, room);
+    if let Some(why) = &room.instead {
+        let kind = NoticeKind::RoomIsThread { name: room.name.clone(), why: why.clone() };
+        effects.extend(scene.tell(&scene.release.captain, kind));
+    }
+    effects
 }
 
 fn room_cards(release: &ReleaseId, room: &super::state::Room) -> Vec<Effect> {

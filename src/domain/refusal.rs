@@ -7,12 +7,22 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     #[error(
-        "I don't know the account {account}. Ask the operator to link it to a person in the \
+        "I don't know the account `{account}`. Ask the operator to link it to a person in the \
          configuration, under [people]."
     )]
     UnknownAccount { account: String },
     #[error("Guests cannot act on releases. Ask a member of the team.")]
     Guest,
+    #[error(
+        "{platform} did not tell me who you are, so I took nothing from you. Try again in a minute. \
+         Whom the configuration names can hold and roll back meanwhile."
+    )]
+    NotSure { platform: String },
+    #[error(
+        "This release lives on several platforms, and I know you on one only. Ask the operator to \
+         link `{account}` to a person in the configuration, under [people]."
+    )]
+    NotLinked { account: String },
     #[error("You may not {deed}: that is for {roles}.")]
     NotYours { deed: String, roles: String },
     #[error("A machine cannot do this: it takes a person.")]

@@ -238,7 +238,7 @@ pub fn how_it_ended(run: &RunRecord) -> String {
 
 /// Any known person may hold: a false alarm costs minutes.
 pub(super) fn hold(case: &Case, reason: &str) -> Decided {
-    let person = case.person()?;
+    let person = case.named()?;
     let release = case.release;
     poll::not_too_long("The reason", reason)?;
     if reason.trim().is_empty() {

@@ -246,6 +246,9 @@ pub struct Room {
     pub platform: String,
     pub channel: String,
     pub name: String,
+    /// Why it is a thread and no channel of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
 }
 
 /// A message that is rewritten in place.

@@ -1,10 +1,11 @@
-//! What we remember: one SQLite file with the log, the outbox and the cards. All the SQL is here.
+//! What we remember: one SQLite file with the log, the outbox, the inbox and the cards. All the SQL is here.
 //!
 //! **Invariant:** nothing here knows what an entry means. The store knows numbers, hashes, JSON
 //! texts, keys and lanes; the rules live elsewhere.
 
 pub mod export;
 mod fault;
+mod inbox;
 pub mod log;
 mod open;
 pub mod outbox;
@@ -21,6 +22,7 @@ use tokio::sync::{Mutex, watch};
 
 use fault::fault;
 
+pub use inbox::Kept;
 pub use log::{Entry, Hash, Head, NewEntry, Pages, ReadError, Reader, Which};
 pub use open::OpenError;
 pub use outbox::{CardRow, CardWish, Delivery, NewEffect, Waiting};
@@ -36,15 +38,18 @@ pub struct Batch {
     /// Keys of effects whose outcome these entries tell. They are removed before the new ones are
     /// added, so a key may be settled and asked for again in one batch.
     pub settled: Vec<String>,
+    /// Ids of what was kept in the inbox and is decided by these entries.
+    pub decided: Vec<String>,
     /// Cards that these entries make out of date.
     pub cards: Vec<CardWish>,
 }
 
 impl Batch {
-    fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
             && self.effects.is_empty()
             && self.settled.is_empty()
+            && self.decided.is_empty()
             && self.cards.is_empty()
     }
 }
@@ -140,6 +145,7 @@ async fn write(
 ) -> sqlx::Result<()> {
     log::append(conn, links).await?;
     outbox::settle(conn, &batch.settled).await?;
+    inbox::take_out(conn, &batch.decided).await?;
     outbox::add(conn, &batch.effects).await?;
     outbox::want(conn, &batch.cards, seq).await
 }

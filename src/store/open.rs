@@ -232,14 +232,14 @@ async fn refuse_newer(conn: &mut SqliteConnection, file: &Path) -> Result<(), Op
 
 /// Embedded, and without a build script: a new file is a new line here.
 fn migrator() -> Migrator {
-    let first = include_str!("../../migrations/0001_log_and_outbox.sql");
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "log and outbox".into(),
-        MigrationType::Simple,
-        first.into_sql_str(),
-        false,
-    )])
+    let step = |version, about: &'static str, sql: &'static str| {
+        let sql = sql.into_sql_str();
+        Migration::new(version, about.into(), MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(vec![
+        step(1, "log and outbox", include_str!("../../migrations/0001_log_and_outbox.sql")),
+        step(3, "inbox", include_str!("../../migrations/0003_inbox.sql")),
+    ])
 }
 
 /// A file that may only be read opens without complaint; only a write tells. A full disk is no
@@ -323,9 +323,9 @@ mod tests {
         .await?;
         conn.close().await?;
         let error = refused(dir.path()).await;
-        assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error}");
+        assert!(matches!(error, OpenError::Newer { found: 99, known: 3, .. }), "{error}");
         let error = Reader::open(dir.path()).await.expect_err("newer");
-        assert!(error.to_string().contains("it has version 99, this program knows up to 1"));
+        assert!(error.to_string().contains("it has version 99, this program knows up to 3"));
         Ok(())
     }
 

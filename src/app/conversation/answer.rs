@@ -384,6 +384,8 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
         | Refusal::OneSeat { .. } => vec![roles()],
         Refusal::UnknownAccount { .. }
         | Refusal::Guest
+        | Refusal::NotSure { .. }
+        | Refusal::NotLinked { .. }
         | Refusal::NotYours { .. }
         | Refusal::NotForMachines
         | Refusal::UnknownRelease { .. }

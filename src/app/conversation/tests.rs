@@ -14,7 +14,7 @@ use crate::domain::state::{Phase, Room as WarRoom};
 use crate::ports::Form;
 use crate::store::Store;
 
-const POLICY: &str = r#"
+pub(super) const POLICY: &str = r#"
 zone = "America/Los_Angeles"
 rooms = [{ platform = "console", tenant = "local" }]
 
@@ -57,7 +57,7 @@ rehearse_rollback = false
 required_evidence = ["staging"]
 "#;
 
-const PLAN: &str = r#"
+pub(super) const PLAN: &str = r#"
 [release]
 service = "web-shop"
 name = "Web shop"
@@ -122,7 +122,7 @@ struct House {
     _dir: tempfile::TempDir,
 }
 
-fn read_plan(_: &str, text: &str) -> Result<Plan, Vec<String>> {
+pub(super) fn read_plan(_: &str, text: &str) -> Result<Plan, Vec<String>> {
     toml::from_str(text).map_err(|why| vec![why.message().to_owned()])
 }
 
@@ -149,7 +149,7 @@ async fn house() -> House {
         ("broken".to_owned(), "[release]\nservise = 1".to_owned()),
     ];
     let shelf = PlanShelf::new(embedded, None, read_plan);
-    let talk = Conversation::new(engine, shelf, Arc::new(messages));
+    let talk = Conversation::new(engine, shelf, Arc::new(messages), Platforms::default());
     House { talk, ids: AtomicU32::new(0), _dir: dir }
 }
 
@@ -539,8 +539,8 @@ async fn several_releases_are_offered_as_buttons_unless_the_room_tells() {
       [ Web shop v1.2.0 (production) ] status web-shop/production/v1.2.0#1
     ");
     let release = ReleaseId::of("web-shop", "production", "v1.3.0", 1);
-    let room =
-        WarRoom { platform: "console".into(), channel: "C7".into(), name: "release-v1-3-0".into() };
+    let (platform, channel) = ("console".to_owned(), "C7".to_owned());
+    let room = WarRoom { platform, channel, name: "release-v1-3-0".into(), instead: None };
     let command = Command::RoomOpened { release: release.clone(), room };
     let request = Request { id: "room".into(), by: Actor::Neighbour, command };
     house.talk.engine.ask(request).await.expect("it is recorded");

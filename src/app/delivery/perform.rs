@@ -163,6 +163,7 @@ impl Delivery {
         if let (NoticeKind::Report, Some(brief)) = (&notice.kind, &notice.brief) {
             message.body.extend(self.report(&brief.release, waiting.seq).await);
         }
+        self.0.world.neighbours().people.name(&mut message).await;
         message
     }
 
@@ -222,7 +223,8 @@ impl Delivery {
         };
         let opened = self.chat(&home.platform)?.open_room(&wanted).await?;
         let platform = home.platform.clone();
-        let room = Room { platform, channel: opened.channel, name: opened.name };
+        let ports::Room { channel, name, instead } = opened;
+        let room = Room { platform, channel, name, instead };
         Ok(Some(Command::RoomOpened { release: release.clone(), room }))
     }
 
@@ -354,6 +356,13 @@ impl Delivery {
             let posted = release.and_then(|release| release.cards.get(&card).cloned());
             let archived = release.is_some_and(|release| release.room.closed);
             (message, self.0.engine.store().head().seq, posted, archived)
+        };
+        let message = match message {
+            Some(mut message) => {
+                self.0.world.neighbours().people.name(&mut message).await;
+                Some(message)
+            }
+            None => None,
         };
         if let Some(message) = message
             && let Err(failure) = self.write_card(&card, &message, posted).await

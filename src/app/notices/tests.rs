@@ -206,6 +206,10 @@ fn afterwards() -> Vec<NoticeKind> {
             why: text("the channel is archived"),
             unknown: false,
         },
+        NoticeKind::RoomIsThread {
+            name: text("releases"),
+            why: text("This workspace lets me create no channels."),
+        },
         NoticeKind::Undelivered {
             to: text("webhook:status-page"),
             what: text("the announcement t-24h"),
