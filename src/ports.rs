@@ -232,6 +232,12 @@ pub trait Chat: Send + Sync {
     /// The message that was posted under this key, if the platform has it.
     async fn find(&self, place: &Place, key: &str) -> Result<Option<MessageRef>, Failure>;
 
+    /// How long this platform may take to show what it took: who looks for a message of which we
+    /// do not know whether it arrived looks twice, this far apart, before saying it again.
+    fn lag(&self) -> Duration {
+        Duration::ZERO
+    }
+
     async fn edit(&self, at: &MessageRef, message: &Message) -> Result<(), Failure>;
 
     async fn pin(&self, at: &MessageRef) -> Result<(), Failure>;

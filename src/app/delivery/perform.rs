@@ -96,7 +96,7 @@ impl Delivery {
             Ok(chat) => chat,
             Err(failure) => return Done::Failed(failure),
         };
-        match chat.find(place, &waiting.key).await {
+        match self.found(&*chat, place, &waiting.key).await {
             Ok(Some(found)) => {
                 let text = self.plain(waiting, platform, notice).await;
                 Done::Settled(posted_command(notice, platform, &found, text))
@@ -104,6 +104,22 @@ impl Delivery {
             Ok(None) => self.perform(waiting, effect).await,
             Err(failure) => Done::Failed(failure),
         }
+    }
+
+    /// Not found twice, further apart than the platform's lag, is not there.
+    async fn found(
+        &self,
+        chat: &dyn Chat,
+        place: &Place,
+        key: &str,
+    ) -> Result<Option<MessageRef>, Failure> {
+        let first = chat.find(place, key).await?;
+        let lag = chat.lag();
+        if first.is_some() || lag.is_zero() {
+            return Ok(first);
+        }
+        self.wait(lag).await;
+        chat.find(place, key).await
     }
 
     fn chat(&self, platform: &str) -> Result<Arc<dyn Chat>, Failure> {
