@@ -101,6 +101,8 @@ impl Delivery {
                 let text = self.plain(waiting, platform, notice).await;
                 Done::Settled(posted_command(notice, platform, &found, text))
             }
+            // It may have been there to be found, had we waited: the next start looks again.
+            Ok(None) if self.0.stop.is_cancelled() => Done::Interrupted,
             Ok(None) => self.perform(waiting, effect).await,
             Err(failure) => Done::Failed(failure),
         }
