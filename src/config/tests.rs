@@ -287,7 +287,7 @@ template = "b"
 platforms = ["console"]
 "##), @r"
 tminus.toml:2: one: `#releases` is not a destination
-    write platform/tenant/channel, for example `console/local/releases`, or `webhook:name`, or `email:name`
+    write platform/tenant/channel such as `console/local/releases`, `webhook:name` or `email:name`
 tminus.toml:3: no chat platform `slack` is configured
     this version speaks on `console/local`
 tminus.toml:4: the console has no channel `releases`
@@ -706,7 +706,7 @@ two = ["email:ann@customer.example.org"]
     "#);
     assert_snapshot!(wrong("[audiences]\none = [\"mailto:ann@customer.example\"]\n"), @r#"
     tminus.toml:2: one: `mailto:…@…` is not a destination
-        write platform/tenant/channel, for example `console/local/releases`, or `webhook:name`, or `email:name`
+        write platform/tenant/channel such as `console/local/releases`, `webhook:name` or `email:name`
     "#);
     assert_snapshot!(wrong("[mail.lists.a]\nto = [\"ann@customer.example\"]\n"), @r#"
     tminus.toml:1: [mail] has no `from`, so nothing can be sent

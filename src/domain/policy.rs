@@ -132,8 +132,8 @@ impl FromStr for Destination {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is not a destination: write platform/tenant/channel, for example \
-                 `console/local/releases`, or `webhook:name`, or `email:name`"
+                "`{text}` is not a destination: write platform/tenant/channel such as \
+                 `console/local/releases`, `webhook:name` or `email:name`"
             )
         };
         if let Ok(account) = text.parse::<Account>() {
