@@ -6,6 +6,7 @@ mod actions;
 mod document;
 mod file;
 mod judge;
+mod mail;
 mod plans;
 mod problem;
 mod secret;
@@ -27,7 +28,8 @@ use crate::domain::ids::PersonId;
 use crate::domain::policy::Policy;
 
 pub use actions::{Actions, Ending, ProgramAction, WebhookAction};
-pub use file::{Channel, Log, LogFormat};
+pub use file::{Channel, Log, LogFormat, MailTls};
+pub use mail::{Mail, MailList};
 pub use plans::{PlanFile, line_of, read_plan};
 pub use problem::Problem;
 pub use secret::Secret;
@@ -42,6 +44,8 @@ pub struct Config {
     pub actions: Actions,
     /// Webhooks that get announcements, by name.
     pub couriers: BTreeMap<String, CourierTarget>,
+    /// The mail server, and the lists that get announcements.
+    pub mail: Option<Mail>,
     pub api_tokens: Vec<ApiToken>,
     /// Plans to schedule from, by name.
     pub plans: Vec<PlanFile>,
@@ -257,6 +261,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         console,
         actions: sections,
         couriers: judge::couriers(judge, &file),
+        mail: mail::mail(judge, &file),
         api_tokens,
         plans,
         plans_directory,

@@ -23,7 +23,7 @@ use crate::domain::policy::Policy;
 use crate::domain::schedule;
 use crate::domain::state::{Release, Start, State};
 use crate::domain::time::{Offset, Span, Time, show};
-use crate::serve::{Options, configured};
+use crate::serve::{self, Options, configured};
 use crate::store::{Reader, Which};
 
 type Out<'a> = &'a mut dyn Write;
@@ -200,6 +200,7 @@ pub async fn doctor(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
     looks.extend(programs(&config));
     looks.extend(holders(&config.policy));
     looks.extend(plans(&config));
+    looks.extend(mail(&config).await);
     looks.push(log(&config).await);
     looks.push(writer(&config).await);
     report(&looks, json, out)
@@ -281,6 +282,21 @@ fn plans(config: &Config) -> Vec<Look> {
     };
     let unread = config.plan_problems.iter().map(|problem| bad("plan", problem.to_string()));
     config.plans.iter().map(look).chain(unread).collect()
+}
+
+/// Whether the mail server lets us in; nothing is sent.
+async fn mail(config: &Config) -> Option<Look> {
+    let own = config.mail.as_ref()?;
+    let what = format!("mail server {}:{}", own.server, own.port);
+    let mail = match serve::mail(config, "doctor") {
+        Ok(mail) => mail?,
+        Err(why) => return Some(bad(what, why.to_string())),
+    };
+    Some(match mail.look().await {
+        Ok(()) if own.login.is_some() => good(format!("{what}: lets us in")),
+        Ok(()) => good(format!("{what}: answers")),
+        Err(failure) => bad(what, failure.to_string()),
+    })
 }
 
 async fn log(config: &Config) -> Look {

@@ -346,7 +346,21 @@ pub trait Ear: Send + Sync {
 #[async_trait]
 pub trait Courier: Send + Sync {
     /// `to` is a name from the configuration; `key` is the same on each try.
-    async fn send(&self, to: &str, key: &str, letter: &Letter) -> Result<(), Failure>;
+    async fn send(&self, to: &str, key: &str, letter: &Letter) -> Result<Receipt, Failure>;
+
+    /// Whether the receiver drops what comes again under a key that it has seen. Only then is a
+    /// letter repeated of which nobody knows whether it arrived.
+    fn drops_repeats(&self) -> bool;
+}
+
+/// What became of a letter that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipt {
+    Whole,
+    /// Some of those behind the name did not get it, and will not.
+    Partly {
+        why: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,13 +22,13 @@ use crate::app::delivery::{Delivery, Neighbours, World};
 use crate::app::engine::Engine;
 use crate::app::messages::Messages;
 use crate::app::{times, words};
-use crate::config::{self, Access, Bearer, Config, Ending, Surroundings};
+use crate::config::{self, Access, Bearer, Config, Ending, MailTls, Surroundings};
 use crate::demo;
 use crate::domain::command::{Actor, Command, Request};
 use crate::domain::policy::Right;
 use crate::domain::state::Start;
 use crate::ports::{Chat, Courier};
-use crate::store::{OpenError, Store};
+use crate::store::{OpenError, Store, Which};
 use crate::web::{self, Served, StartOver, Token};
 
 /// What the command line says of a service.
@@ -134,9 +134,9 @@ impl House {
         }
         let messages = Arc::new(loaded_messages(&config));
         let backends = Arc::new(backends(&config)?);
-        let couriers = couriers(&config)?;
         let engine = Engine::start(store, Clock::real()).await?;
         adopt(&engine, &config).await?;
+        let couriers = couriers(&config, &installation(&engine).await?)?;
         if config.demo {
             welcome(&engine, &config).await?;
         }
@@ -389,14 +389,54 @@ fn backends(config: &Config) -> anyhow::Result<Backends> {
     Ok(Backends::new(programs, webhooks)?)
 }
 
-fn couriers(config: &Config) -> anyhow::Result<BTreeMap<String, Arc<dyn Courier>>> {
+/// What tells this log from every other one: the hash of its first entry.
+async fn installation(engine: &Engine) -> anyhow::Result<String> {
+    let which = Which { first: Some(1), last: Some(1), ..Which::default() };
+    let entries = engine.store().reader().entries(&which).await.context("reading the log")?;
+    let first = entries.first().context("the log has no first entry")?;
+    Ok(first.hash.to_string())
+}
+
+fn couriers(
+    config: &Config,
+    installation: &str,
+) -> anyhow::Result<BTreeMap<String, Arc<dyn Courier>>> {
     let targets = config.couriers.iter().map(|(name, target)| {
         let secrets = target.secrets.iter().map(|secret| secret.expose().to_owned()).collect();
         let (url, timeout) = (target.url.clone(), target.timeout);
         (name.clone(), courier::webhook::Target { url, secrets, timeout })
     });
     let webhook: Arc<dyn Courier> = Arc::new(courier::webhook::Webhook::new(targets.collect())?);
-    Ok(BTreeMap::from([("webhook".to_owned(), webhook)]))
+    let mut couriers = BTreeMap::from([("webhook".to_owned(), webhook)]);
+    if let Some(mail) = mail(config, installation)? {
+        couriers.insert("email".to_owned(), Arc::new(mail));
+    }
+    Ok(couriers)
+}
+
+/// The mail server of the configuration, if there is one.
+pub(crate) fn mail(config: &Config, installation: &str) -> anyhow::Result<Option<courier::Mail>> {
+    let Some(own) = &config.mail else { return Ok(None) };
+    let login = own.login.as_ref();
+    let server = courier::mail::Server {
+        host: own.server.clone(),
+        port: own.port,
+        tls: match own.tls {
+            MailTls::Starttls => courier::mail::Tls::Starttls,
+            MailTls::Implicit => courier::mail::Tls::Implicit,
+            MailTls::None => courier::mail::Tls::None,
+        },
+        ca: own.ca.clone(),
+        login: login.map(|(user, password)| (user.clone(), password.expose().to_owned())),
+        helo: own.helo.clone(),
+        timeout: own.timeout,
+        from: own.from.clone(),
+    };
+    let lists = own.lists.iter().map(|(name, list)| {
+        let (to, reply_to) = (list.to.clone(), list.reply_to.clone());
+        (name.clone(), courier::mail::List { to, reply_to })
+    });
+    Ok(Some(courier::Mail::new(server, lists.collect(), installation)?))
 }
 
 /// The tokens of the configuration, and one for whoever owns the state directory.

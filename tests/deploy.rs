@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tminus::adapters::courier;
 use tminus::adapters::deploy::{Backends, Ending, Program, ProgramAction, Webhook, WebhookAction};
 use tminus::demo::{self, Demo, Shop};
-use tminus::ports::{Courier, Deployer, Failure, Letter, Outcome, Ran, Run, Sighting};
+use tminus::ports::{Courier, Deployer, Failure, Letter, Outcome, Ran, Receipt, Run, Sighting};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -667,7 +667,7 @@ async fn a_letter_arrives_signed_under_its_key() {
         text: "It goes out on Tuesday. 📅".to_owned(),
         body: vec![],
     };
-    assert_eq!(courier.send("status", "shop/t-48h", &letter).await, Ok(()));
+    assert_eq!(courier.send("status", "shop/t-48h", &letter).await, Ok(Receipt::Whole));
     let again = courier.send("status", "shop/t-48h", &letter).await;
     assert!(matches!(again, Err(Failure::Transient { .. })), "{again:?}");
     let again = courier.send("status", "shop/t-48h", &letter).await;

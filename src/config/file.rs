@@ -38,6 +38,7 @@ pub(super) struct File {
     pub(super) actions: BTreeMap<String, Action>,
     #[serde(default)]
     pub(super) webhooks: BTreeMap<String, Webhook>,
+    pub(super) mail: Option<Mail>,
     #[serde(default)]
     pub(super) machines: BTreeMap<String, Machine>,
     #[serde(default)]
@@ -233,6 +234,40 @@ pub(super) struct Webhook {
 
 pub(super) fn ten_seconds() -> Span {
     Span::seconds(10)
+}
+
+/// What every letter needs is asked for by the judge, in words about letters.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Mail {
+    pub(super) server: Option<String>,
+    pub(super) port: Option<u32>,
+    pub(super) tls: MailTls,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<SecretFrom>,
+    pub(super) from: Option<String>,
+    pub(super) helo: Option<String>,
+    pub(super) timeout: Option<Span>,
+    pub(super) lists: BTreeMap<String, MailList>,
+}
+
+/// How the way to the mail server is kept secret.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailTls {
+    /// Begins in plain text, and goes no further without TLS.
+    #[default]
+    Starttls,
+    Implicit,
+    None,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct MailList {
+    pub(super) to: Vec<String>,
+    pub(super) reply_to: Option<String>,
 }
 
 #[derive(Deserialize)]

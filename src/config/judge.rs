@@ -84,7 +84,7 @@ impl Judge<'_> {
         if !known.iter().any(|known| known == name) {
             let what = format!("I know no {kind} `{}`", excerpt(name));
             let mend = match known.is_empty() {
-                true => format!("add [{table}.{name}]"),
+                true => format!("add [{table}.{}]", excerpt(name)),
                 false => did_you_mean(name, known.iter().map(String::as_str)),
             };
             self.wrong(key, what, mend);
@@ -92,7 +92,7 @@ impl Judge<'_> {
     }
 
     /// A name that becomes part of ids, paths and labels.
-    fn slug(&mut self, key: &str, kind: &str, name: &str) {
+    pub(super) fn slug(&mut self, key: &str, kind: &str, name: &str) {
         if !is_slug(name) {
             let what = format!("`{}` cannot be the name of a {kind}", excerpt(name));
             self.wrong(key, what, "use at most 60 lower-case letters, digits and dashes");
@@ -284,6 +284,9 @@ pub(super) fn audiences(judge: &mut Judge<'_>, file: &File) {
         for (index, destination) in destinations.iter().enumerate() {
             let key = format!("audiences.{name}[{index}]");
             match destination {
+                Destination::Courier { kind, name } if kind == "email" => {
+                    judge.name(&key, "list", "mail.lists", name);
+                }
                 Destination::Courier { name, .. } => {
                     judge.name(&key, "webhook", "webhooks", name);
                 }

@@ -40,7 +40,7 @@ impl std::error::Error for Problem {}
 pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     match (nearest(word, known.iter().copied()), known.is_empty()) {
-        (Some(name), _) => format!("did you mean `{name}`?"),
+        (Some(name), _) => format!("did you mean `{}`?", without_addresses(name)),
         (None, true) => "there is none".into(),
         (None, false) => format!("known here: {}", quoted(&known)),
     }
@@ -58,15 +58,31 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 fn quoted(names: &[&str]) -> String {
-    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
+    let names = names.iter().map(|name| format!("`{}`", without_addresses(name)));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Enough of a text to recognise it.
 pub(super) fn excerpt(text: &str) -> String {
+    let text = without_addresses(text);
     let mut short: String = text.chars().take(60).flat_map(char::escape_debug).collect();
     if text.chars().nth(60).is_some() {
         short.push('…');
     }
     short
+}
+
+/// Mistakes end in logs, and mail addresses of people do not.
+pub(super) fn without_addresses(text: &str) -> String {
+    let ends = |c: char| c.is_whitespace() || "\"'`<>,;:=()[]{}".contains(c);
+    let hidden = |word: &str| {
+        let name = word.trim_end_matches(ends);
+        match name.split_once('@') {
+            Some((user, host)) if !user.is_empty() && !host.is_empty() => {
+                format!("…@…{}", &word[name.len()..])
+            }
+            Some(_) | None => word.to_owned(),
+        }
+    };
+    text.split_inclusive(ends).map(hidden).collect()
 }

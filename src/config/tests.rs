@@ -148,6 +148,9 @@ fn installed(text: &str) -> (tempfile::TempDir, PathBuf) {
         let secret = format!("{SIGNING}{}\n", name.len());
         fs::write(folder.path().join("secrets").join(name), secret).expect("a secret");
     }
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let authority = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate");
+    fs::write(folder.path().join("secrets/mail-ca.pem"), authority.pem()).expect("a file");
     let path = folder.path().join("tminus.toml");
     fs::write(&path, text).expect("a configuration");
     (folder, path)
@@ -284,7 +287,7 @@ template = "b"
 platforms = ["console"]
 "##), @r"
 tminus.toml:2: one: `#releases` is not a destination
-    write platform/tenant/channel, for example `console/local/releases`, or `webhook:name`
+    write platform/tenant/channel such as `console/local/releases`, `webhook:name` or `email:name`
 tminus.toml:3: no chat platform `slack` is configured
     this version speaks on `console/local`
 tminus.toml:4: the console has no channel `releases`
@@ -648,6 +651,105 @@ fn webhooks_are_signed_well_and_asked_where_they_began() {
     tminus.toml:16: the address to ask is on another host than `url`
         an outcome is asked where it began
     ");
+}
+
+#[test]
+fn mail_is_sent_to_lists_by_a_server_that_can_be_trusted() {
+    assert_snapshot!(wrong(r#"[mail]
+server = "smtp.example"
+port = 70000
+tls = "none"
+ca = "nowhere.pem"
+user = "bot"
+password = { env = "NOWHERE" }
+from = "ann@customer.example\nBcc: eve@evil.example"
+helo = "bot shop"
+[mail.lists.customers]
+to = ["ann@customer.example", "ben.customer.example", "ANN@customer.example", "zoë@shop.example"]
+reply_to = "ben at customer.example"
+[mail.lists.nobody]
+to = []
+[mail.lists."ann@customer.example"]
+to = ["ann@customer.example"]
+[audiences]
+one = ["email:custmers"]
+two = ["email:ann@customer.example.org"]
+"#), @r#"
+    tminus.toml:3: there is no such port
+        25 is the usual one
+    tminus.toml:4: the password would cross the network in plain text
+        say "starttls" or "implicit"; "none" is for a server on this machine
+    tminus.toml:5: I cannot read …/nowhere.pem: No such file or directory (os error 2)
+        name a file with certificates as PEM; relative paths begin at this file
+    tminus.toml:7: the environment variable `NOWHERE` is not set
+        set it where the program is started
+    tminus.toml:8: this is not one mail address
+        write `name@host.example` or `Name <name@host.example>`
+    tminus.toml:9: `bot shop` is not a name that a server would take
+        write this machine's name, such as `bot.example`
+    tminus.toml:10: `…@…` cannot be the name of a list
+        use at most 60 lower-case letters, digits and dashes
+    tminus.toml:11: this is not a mail address
+        write `name@host.example`
+    tminus.toml:11: this address is on the list already
+        leave it out: nobody gets a letter twice
+    tminus.toml:11: this mail address is not in plain letters
+        write its domain in the form that begins with `xn--`
+    tminus.toml:12: this is not one mail address
+        write `name@host.example` or `Name <name@host.example>`
+    tminus.toml:13: nobody is on the list `nobody`
+        add `to = ["name@host.example"]`, or leave the list out
+    tminus.toml:18: I know no list `custmers`
+        did you mean `customers`?
+    tminus.toml:19: I know no list `…@…`
+        did you mean `…@…`?
+    "#);
+    assert_snapshot!(wrong("[audiences]\none = [\"mailto:ann@customer.example\"]\n"), @r#"
+    tminus.toml:2: one: `mailto:…@…` is not a destination
+        write platform/tenant/channel such as `console/local/releases`, `webhook:name` or `email:name`
+    "#);
+    assert_snapshot!(wrong("[mail.lists.a]\nto = [\"ann@customer.example\"]\n"), @r#"
+    tminus.toml:1: [mail] has no `from`, so nothing can be sent
+        add `from = "Releases <releases@shop.example>"`
+    tminus.toml:1: [mail] has no `server`, so nothing can be sent
+        add `server = "smtp.example"`
+    "#);
+    assert_snapshot!(wrong("[audiences]\none = [\"email:customers\"]\n"), @r#"
+    tminus.toml:2: I know no list `customers`
+        add [mail.lists.customers]
+    "#);
+    let half = "[mail]\nserver = \"localhost\"\ntls = \"none\"\nfrom = \"a@b.example\"\n";
+    assert_snapshot!(wrong(&format!("{half}user = \"bot\"\n")), @r#"
+    tminus.toml:5: there is a user and no password
+        add `password = { env = "NAME" }`, or leave `user` out
+    "#);
+    let many: Vec<_> = (0..=100).map(|n| format!("\"a{n}@b.example\"")).collect();
+    let many = format!("{half}[mail.lists.a]\nto = [{}]\n", many.join(", "));
+    assert_snapshot!(wrong(&many), @r#"
+    tminus.toml:6: a list has at most 100 addresses
+        keep a list of that length at the mail server, and name its one address
+    "#);
+    assert_snapshot!(wrong("[mail.lists.a]\nto = [ann@customer.example]\n"), @r#"
+    tminus.toml:2: `…@…` is a text without quotes
+        write "…@…"
+    "#);
+}
+
+#[test]
+fn a_mail_server_has_its_usual_port() {
+    for (tls, port) in [("starttls", 587), ("implicit", 465), ("none", 25)] {
+        let more = format!(
+            "[mail]\nserver = \"127.0.0.1\"\ntls = \"{tls}\"\nfrom = \"Shop <a@b.example>\"\n\
+             [mail.lists.customers]\nto = [\"ann@customer.example\"]\n\
+             [audiences]\ncustomers = [\"email:customers\"]\n"
+        );
+        let config = small(&more).unwrap_or_else(|problems| panic!("{}", told(&problems)));
+        let mail = config.mail.expect("it is there");
+        assert_eq!((mail.port, mail.timeout), (port, Duration::from_secs(30)));
+        assert_eq!(mail.lists["customers"].to.len(), 1);
+        let policy = serde_json::to_string(&config.policy).expect("a policy is plain data");
+        assert!(policy.contains("email:customers") && !policy.contains("ann@"), "{policy}");
+    }
 }
 
 proptest! {

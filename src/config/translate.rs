@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 use super::document::{Step, written};
-use super::problem::{did_you_mean, excerpt, nearest};
+use super::problem::{did_you_mean, excerpt, nearest, without_addresses};
 
 /// What is wrong with a text that is not TOML, and what would be right.
 pub(super) fn syntax(message: &str, at: &str, line: &str) -> (String, String) {
@@ -124,6 +124,7 @@ fn zone(name: &str) -> (String, String) {
 
 /// A sentence of the types themselves: what is wrong, then what to say instead.
 fn own_words(message: &str, path: &[Step], value: Option<&DeValue<'_>>) -> (String, String) {
+    let message = without_addresses(message);
     let is_date = matches!(path.last(), Some(Step::Key(key)) if key == "expires");
     if let (true, Some(DeValue::String(text))) = (is_date, value) {
         let what = format!("\"{}\" is not a day", excerpt(text));

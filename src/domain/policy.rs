@@ -111,7 +111,7 @@ pub struct RoomHome {
 pub enum Destination {
     /// `console/local/releases`: platform, tenant, channel id.
     Channel { platform: String, tenant: String, channel: String },
-    /// `webhook:status-page`, a name from the configuration.
+    /// `webhook:status-page`, `email:customers`: a kind, and a name from the configuration.
     Courier { kind: String, name: String },
 }
 
@@ -132,8 +132,8 @@ impl FromStr for Destination {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is not a destination: write platform/tenant/channel, for example \
-                 `console/local/releases`, or `webhook:name`"
+                "`{text}` is not a destination: write platform/tenant/channel such as \
+                 `console/local/releases`, `webhook:name` or `email:name`"
             )
         };
         if let Ok(account) = text.parse::<Account>() {
@@ -141,7 +141,7 @@ impl FromStr for Destination {
             return Ok(Self::Channel { platform, tenant, channel: user });
         }
         match text.split_once(':') {
-            Some((kind, name)) if kind == "webhook" && !name.is_empty() => {
+            Some((kind @ ("webhook" | "email"), name)) if !name.is_empty() => {
                 Ok(Self::Courier { kind: kind.into(), name: name.into() })
             }
             _ => Err(wrong()),

@@ -12,6 +12,7 @@ mod crash;
 mod engine;
 mod golden;
 mod installed;
+mod mail;
 mod operation;
 mod parrot;
 mod play;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::installed::{Installed, Running, until};
 
-const MARIA: &str = "token-of-maria-0123456789-0123456789-0123456789";
+pub(crate) const MARIA: &str = "token-of-maria-0123456789-0123456789-0123456789";
 const ANN: &str = "token-of-ann-0123456789-0123456789-0123456789-01";
 const CI: &str = "token-of-ci-0123456789-0123456789-0123456789-012";
 const LEAK: &str = "hunter2-correct-horse-battery-staple";
@@ -70,7 +70,7 @@ from_chat = true
 
 const NOWHERE: &str = "http://127.0.0.1:9/hook";
 
-async fn said(running: &Running, token: &str, line: &str) -> String {
+pub(crate) async fn said(running: &Running, token: &str, line: &str) -> String {
     let (status, answer) = running.line(token, line).await;
     assert!(status == 200 && answer["ok"] == true, "{line}: {answer}");
     answer["text"].as_str().unwrap().to_owned()
@@ -83,7 +83,7 @@ async fn refused(running: &Running, token: &str, line: &str) -> String {
 }
 
 /// What the page shows to whoever holds the token.
-async fn page(running: &Running, token: &str) -> String {
+pub(crate) async fn page(running: &Running, token: &str) -> String {
     let cookie = cookie(running, token).await;
     let request = running.client().get(format!("{}/console/state", running.address));
     request.header("cookie", cookie).send().await.unwrap().text().await.unwrap()
@@ -300,7 +300,7 @@ async fn a_pipeline_reports_and_neither_votes_nor_overrides() {
     assert!(running.stopped().await.success());
 }
 
-async fn quiet(running: &Running) -> bool {
+pub(crate) async fn quiet(running: &Running) -> bool {
     let numbers = running.get("/metrics").await.1;
     let zero = |name: &str| numbers.lines().any(|line| line == format!("{name} 0"));
     zero("tminus_outbox_waiting") && zero("tminus_delivery_lanes_busy")

@@ -11,7 +11,7 @@ use reqwest::{Client, Url};
 use serde_json::json;
 
 use crate::adapters::signed::{self, Signer};
-use crate::ports::{Courier, Failure, Letter};
+use crate::ports::{Courier, Failure, Letter, Receipt};
 
 /// Where letters of one name go.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl Webhook {
 
 #[async_trait]
 impl Courier for Webhook {
-    async fn send(&self, to: &str, key: &str, letter: &Letter) -> Result<(), Failure> {
+    async fn send(&self, to: &str, key: &str, letter: &Letter) -> Result<Receipt, Failure> {
         let target = self.targets.get(to).ok_or_else(|| {
             let names: Vec<_> = self.targets.keys().map(String::as_str).collect();
             let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
@@ -65,6 +65,10 @@ impl Courier for Webhook {
         let headers = target.signer.headers(key, &body)?;
         let request = self.client.post(target.url.clone()).headers(headers).body(body);
         signed::send(&format!("webhook `{to}`"), request, target.timeout).await?;
-        Ok(())
+        Ok(Receipt::Whole)
+    }
+
+    fn drops_repeats(&self) -> bool {
+        true
     }
 }

@@ -106,7 +106,7 @@ impl Delivery {
                 self.settle(&key, undelivered(effect, why, false)).await;
                 return false;
             }
-            Failure::Unknown { why } if tries < 3 => {
+            Failure::Unknown { why } if tries < 3 && self.may_look(effect) => {
                 // Look, and look again beyond the neighbour's time-out, before anything is repeated.
                 warn!(effect.key = %key, %failure, "the outcome of `{key}` is unknown, looking: {why}");
                 self.wait(Duration::from_secs(10)).await;
@@ -115,6 +115,8 @@ impl Delivery {
                 return !self.0.stop.is_cancelled();
             }
             Failure::Unknown { why } => {
+                warn!(effect.key = %key, effect.tries = tries, %failure,
+                    "the outcome of `{key}` stays unknown: {failure}");
                 self.settle(&key, undelivered(effect, why, true)).await;
                 return false;
             }

@@ -15,7 +15,9 @@ use crate::domain::ids::{ReleaseId, RunId};
 use crate::domain::notice::{Notice, NoticeKind};
 use crate::domain::policy::RoomHome;
 use crate::domain::state::{Card, CardKind, Posted, Room};
-use crate::ports::{self, Chat, Failure, Letter, MessageRef, Outcome, Place, Ran, Run, Sighting};
+use crate::ports::{
+    self, Chat, Failure, Letter, MessageRef, Outcome, Place, Ran, Receipt, Run, Sighting,
+};
 use crate::store::{Waiting, Which};
 
 /// What came of a try.
@@ -71,6 +73,11 @@ impl Delivery {
                 let place = Place::Person(account.user.clone());
                 self.find_or_say(waiting, &account.platform, &place, effect, notice).await
             }
+            // A letter cannot be looked for: where the receiver may not know it, nobody can tell.
+            Effect::Say { to: Target::Courier { .. }, .. } if !self.may_look(effect) => {
+                let why = "it was being sent when I stopped, and a letter cannot be looked for";
+                Done::Failed(Failure::unknown(why))
+            }
             // The receiver knows the id: the same one again is harmless.
             Effect::Say { to: Target::Courier { .. }, .. }
             | Effect::Pin { .. }
@@ -82,6 +89,14 @@ impl Delivery {
                 self.look_after(release, run, call).await
             }
         }
+    }
+
+    /// Whether an unknown outcome is cleared up by looking, or by trying again under the same key.
+    pub(super) fn may_look(&self, effect: &Effect) -> bool {
+        let Effect::Say { to: Target::Courier { kind, .. }, .. } = effect else { return true };
+        let couriers = &self.0.world.neighbours().couriers;
+        // Of a kind that is gone it is said that nobody takes it.
+        couriers.get(kind).is_none_or(|courier| courier.drops_repeats())
     }
 
     async fn find_or_say(
@@ -146,7 +161,7 @@ impl Delivery {
                 (account.platform.as_str(), Place::Person(account.user.clone()))
             }
             Target::Courier { kind, name } => {
-                return self.send(waiting, kind, name, notice).await.map(|()| None);
+                return self.send(waiting, kind, name, notice).await;
             }
         };
         let message = self.render(waiting, platform, notice).await;
@@ -160,7 +175,7 @@ impl Delivery {
         kind: &str,
         name: &str,
         notice: &Notice,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Command>, Failure> {
         let couriers = &self.0.world.neighbours().couriers;
         let courier = couriers
             .get(kind)
@@ -172,7 +187,13 @@ impl Delivery {
             text: markup::plain(&message.body),
             body: message.body,
         };
-        courier.send(name, &waiting.key, &letter).await
+        match courier.send(name, &waiting.key, &letter).await? {
+            Receipt::Whole => Ok(None),
+            Receipt::Partly { why } => {
+                warn!(effect.key = %waiting.key, "{kind}:{name} was reached in part: {why}");
+                Ok(partly_posted(notice, format!("{kind}:{name}"), why))
+            }
+        }
     }
 
     async fn render(&self, waiting: &Waiting, platform: &str, notice: &Notice) -> ports::Message {
@@ -499,6 +520,13 @@ fn posted_command(
     };
     let text = text.chars().take(KEPT_TEXT).collect();
     Some(Command::Posted { release, card: None, posted, text })
+}
+
+/// What the captain is told of a letter that not everybody got.
+fn partly_posted(notice: &Notice, to: String, why: String) -> Option<Command> {
+    let release = notice.brief.as_ref()?.release.clone();
+    let what = "every copy of a message".to_owned();
+    Some(Command::NotPosted { release, to, what, why, unknown: false })
 }
 
 fn run_of(id: &RunId, call: &Call) -> Run {

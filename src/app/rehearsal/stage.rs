@@ -16,7 +16,7 @@ use crate::domain::state::State;
 use crate::domain::time::Time;
 use crate::ports::{
     Chat, Courier, Deployer, Failure, Letter, Line as OutputLine, Message, MessageRef, Outcome,
-    Place, Ran, Room, RoomWish, Run, Sighting, Whisper,
+    Place, Ran, Receipt, Room, RoomWish, Run, Sighting, Whisper,
 };
 
 /// One line of the timeline: when, who or where, what.
@@ -153,9 +153,13 @@ impl Chat for Stage {
 
 #[async_trait]
 impl Courier for Stage {
-    async fn send(&self, to: &str, _: &str, letter: &Letter) -> Result<(), Failure> {
+    async fn send(&self, to: &str, _: &str, letter: &Letter) -> Result<Receipt, Failure> {
         self.note(to, &letter.subject);
-        Ok(())
+        Ok(Receipt::Whole)
+    }
+
+    fn drops_repeats(&self) -> bool {
+        true
     }
 }
 
