@@ -595,20 +595,7 @@ fn entry(request: &Request, event: &Event, at: Time) -> NewEntry {
         at,
         actor: serde_json::to_string(&request.by).expect("an actor is plain data"),
         request: request.id.clone(),
-        release: match event {
-            Event::Release { release, .. } => Some(release.to_string()),
-            Event::Begun { .. }
-            | Event::PolicyAdopted { .. }
-            | Event::ClockJumped { .. }
-            | Event::Refused { .. }
-            | Event::AlreadySo { .. }
-            | Event::FreezeAdded { .. }
-            | Event::FreezeLifted { .. }
-            | Event::FreezeEnded { .. }
-            | Event::Welcomed { .. }
-            | Event::Locked { .. }
-            | Event::Unlocked { .. } => None,
-        },
+        release: event.of_release().map(|(release, _)| release.to_string()),
         schema: SCHEMA,
         event: serde_json::to_string(event).expect("an event is plain data"),
     }

@@ -299,6 +299,24 @@ pub enum Happened {
 }
 
 impl Event {
+    /// The release that it is about, and what happened to it; nothing for what concerns the house.
+    pub fn of_release(&self) -> Option<(&ReleaseId, &Happened)> {
+        match self {
+            Self::Release { release, did } => Some((release, did)),
+            Self::Begun { .. }
+            | Self::PolicyAdopted { .. }
+            | Self::ClockJumped { .. }
+            | Self::Refused { .. }
+            | Self::AlreadySo { .. }
+            | Self::FreezeAdded { .. }
+            | Self::FreezeLifted { .. }
+            | Self::FreezeEnded { .. }
+            | Self::Welcomed { .. }
+            | Self::Locked { .. }
+            | Self::Unlocked { .. } => None,
+        }
+    }
+
     /// Whether it may freeze or thaw releases that have not started.
     pub fn moves_freezes(&self) -> bool {
         matches!(
