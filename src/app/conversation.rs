@@ -29,8 +29,10 @@ use super::messages::Messages;
 use super::reads;
 use crate::domain::authority;
 use crate::domain::command::{Actor, Claims, Request};
+use crate::domain::event::Event;
 use crate::domain::ids::{Account, ReleaseId};
 use crate::domain::policy::Policy;
+use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::ports::{Completion, Ear, Heard, Message, Reply, Said, Tone};
 use crate::store::Which;
@@ -53,6 +55,8 @@ pub struct Spoken {
     pub platform: String,
     pub channel: Option<String>,
     pub said: Said,
+    /// The asker chose the id: it belongs to these words. A platform's id always comes with the same.
+    pub keyed: bool,
 }
 
 /// Whether the answer says yes: a program's exit status depends on it.
@@ -81,12 +85,21 @@ impl Conversation {
     /// As [`Ear::hear`], for people and machines alike, and whether it went through.
     pub async fn answer(&self, spoken: Spoken) -> (Came, Reply) {
         let understood = self.understand(&spoken);
+        let words = spoken.keyed.then(|| wording(&spoken.said));
+        if let (Some(words), false) = (&words, matches!(understood, Ok(Meant::Ask(_))))
+            && self.engine.is_taken(&spoken.id, words).await.unwrap_or(false)
+        {
+            return self.taken(spoken.id);
+        }
         match understood {
             Ok(Meant::Say(message)) => (Came::Through, Reply::Private(message)),
             Ok(Meant::Ask(command)) => {
                 let (id, by) = (spoken.id, spoken.by);
-                let answer = self.engine.ask(Request { id, by, command: *command }).await;
-                self.told(answer)
+                let request = Request { id, by, command: *command };
+                self.told(match words {
+                    Some(words) => self.engine.ask_saying(request, &words).await,
+                    None => self.engine.ask(request).await,
+                })
             }
             Ok(Meant::Audit { release, last }) => self.audit(&spoken, release, last).await,
             Ok(Meant::Paper { release, paper }) => self.paper(&release, paper).await,
@@ -106,6 +119,14 @@ impl Conversation {
             .iter()
             .filter_map(|entry| Some((entry.seq, super::engine::event_of(entry).ok()?)));
         Some(Answer { events: events.collect(), repeated: true })
+    }
+
+    /// What changes nothing is not on record; under an id that belongs to other words it is still
+    /// refused, since its answer would be taken for that of the first.
+    fn taken(&self, id: String) -> (Came, Reply) {
+        let (verb, why) = (String::new(), Refusal::IdTaken { id });
+        let events = vec![(0, Event::Refused { verb, why })];
+        self.told(Ok(Answer { events, repeated: false }))
     }
 
     fn told(&self, answer: Result<Answer, Lost>) -> (Came, Reply) {
@@ -254,6 +275,17 @@ pub fn release_called(state: &State, said: Option<&str>) -> Result<ReleaseId, St
     })
 }
 
+/// The words of a request, for telling whether it is the same.
+fn wording(said: &Said) -> String {
+    match said {
+        Said::Line(line) | Said::Pressed(line) => line.clone(),
+        Said::Submitted { command, fields } => {
+            let fields = fields.iter().map(|(name, value)| format!("\0{name}\0{value}"));
+            format!("{command}{}", fields.collect::<String>())
+        }
+    }
+}
+
 fn refused(message: Message) -> Box<(Came, Reply)> {
     Box::new((Came::Refused, Reply::Private(message)))
 }
@@ -291,7 +323,7 @@ impl Ear for Conversation {
         let account = Account::new(&heard.platform, &heard.tenant, &heard.user);
         let by = Actor::Person { account, claims: Claims::default() };
         let Heard { id, platform, channel, said, .. } = heard;
-        self.answer(Spoken { id, by, platform, channel, said }).await.1
+        self.answer(Spoken { id, by, platform, channel, said, keyed: false }).await.1
     }
 
     fn complete(&self, _user: &str, channel: Option<&str>, line: &str) -> Vec<Completion> {

@@ -11,15 +11,17 @@ use tracing::{error, info};
 use super::clock::Clock;
 use crate::domain::agenda::{self, Scope};
 use crate::domain::command::{Actor, Command, Request};
-use crate::domain::decide::decide;
+use crate::domain::decide::{decide, refused};
 use crate::domain::effect::Effect;
 use crate::domain::event::{Event, SCHEMA};
 use crate::domain::ids::ReleaseId;
 use crate::domain::react::react;
+use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::domain::time::Time;
 use crate::store::{
-    Batch, CardWish, CommitError, Entry, Head, NewEffect, NewEntry, Reader, Store, Waiting, Which,
+    Asked as Saying, Batch, CardWish, CommitError, Entry, Hash, Head, NewEffect, NewEntry,
+    ReadError, Reader, Store, Waiting, Which,
 };
 
 /// The most that one commit takes.
@@ -86,6 +88,8 @@ enum Work {
     /// The effect, if any, leaves the outbox in the same transaction.
     Request {
         request: Box<Request>,
+        /// What was said, where the asker chose the id: it belongs to these words.
+        said: Option<Hash>,
         settles: Option<String>,
     },
     Settle(String),
@@ -193,7 +197,21 @@ impl Engine {
 
     /// Decided, durably recorded, then answered.
     pub async fn ask(&self, request: Request) -> Result<Answer, Lost> {
-        self.send(Work::Request { request: Box::new(request), settles: None }).await
+        self.send(Work::of(request)).await
+    }
+
+    /// The same for an id that the asker chose: with other words it is refused, since an answer to
+    /// the first would be taken for an answer to the second.
+    pub async fn ask_saying(&self, request: Request, said: &str) -> Result<Answer, Lost> {
+        let said = Some(Saying::new(&request.id, said).said);
+        let request = Box::new(request);
+        self.send(Work::Request { request, said, settles: None }).await
+    }
+
+    /// Whether other words were said under this id.
+    pub async fn is_taken(&self, id: &str, said: &str) -> Result<bool, ReadError> {
+        let known = self.0.store.asked(&[id.to_owned()]).await?;
+        Ok(known.get(id).is_some_and(|first| *first != Saying::new(id, said).said))
     }
 
     /// Many at once, in this order; they share commits.
@@ -201,7 +219,7 @@ impl Engine {
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
             let (answer, answered) = oneshot::channel();
-            let work = Work::Request { request: Box::new(request), settles: None };
+            let work = Work::of(request);
             if self.0.inbox.send(Asked { work, answer }).await.is_ok() {
                 answers.push(Ok(answered));
             } else {
@@ -225,7 +243,8 @@ impl Engine {
         };
         let request =
             Box::new(Request { id: format!("effect/{effect}"), by: Actor::Neighbour, command });
-        self.send(Work::Request { request, settles: Some(effect.to_owned()) }).await
+        let settles = Some(effect.to_owned());
+        self.send(Work::Request { request, said: None, settles }).await
     }
 
     async fn send(&self, work: Work) -> Result<Answer, Lost> {
@@ -328,6 +347,8 @@ struct Drafted {
     /// What each new entry came from, for the operator's log.
     notes: Vec<(u64, String, Event)>,
     in_batch: HashMap<String, usize>,
+    /// What was said under each id, before this batch or in it.
+    said: HashMap<String, Hash>,
 }
 
 async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Asked>) {
@@ -353,16 +374,15 @@ async fn turn_away(asked: &mut mpsc::Receiver<Asked>) {
 
 impl Writer {
     async fn batch(&mut self, asked: Vec<Asked>) -> Result<(), Unsure> {
-        let ids: Vec<String> = asked.iter().filter_map(|asked| asked.work.id()).collect();
-        let answered = match self.inner.store.answered(&ids).await {
-            Ok(answered) => answered,
+        let (answered, said) = match self.known(&asked).await {
+            Ok(known) => known,
             Err(why) => {
                 let lost = Lost::NotRecorded(why.to_string());
                 asked.into_iter().for_each(|a| drop(a.answer.send(Err(lost.clone()))));
                 return Ok(());
             }
         };
-        let mut drafted = Drafted::default();
+        let mut drafted = Drafted { said, ..Drafted::default() };
         let mut again = Vec::new();
         for Asked { work, answer } in asked {
             match work {
@@ -370,14 +390,20 @@ impl Writer {
                     drafted.batch.settled.push(key);
                     drafted.answers.push((answer, Answer { events: vec![], repeated: false }));
                 }
-                Work::Request { request, settles } => {
+                Work::Request { mut request, said, settles } => {
                     drafted.batch.settled.extend(settles);
+                    let taken = said.filter(|said| drafted.is_taken(&request.id, said));
+                    let first_id = taken.map(|said| {
+                        let own = id_of_its_own(&request.id, &said);
+                        std::mem::replace(&mut request.id, own)
+                    });
                     if let Some(entries) = answered.get(&request.id) {
                         drafted.answers.push((answer, repeated(entries)));
                     } else if let Some(first) = drafted.in_batch.get(&request.id) {
                         again.push((answer, *first));
                     } else {
-                        self.decide(&mut drafted, &request, answer);
+                        self.decide(&mut drafted, &request, first_id, answer);
+                        drafted.keep_said(&request.id, said.filter(|_| taken.is_none()));
                     }
                 }
             }
@@ -389,16 +415,39 @@ impl Writer {
         self.commit(drafted).await
     }
 
+    /// What these requests have left before, and what was said under their ids.
+    async fn known(&self, asked: &[Asked]) -> Result<Known, ReadError> {
+        let (mut ids, mut bound) = (Vec::with_capacity(asked.len()), Vec::new());
+        for asked in asked {
+            let Work::Request { request, said, .. } = &asked.work else { continue };
+            if let Some(said) = said {
+                bound.push(request.id.clone());
+                ids.push(id_of_its_own(&request.id, said));
+            }
+            ids.push(request.id.clone());
+        }
+        let store = &self.inner.store;
+        Ok((store.answered(&ids).await?, store.asked(&bound).await?))
+    }
+
+    /// `taken` is the id under which something else was said before.
     fn decide(
         &mut self,
         drafted: &mut Drafted,
         request: &Request,
+        taken: Option<String>,
         answer: oneshot::Sender<Result<Answer, Lost>>,
     ) {
         let now = self.inner.clock.now();
         let now = micros(self.draft.last_at.map_or(now, |last| last.max(now)));
         let mut events = Vec::new();
-        for event in decide(&self.draft, request, now) {
+        let decided = match taken {
+            Some(id) => {
+                vec![refused(&self.draft, &request.command, Refusal::IdTaken { id })]
+            }
+            None => decide(&self.draft, request, now),
+        };
+        for event in decided {
             self.draft.evolve(&event, now);
             let seq = self.inner.store.head().seq + drafted.batch.entries.len() as u64 + 1;
             drafted.touch(&event);
@@ -526,15 +575,33 @@ pub(super) fn name_of(event: &Event) -> (&str, String) {
 }
 
 impl Work {
-    fn id(&self) -> Option<String> {
-        match self {
-            Self::Request { request, .. } => Some(request.id.clone()),
-            Self::Settle(_) => None,
-        }
+    fn of(request: Request) -> Self {
+        Self::Request { request: Box::new(request), said: None, settles: None }
     }
 }
 
+/// By request: the entries that it has left, and what was said under it.
+type Known = (HashMap<String, Vec<Entry>>, HashMap<String, Hash>);
+
+/// Under which the other words are refused: the same each time, so that one entry tells it.
+fn id_of_its_own(id: &str, said: &Hash) -> String {
+    format!("{id}#{said:.16}")
+}
+
 impl Drafted {
+    fn is_taken(&self, id: &str, said: &Hash) -> bool {
+        self.said.get(id).is_some_and(|first| first != said)
+    }
+
+    /// Kept beside the entries that it left, if any.
+    fn keep_said(&mut self, id: &str, said: Option<Hash>) {
+        let Some(said) = said else { return };
+        self.said.insert(id.to_owned(), said);
+        if self.answers.last().is_some_and(|(_, answer)| !answer.events.is_empty()) {
+            self.batch.asked.push(Saying { request: id.to_owned(), said });
+        }
+    }
+
     fn touch(&mut self, event: &Event) {
         match event {
             Event::Release { release, .. } => {

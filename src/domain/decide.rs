@@ -23,7 +23,8 @@ pub fn decide(state: &State, request: &Request, now: Time) -> Vec<Event> {
     }
 }
 
-fn refused(state: &State, command: &Command, why: Refusal) -> Event {
+/// It is on record where it belongs: with the release, if it names one.
+pub fn refused(state: &State, command: &Command, why: Refusal) -> Event {
     let verb = command.verb().to_owned();
     match command.release().filter(|release| state.releases.contains_key(*release)) {
         Some(release) => did(release, Happened::Refused { verb, why }),

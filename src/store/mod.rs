@@ -3,6 +3,7 @@
 //! **Invariant:** nothing here knows what an entry means. The store knows numbers, hashes, JSON
 //! texts, keys and lanes; the rules live elsewhere.
 
+mod asked;
 pub mod export;
 mod fault;
 pub mod log;
@@ -21,6 +22,7 @@ use tokio::sync::{Mutex, watch};
 
 use fault::fault;
 
+pub use asked::Asked;
 pub use log::{Entry, Hash, Head, NewEntry, Pages, ReadError, Reader, Which};
 pub use open::OpenError;
 pub use outbox::{CardRow, CardWish, Delivery, NewEffect, Waiting};
@@ -38,6 +40,8 @@ pub struct Batch {
     pub settled: Vec<String>,
     /// Cards that these entries make out of date.
     pub cards: Vec<CardWish>,
+    /// What was said under ids that the askers chose.
+    pub asked: Vec<Asked>,
 }
 
 impl Batch {
@@ -46,6 +50,7 @@ impl Batch {
             && self.effects.is_empty()
             && self.settled.is_empty()
             && self.cards.is_empty()
+            && self.asked.is_empty()
     }
 }
 
@@ -139,6 +144,7 @@ async fn write(
     seq: u64,
 ) -> sqlx::Result<()> {
     log::append(conn, links).await?;
+    asked::add(conn, &batch.asked).await?;
     outbox::settle(conn, &batch.settled).await?;
     outbox::add(conn, &batch.effects).await?;
     outbox::want(conn, &batch.cards, seq).await

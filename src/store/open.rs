@@ -232,14 +232,14 @@ async fn refuse_newer(conn: &mut SqliteConnection, file: &Path) -> Result<(), Op
 
 /// Embedded, and without a build script: a new file is a new line here.
 fn migrator() -> Migrator {
-    let first = include_str!("../../migrations/0001_log_and_outbox.sql");
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "log and outbox".into(),
-        MigrationType::Simple,
-        first.into_sql_str(),
-        false,
-    )])
+    let files = [
+        ("log and outbox", include_str!("../../migrations/0001_log_and_outbox.sql")),
+        ("what was said", include_str!("../../migrations/0002_what_was_said.sql")),
+    ];
+    let migration = |(version, (about, sql)): (i64, (&'static str, &'static str))| {
+        Migration::new(version, about.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations((1..).zip(files).map(migration).collect())
 }
 
 /// A file that may only be read opens without complaint; only a write tells. A full disk is no
@@ -311,6 +311,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_log_of_the_first_version_is_read_as_it_is_and_written_after_an_update()
+    -> anyhow::Result<()> {
+        let dir = filled(3).await?;
+        let mut conn = raw(dir.path()).await?;
+        sqlx::raw_sql("drop table asked; delete from _sqlx_migrations where version = 2")
+            .execute(&mut conn)
+            .await?;
+        conn.close().await?;
+        let reader = Reader::open(dir.path()).await?;
+        assert_eq!(reader.entries(&Which::default()).await?.len(), 3);
+        reader.close().await;
+        let store = Store::open(dir.path()).await?;
+        assert!(store.asked(&["console/1".to_owned()]).await?.is_empty());
+        store.commit(&entries(4..=4)).await?;
+        let found = verify(store.reader(), None).await?;
+        assert_eq!(found, Finding::Verified { entries: 4, head: store.head() });
+        Ok(())
+    }
+
+    #[tokio::test]
     async fn a_newer_database_is_refused_by_writer_and_reader() -> anyhow::Result<()> {
         let dir = filled(1).await?;
         let mut conn = raw(dir.path()).await?;
@@ -323,9 +343,9 @@ mod tests {
         .await?;
         conn.close().await?;
         let error = refused(dir.path()).await;
-        assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error}");
+        assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }), "{error}");
         let error = Reader::open(dir.path()).await.expect_err("newer");
-        assert!(error.to_string().contains("it has version 99, this program knows up to 1"));
+        assert!(error.to_string().contains("it has version 99, this program knows up to 2"));
         Ok(())
     }
 
