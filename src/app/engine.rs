@@ -268,6 +268,12 @@ impl Engine {
         self.state().last_at.map_or(now, |last| last.max(now))
     }
 
+    /// What is wrong while the clock stands behind the log.
+    pub fn behind(&self) -> Option<String> {
+        let last = self.state().last_at?;
+        super::clock::behind(last, self.0.clock.now())
+    }
+
     pub fn store(&self) -> &Store {
         &self.0.store
     }
@@ -563,6 +569,7 @@ pub(super) fn name_of(event: &Event) -> (&str, String) {
         Event::Begun { .. } => ("begun", String::new()),
         Event::PolicyAdopted { .. } => ("policy-adopted", String::new()),
         Event::ClockJumped { .. } => ("clock-jumped", String::new()),
+        Event::ClockLeapt { .. } => ("clock-leapt", String::new()),
         Event::Refused { .. } => ("refused", String::new()),
         Event::AlreadySo { .. } => ("already-so", String::new()),
         Event::FreezeAdded { .. } => ("freeze-added", String::new()),
@@ -614,6 +621,7 @@ impl Drafted {
             Event::PolicyAdopted { .. } => self.policy = true,
             Event::Begun { .. }
             | Event::ClockJumped { .. }
+            | Event::ClockLeapt { .. }
             | Event::Refused { .. }
             | Event::AlreadySo { .. }
             | Event::Welcomed { .. }

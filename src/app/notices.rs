@@ -197,6 +197,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::RolledBack { .. }
         | NoticeKind::Overridden { .. }
         | NoticeKind::Undelivered { .. }
+        | NoticeKind::ClockLeapt { .. }
         | NoticeKind::FreezeAdded { .. }
         | NoticeKind::Locked { .. } => Tone::Warning,
         NoticeKind::Announcement { .. }
@@ -273,7 +274,9 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         NoticeKind::CheckWanted { .. } => vec![row.plain("Say what you found", "update")],
         NoticeKind::RehearsalEnded { worked, .. } => row.rehearsal(*worked),
         NoticeKind::RollbackFailed { .. } | NoticeKind::Escalation { .. } => row.stuck(),
-        NoticeKind::HandedOver { .. } | NoticeKind::RollbackBegan { .. } => vec![row.status()],
+        NoticeKind::HandedOver { .. }
+        | NoticeKind::RollbackBegan { .. }
+        | NoticeKind::ClockLeapt { .. } => vec![row.status()],
         NoticeKind::Finished { .. } => {
             vec![row.plain("Report", "report"), row.plain("Keep this room", "keep")]
         }
@@ -412,7 +415,7 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
     let files: &[(&str, &str)] = files![
         "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_poll.md"
         "_rollback.md" "advance-wanted.md" "advanced.md" "agenda.md" "changed-to-go.md" "card-live.md"
-        "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md"
+        "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md" "clock-leapt.md"
         "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
         "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "list.md" "locked.md"
         "oncall.md" "opening.md" "overridden.md" "progress.md" "rehearsal-ended.md" "report.md" "resumed.md"

@@ -77,6 +77,11 @@ pub enum Command {
     JumpClock {
         to: Time,
     },
+    /// Puts on record that the machine's clock was set.
+    NoteLeap {
+        expected: Time,
+        found: Time,
+    },
     /// Shows the sample plan, once, where the demo's releases are announced.
     Welcome {
         plan: Box<Plan>,
@@ -309,6 +314,7 @@ impl Command {
             Self::Begin { .. }
             | Self::AdoptPolicy { .. }
             | Self::JumpClock { .. }
+            | Self::NoteLeap { .. }
             | Self::AddFreeze { .. }
             | Self::LiftFreeze { .. }
             | Self::Lock { .. }
@@ -353,6 +359,7 @@ impl Command {
             Self::Begin { .. } => "begin",
             Self::AdoptPolicy { .. } => "adopt-policy",
             Self::JumpClock { .. } => "jump",
+            Self::NoteLeap { .. } => "leap",
             Self::Welcome { .. } => "welcome",
             Self::AddFreeze { .. } => "freeze add",
             Self::LiftFreeze { .. } => "freeze lift",

@@ -116,6 +116,9 @@ fn of_the_house(state: &State, by: &Actor, command: &Command, now: Time) -> Opti
             Ok(if same { vec![] } else { vec![Event::PolicyAdopted { policy: policy.clone() }] })
         }
         Command::JumpClock { to } => jump(state, *to, now),
+        Command::NoteLeap { expected, found } => {
+            Ok(vec![Event::ClockLeapt { expected: *expected, found: *found }])
+        }
         Command::AddFreeze { id, freeze } => freeze::add(state, by, id, freeze, now),
         Command::LiftFreeze { id, reason } => freeze::lift(state, by, id, reason),
         Command::FreezeOver { id } => freeze::over(state, id, now),
@@ -223,6 +226,7 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
         Command::Begin { .. }
         | Command::AdoptPolicy { .. }
         | Command::JumpClock { .. }
+        | Command::NoteLeap { .. }
         | Command::AddFreeze { .. }
         | Command::LiftFreeze { .. }
         | Command::Lock { .. }

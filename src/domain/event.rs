@@ -31,6 +31,11 @@ pub enum Event {
     ClockJumped {
         to: Time,
     },
+    /// The machine's clock was set: it was to say one thing, and said another.
+    ClockLeapt {
+        expected: Time,
+        found: Time,
+    },
     /// Somebody asked for what may not be. Nothing changed.
     Refused {
         verb: String,
@@ -306,6 +311,7 @@ impl Event {
             Self::Begun { .. }
             | Self::PolicyAdopted { .. }
             | Self::ClockJumped { .. }
+            | Self::ClockLeapt { .. }
             | Self::Refused { .. }
             | Self::AlreadySo { .. }
             | Self::FreezeAdded { .. }

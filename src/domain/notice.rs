@@ -144,6 +144,9 @@ pub enum NoticeKind {
         at: Time,
         reason: String,
         by: Option<String>,
+        /// Who has to look at it, where no person held it.
+        #[serde(default)]
+        people: Vec<PersonRef>,
     },
     Resumed {
         at: Time,
@@ -230,6 +233,15 @@ pub enum NoticeKind {
         what: String,
         why: String,
         unknown: bool,
+    },
+    ClockLeapt {
+        at: Time,
+        from: Time,
+        to: Time,
+        forward: bool,
+        length_ms: u64,
+        /// A soak is under way that nobody measures any more.
+        soaking: bool,
     },
     /// The report, written from the log when it is delivered.
     Report,

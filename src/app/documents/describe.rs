@@ -22,6 +22,12 @@ pub fn describe(event: &Event, policy: &Policy) -> String {
             format!("A policy was adopted: {people} people, {roles} roles.")
         }
         Event::ClockJumped { to } => format!("The clock was set forward to {}.", when(*to)),
+        Event::ClockLeapt { expected, found } => {
+            let which = if found > expected { "forward" } else { "back" };
+            let (length, from, to) =
+                (time::span(*found - *expected), when(*expected), when(*found));
+            format!("The machine's clock was set {which} by {length}, from {from} to {to}.")
+        }
         Event::Refused { verb, why } => format!("Refused {verb}: {why}"),
         Event::AlreadySo { verb, what } => format!("Nothing to do for {verb}: {}", ended(what)),
         Event::FreezeAdded { id, freeze } => {

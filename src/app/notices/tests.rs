@@ -113,6 +113,13 @@ fn at_the_start() -> Vec<NoticeKind> {
     vec![NoticeKind::WentGo, changed, NoticeKind::StartOffered { at, until, captain: who("maria") }]
 }
 
+fn leapt(to: &str, forward: bool) -> NoticeKind {
+    let (at, to) = (time("2026-12-15T18:05:00Z"), time(to));
+    let length_ms = (to - at).num_milliseconds().unsigned_abs();
+    let at_once = if forward { to } else { at };
+    NoticeKind::ClockLeapt { at: at_once, from: at, to, forward, length_ms, soaking: forward }
+}
+
 fn rolling_out() -> Vec<NoticeKind> {
     let at = time("2026-12-15T18:05:00Z");
     let text = |text: &str| text.to_owned();
@@ -172,7 +179,20 @@ fn rolling_out() -> Vec<NoticeKind> {
             captain: Some(who("maria")),
         },
         NoticeKind::SilencePrompt { at, minutes: 30, person: None, captain: None },
-        NoticeKind::Held { at, reason: text("p95 looks odd"), by: Some(text("jane")) },
+        NoticeKind::Held {
+            at,
+            reason: text("p95 looks odd"),
+            by: Some(text("jane")),
+            people: vec![],
+        },
+        NoticeKind::Held {
+            at,
+            reason: text("the machine's clock was set forward"),
+            by: None,
+            people: vec![who("john")],
+        },
+        leapt("2026-12-15T20:05:00Z", true),
+        leapt("2026-12-15T17:05:00Z", false),
         NoticeKind::Resumed { at, by: String::new() },
     ]
 }

@@ -19,6 +19,7 @@ impl State {
             Event::Begun { .. }
             | Event::PolicyAdopted { .. }
             | Event::ClockJumped { .. }
+            | Event::ClockLeapt { .. }
             | Event::FreezeAdded { .. }
             | Event::FreezeLifted { .. }
             | Event::FreezeEnded { .. }
@@ -79,6 +80,11 @@ impl House {
             }
             Event::Welcomed { .. } => self.welcomed = true,
             Event::ClockJumped { to } => self.jumped = Some((at, *to)),
+            Event::ClockLeapt { expected, found } => {
+                if found > expected {
+                    self.leapt = Some(at);
+                }
+            }
             Event::FreezeAdded { id, freeze } => {
                 self.freezes.insert(id.clone(), freeze.clone());
             }
