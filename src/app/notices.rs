@@ -190,6 +190,7 @@ fn tone(notice: &Notice) -> Tone {
         NoticeKind::Correction { .. }
         | NoticeKind::Retraction { .. }
         | NoticeKind::StartMissed { .. }
+        | NoticeKind::StartWaits { .. }
         | NoticeKind::StepUnknown { .. }
         | NoticeKind::SilencePrompt { .. }
         | NoticeKind::Held { .. }
@@ -262,7 +263,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         NoticeKind::WentNoGo { .. } => vec![row.checklist(), row.plain("Reschedule", "reschedule")],
         NoticeKind::VoteWanted { role, .. } => row.votes(role),
         NoticeKind::StartOffered { .. } => vec![row.start(), row.hold()],
-        NoticeKind::StartMissed { .. } => row.missed(),
+        NoticeKind::StartMissed { .. } | NoticeKind::StartWaits { .. } => row.missed(),
         NoticeKind::Started { .. } => row.with_back(vec![row.hold()]),
         NoticeKind::AdvanceWanted { number, .. } => vec![row.advance(*number), row.hold()],
         NoticeKind::StepFailed { .. } => row.failed(),
@@ -421,7 +422,7 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "oncall.md" "opening.md" "overridden.md" "progress.md" "rehearsal-ended.md" "report.md" "resumed.md"
         "retraction.md" "roles.md" "rollback-began.md" "rollback-failed.md" "rolled-back.md"
         "rolled-out.md" "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md" "soaking.md"
-        "stage-done.md" "start-missed.md" "start-offered.md" "started.md" "status.md"
+        "stage-done.md" "start-missed.md" "start-offered.md" "start-waits.md" "started.md" "status.md"
         "step-done.md" "step-failed.md" "step-unknown.md" "t-1h.md" "t-24h.md" "t-48h.md"
         "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md" "welcome.md" "went-go.md" "went-no-go.md"
     ];

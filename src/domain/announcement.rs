@@ -81,6 +81,7 @@ pub(super) fn tick(case: &Case, deadline: &Deadline) -> Decided {
             let why = format!("nobody started it within {within} of T-0");
             case.did(Happened::StartMissed { why })
         }
+        Deadline::RemindMissed(nth) => remind_missed(case, *nth),
         Deadline::EndSoak(stage) => end_soak(case, *stage),
         Deadline::AskForUpdate(nth) => {
             let head = &case.release.plan.release;
@@ -187,6 +188,13 @@ fn offer_start(case: &Case) -> Decided {
     }
 }
 
+/// The captain, then the backup; where there is none, the captain once more.
+fn remind_missed(case: &Case, nth: u32) -> Decided {
+    let backup = case.release.plan.release.backup.as_ref().filter(|_| nth > 1);
+    let to = backup.unwrap_or(&case.release.captain).clone();
+    case.did(Happened::MissReminded { nth, to })
+}
+
 /// **Invariant:** a soak that was cut short by a clock that was set leads to a person, not onwards.
 fn end_soak(case: &Case, stage: usize) -> Decided {
     let release = case.release;
@@ -255,6 +263,7 @@ mod tests {
 
     use super::*;
     use crate::domain::command::{Actor, Command, RunOutcome};
+    use crate::domain::effect::{Effect, Target};
     use crate::domain::fixture::{World, id};
     use crate::domain::notice::NoticeKind;
 
@@ -291,6 +300,81 @@ mod tests {
 
         world.by("maria", Command::Resume { release: id() });
         assert!(world.release().running().next().is_some(), "the gate's checks run");
+    }
+
+    /// Who was reminded that the start was missed, and when.
+    fn reminded(world: &World) -> Vec<(String, String)> {
+        let reminded = world.log.iter().filter_map(|(at, _, event)| {
+            let (_, Happened::MissReminded { to, .. }) = event.of_release()? else { return None };
+            Some((at.format("%d %H:%M").to_string(), to.to_string()))
+        });
+        reminded.collect()
+    }
+
+    /// Go at T-0, and nobody starts it.
+    fn missed() -> World {
+        let mut world = World::ready();
+        world.wait_until("2026-12-15T19:00:00Z");
+        assert!(world.release().start_missed);
+        world
+    }
+
+    #[test]
+    fn a_missed_start_reminds_the_captain_then_the_backup_and_then_nobody() {
+        let mut world = missed();
+        world.after(Duration::days(30));
+        let expected = [("15 20:00", "maria"), ("16 19:00", "erin")];
+        assert_eq!(reminded(&world), expected.map(|(at, who)| (at.into(), who.into())));
+        let privately = |effect: &Effect| {
+            let Effect::Say { to: Target::Person { person, .. }, notice } = effect else {
+                return None;
+            };
+            let waits = matches!(notice.kind, NoticeKind::StartWaits { .. });
+            waits.then(|| person.to_string())
+        };
+        let told: Vec<_> = world.effects.iter().filter_map(privately).collect();
+        assert_eq!(told, ["maria", "erin"]);
+        assert!(world.release().held.is_some(), "it still waits");
+        assert_eq!(agenda::of_release(world.release(), world.policy()), []);
+    }
+
+    #[test]
+    fn without_a_backup_the_captain_is_reminded_once_more() {
+        let mut plan = crate::domain::fixture::plan();
+        plan.release.backup = None;
+        let mut world = World::with(plan);
+        world.wait_until("2026-12-20T00:00:00Z");
+        assert!(world.release().start_missed, "it was not go at T-0");
+        let expected = [("15 19:00", "maria"), ("16 18:00", "maria")];
+        assert_eq!(reminded(&world), expected.map(|(at, who)| (at.into(), who.into())));
+    }
+
+    #[test]
+    fn nobody_is_reminded_of_what_somebody_has_in_hand() {
+        let mut taken = missed();
+        let text = "I am on it".to_owned();
+        taken.by("dave", Command::Update { release: id(), text });
+        taken.after(Duration::days(3));
+        assert_eq!(reminded(&taken), []);
+
+        let mut off = missed();
+        off.by("maria", Command::Scrub { release: id(), reason: "no time".into() });
+        off.after(Duration::days(3));
+        assert_eq!(reminded(&off), []);
+    }
+
+    #[test]
+    fn a_new_time_that_is_missed_as_well_reminds_anew() {
+        let mut world = missed();
+        world.after(Duration::hours(1));
+        let mut start = crate::domain::fixture::start();
+        start.at += Duration::days(2);
+        start.local += Duration::days(2);
+        world.by("maria", Command::Reschedule { release: id(), start, reason: None });
+        assert!(world.release().held.is_none());
+        world.after(Duration::days(5));
+        let when: Vec<_> = reminded(&world).into_iter().map(|(at, _)| at).collect();
+        assert_eq!(when, ["15 20:00", "17 19:00", "18 18:00"]);
     }
 
     #[test]

@@ -205,6 +205,11 @@ pub enum Happened {
     StartMissed {
         why: String,
     },
+    /// It still waits for a new time, and somebody was told so.
+    MissReminded {
+        nth: u32,
+        to: PersonId,
+    },
     Started {
         by: PersonId,
     },
@@ -366,6 +371,7 @@ impl Happened {
             Self::RoomClosed => "room-closed",
             Self::StartOffered => "start-offered",
             Self::StartMissed { .. } => "start-missed",
+            Self::MissReminded { .. } => "miss-reminded",
             Self::Started { .. } => "started",
             Self::StepStarted { .. } => "step-started",
             Self::StepEnded { .. } => "step-ended",

@@ -75,6 +75,15 @@ pub enum NoticeKind {
         at: Time,
         why: String,
     },
+    StartWaits {
+        at: Time,
+        since: Time,
+        waited_ms: i64,
+        why: String,
+        person: PersonRef,
+        /// Nobody is reminded after this.
+        last: bool,
+    },
     Started {
         at: Time,
         by: String,

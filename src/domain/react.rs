@@ -288,6 +288,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         Happened::StartMissed { why } => {
             scene.room(NoticeKind::StartMissed { at, why: why.clone() })
         }
+        Happened::MissReminded { nth, to } => start_waits(scene, *nth, to),
         Happened::Started { by } => scene.room(NoticeKind::Started { at, by: scene.name(by) }),
         Happened::StepStarted { step, attempt, .. } => run(scene, step, *attempt),
         Happened::StepEnded { step, attempt, .. } => step_ended(scene, step, *attempt),
@@ -740,6 +741,21 @@ fn held(scene: &Scene, reason: &str, by: Option<&PersonId>) -> Vec<Effect> {
         by: by.map(|by| scene.name(by)),
         people: if by.is_none() { scene.pagers() } else { Vec::new() },
     })
+}
+
+fn start_waits(scene: &Scene, nth: u32, to: &PersonId) -> Vec<Effect> {
+    let Some(hold) = &scene.release.held else { return Vec::new() };
+    let kind = NoticeKind::StartWaits {
+        at: scene.at,
+        since: hold.at,
+        waited_ms: (scene.at - hold.at).num_milliseconds(),
+        why: hold.reason.clone(),
+        person: scene.person(to),
+        last: super::agenda::is_last_reminder(nth),
+    };
+    let mut effects = scene.room(kind.clone());
+    effects.extend(scene.tell(to, kind));
+    effects
 }
 
 fn check_wanted(scene: &Scene, check: usize) -> Vec<Effect> {

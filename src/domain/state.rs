@@ -98,6 +98,8 @@ pub struct Release {
     pub runs: Vec<RunRecord>,
     pub start_offered: bool,
     pub start_missed: bool,
+    /// How many were reminded that it waits for a new time.
+    pub miss_reminders: u32,
     pub started_at: Option<Time>,
     pub rolled_out_at: Option<Time>,
     pub ended_at: Option<Time>,

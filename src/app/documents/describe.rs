@@ -142,6 +142,9 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
         Happened::RoomKept => "The room was asked to stay open.".into(),
         Happened::RoomClosed => "The room was archived.".into(),
         Happened::StartOffered => "It is T-0: the start was offered.".into(),
+        Happened::MissReminded { to, .. } => {
+            format!("{} was reminded that it waits for a new time.", policy.name_of(to))
+        }
         Happened::StartMissed { why } => format!("The start was missed: {}", ended(why)),
         Happened::Started { by } => format!("{} started the release.", name(by)),
         Happened::StepStarted { step, attempt, action, .. } => {

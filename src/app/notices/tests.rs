@@ -66,6 +66,13 @@ fn brief(world: &World) -> Option<Brief> {
     Some(Brief::of(world.release(), world.policy()))
 }
 
+fn waits(at: &str, person: &str, last: bool) -> NoticeKind {
+    let (at, since) = (time(at), time("2026-12-15T18:00:00Z"));
+    let waited_ms = (at - since).num_milliseconds();
+    let why = "it was not go at T-0: 2 things were open".to_owned();
+    NoticeKind::StartWaits { at, since, waited_ms, why, person: who(person), last }
+}
+
 fn before_start() -> Vec<NoticeKind> {
     let at = time("2026-12-15T17:18:00Z");
     let text = |text: &str| text.to_owned();
@@ -94,6 +101,8 @@ fn before_start() -> Vec<NoticeKind> {
             after_go: false,
         },
         NoticeKind::StartMissed { at, why: text("it was not go at T-0: 2 things were open") },
+        waits("2026-12-15T19:00:00Z", "maria", false),
+        waits("2026-12-16T18:00:00Z", "erin", true),
         NoticeKind::RehearsalEnded { at, worked: true, why: None },
         NoticeKind::RehearsalEnded { at, worked: false, why: Some(text("Pods back failed")) },
         NoticeKind::Overridden {

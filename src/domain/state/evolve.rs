@@ -156,6 +156,7 @@ fn opened(id: &ReleaseId, did: &Happened, at: Time) -> Release {
         runs: Vec::new(),
         start_offered: false,
         start_missed: false,
+        miss_reminders: 0,
         started_at: None,
         rolled_out_at: None,
         ended_at: None,
@@ -233,8 +234,10 @@ impl Release {
             Happened::StartOffered => self.start_offered = true,
             Happened::StartMissed { why } => {
                 self.start_missed = true;
+                self.miss_reminders = 0;
                 self.held = Some(Hold::new(why, None, at));
             }
+            Happened::MissReminded { nth, .. } => self.miss_reminders = *nth,
             Happened::Started { .. } => {
                 self.started_at = Some(at);
                 self.spoke(at);
