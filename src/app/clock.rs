@@ -9,7 +9,7 @@ use chrono::{Duration, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::engine::{Due, Engine};
+use super::engine::{Due, Engine, TOGETHER};
 use crate::domain::command::{Actor, Command, Request};
 use crate::domain::time::{self, Time};
 
@@ -143,8 +143,6 @@ impl Clock {
 const LONGEST_WAIT: Wait = Wait::from_secs(30);
 /// A deadline that is still due after its command is parked for this long.
 const PARKED: Wait = Wait::from_secs(60);
-/// As many deadlines share a commit.
-const TOGETHER: usize = 256;
 
 /// A clock that is put right by less than this is not worth a word.
 const BEHIND: Duration = Duration::minutes(1);

@@ -1,7 +1,7 @@
 //! The single writer. It takes all the requests that are waiting, decides and evolves each on a
 //! draft, commits them with one fsync, and only then answers and lets readers see.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 
@@ -24,15 +24,20 @@ use crate::store::{
     ReadError, Reader, Store, Waiting, Which,
 };
 
-/// The most that one commit takes.
+/// How many askers one commit takes at most.
 const BATCH: usize = 256;
+/// How many requests of one asker share a commit at most: whoever clicks meanwhile waits for it,
+/// which is less than they would wait for the fsyncs of several.
+pub const TOGETHER: usize = 1024;
 
 /// A handle on the engine; cheap to clone.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    inbox: mpsc::Sender<Asked>,
+    /// What comes in one piece is decided in one batch: sent one by one, the runtime would hand
+    /// them over in several, each with an fsync of its own.
+    inbox: mpsc::Sender<Vec<Asked>>,
     store: Store,
     clock: Clock,
     /// What readers see: committed, never a draft.
@@ -93,6 +98,11 @@ enum Work {
         settles: Option<String>,
     },
     Settle(String),
+}
+
+fn asked(work: Work) -> (Asked, oneshot::Receiver<Result<Answer, Lost>>) {
+    let (answer, answered) = oneshot::channel();
+    (Asked { work, answer }, answered)
 }
 
 /// A deadline with the id under which its command is asked.
@@ -216,22 +226,20 @@ impl Engine {
 
     /// Many at once, in this order; they share commits.
     pub async fn ask_all(&self, requests: Vec<Request>) -> Vec<Result<Answer, Lost>> {
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            let (answer, answered) = oneshot::channel();
-            let work = Work::of(request);
-            if self.0.inbox.send(Asked { work, answer }).await.is_ok() {
-                answers.push(Ok(answered));
-            } else {
-                answers.push(Err(Lost::Stopping));
+        let (asked, answers): (Vec<_>, Vec<_>) =
+            requests.into_iter().map(Work::of).map(asked).unzip();
+        let mut asked = asked.into_iter();
+        loop {
+            let together: Vec<Asked> = asked.by_ref().take(TOGETHER).collect();
+            // Whoever is turned away hears it, since the answer's other end is gone.
+            if together.is_empty() || self.0.inbox.send(together).await.is_err() {
+                break;
             }
         }
+        drop(asked);
         let mut results = Vec::with_capacity(answers.len());
-        for answer in answers {
-            results.push(match answer {
-                Ok(answered) => answered.await.unwrap_or(Err(Lost::Stopping)),
-                Err(lost) => Err(lost),
-            });
+        for answered in answers {
+            results.push(answered.await.unwrap_or(Err(Lost::Stopping)));
         }
         results
     }
@@ -248,8 +256,8 @@ impl Engine {
     }
 
     async fn send(&self, work: Work) -> Result<Answer, Lost> {
-        let (answer, answered) = oneshot::channel();
-        self.0.inbox.send(Asked { work, answer }).await.map_err(|_| Lost::Stopping)?;
+        let (asked, answered) = asked(work);
+        self.0.inbox.send(vec![asked]).await.map_err(|_| Lost::Stopping)?;
         answered.await.map_err(|_| Lost::Stopping)?
     }
 
@@ -353,14 +361,17 @@ struct Drafted {
     /// What each new entry came from, for the operator's log.
     notes: Vec<(u64, String, Event)>,
     in_batch: HashMap<String, usize>,
+    /// Which cards are wanted already.
+    wished: HashSet<String>,
     /// What was said under each id, before this batch or in it.
     said: HashMap<String, Hash>,
 }
 
-async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Asked>) {
+async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Vec<Asked>>) {
     let mut waiting = Vec::with_capacity(BATCH);
     while asked.recv_many(&mut waiting, BATCH).await > 0 {
-        if let Err(Unsure) = writer.batch(std::mem::take(&mut waiting)).await {
+        let together = waiting.drain(..).flatten().collect();
+        if let Err(Unsure) = writer.batch(together).await {
             let _ = tokio::time::timeout(LAST_WORDS, turn_away(&mut asked)).await;
             // Never retry an fsync: what the kernel has dropped it will not write.
             std::process::exit(70);
@@ -372,9 +383,9 @@ async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Asked>) {
 struct Unsure;
 
 /// The answers are still on their way out of this process; who comes meanwhile is told, too.
-async fn turn_away(asked: &mut mpsc::Receiver<Asked>) {
+async fn turn_away(asked: &mut mpsc::Receiver<Vec<Asked>>) {
     while let Some(late) = asked.recv().await {
-        drop(late.answer.send(Err(Lost::Stopping)));
+        late.into_iter().for_each(|late| drop(late.answer.send(Err(Lost::Stopping))));
     }
 }
 
@@ -633,7 +644,7 @@ impl Drafted {
     fn effect(&mut self, seq: u64, n: usize, effect: &Effect) {
         if let Effect::Refresh { card } = effect {
             let key = serde_json::to_string(card).expect("a card is plain data");
-            if !self.batch.cards.iter().any(|wish| wish.key == key) {
+            if self.wished.insert(key.clone()) {
                 self.batch.cards.push(CardWish { key, lane: effect.lane() });
             }
             return;

@@ -190,6 +190,20 @@ async fn what_readers_see_is_what_the_log_replays_to_after_a_thousand_clicks_at_
 }
 
 #[tokio::test]
+async fn what_is_asked_in_one_piece_shares_one_commit() {
+    let house = house().await;
+    let before = house.engine.batches();
+    let clicks = (0..1_000).map(|n| {
+        request(&format!("click-{n}"), "quinn", vote(&house.release, &format!("reason {n}")))
+    });
+    let answers = house.engine.ask_all(clicks.collect()).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(house.engine.batches() - before, 1);
+    let seqs = answers.iter().flatten().map(|answer| answer.events[0].0);
+    assert!(seqs.is_sorted(), "in the order in which it was asked");
+}
+
+#[tokio::test]
 async fn a_clock_that_goes_backwards_is_not_believed() {
     let house = house().await;
     let before = house.engine.state().last_at.unwrap();
