@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use chrono::{Datelike, Utc};
 use serde_json::json;
 
+use crate::app::clock::behind;
 use crate::app::conversation::release_called;
 use crate::app::grammar::Paper;
 use crate::app::rehearsal::{self, Rehearsed, Trouble};
@@ -202,6 +203,7 @@ pub async fn doctor(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
     looks.extend(plans(&config));
     looks.extend(mail(&config).await);
     looks.push(log(&config).await);
+    looks.extend(clock(&config).await);
     looks.push(writer(&config).await);
     report(&looks, json, out)
 }
@@ -316,6 +318,20 @@ async fn log(config: &Config) -> Look {
         },
         Err(why) => bad(what, why.to_string()),
     }
+}
+
+/// A demo's clock is its own business.
+async fn clock(config: &Config) -> Option<Look> {
+    if config.demo {
+        return None;
+    }
+    let reader = Reader::open(&config.state).await.ok()?;
+    let first = Some(reader.head().await.ok()?.seq);
+    let last = reader.entries(&Which { first, ..Which::default() }).await.ok()?.pop()?;
+    Some(match behind(last.at, Utc::now()) {
+        Some(trouble) => bad("clock", trouble),
+        None => good("clock"),
+    })
 }
 
 async fn writer(config: &Config) -> Look {

@@ -33,6 +33,7 @@ use super::people::{Knowledge, People};
 use super::reads;
 use crate::domain::authority;
 use crate::domain::command::{Actor, Request};
+use crate::domain::event::Event;
 use crate::domain::ids::{Account, ReleaseId};
 use crate::domain::policy::Policy;
 use crate::domain::refusal::Refusal;
@@ -67,6 +68,8 @@ pub struct Spoken {
     pub platform: String,
     pub channel: Option<String>,
     pub said: Said,
+    /// The asker chose the id: it belongs to these words. A platform's id always comes with the same.
+    pub keyed: bool,
 }
 
 /// Whether the answer says yes: a program's exit status depends on it.
@@ -116,14 +119,21 @@ impl Conversation {
 
     async fn answer_from(&self, spoken: Spoken, from: From) -> (Came, Reply) {
         let understood = self.understand(&spoken);
+        let words = spoken.keyed.then(|| wording(&spoken.said));
+        if let (Some(words), false) = (&words, matches!(understood, Ok(Meant::Ask(_))))
+            && self.engine.is_taken(&spoken.id, words).await.unwrap_or(false)
+        {
+            return self.taken(spoken.id);
+        }
         match understood {
             Ok(Meant::Say(message)) => (Came::Through, Reply::Private(message)),
             Ok(Meant::Ask(command)) => {
                 let (id, by) = (spoken.id, spoken.by);
                 let request = Request { id, by, command: *command };
-                self.told(match from {
-                    From::Mouth => self.engine.ask(request).await,
-                    From::Inbox => self.engine.ask_kept(request).await,
+                self.told(match (words, from) {
+                    (Some(words), _) => self.engine.ask_saying(request, &words).await,
+                    (None, From::Mouth) => self.engine.ask(request).await,
+                    (None, From::Inbox) => self.engine.ask_kept(request).await,
                 })
             }
             Ok(Meant::Audit { release, last }) => self.audit(&spoken, release, last).await,
@@ -144,6 +154,14 @@ impl Conversation {
             .iter()
             .filter_map(|entry| Some((entry.seq, super::engine::event_of(entry).ok()?)));
         Some(Answer { events: events.collect(), repeated: true })
+    }
+
+    /// What changes nothing is not on record; under an id that belongs to other words it is still
+    /// refused, since its answer would be taken for that of the first.
+    fn taken(&self, id: String) -> (Came, Reply) {
+        let (verb, why) = (String::new(), Refusal::IdTaken { id });
+        let events = vec![(0, Event::Refused { verb, why })];
+        self.told(Ok(Answer { events, repeated: false }))
     }
 
     fn told(&self, answer: Result<Answer, Lost>) -> (Came, Reply) {
@@ -338,6 +356,17 @@ pub fn release_called(state: &State, said: Option<&str>) -> Result<ReleaseId, St
             }
         }
     })
+}
+
+/// The words of a request, for telling whether it is the same.
+fn wording(said: &Said) -> String {
+    match said {
+        Said::Line(line) | Said::Pressed(line) => line.clone(),
+        Said::Submitted { command, fields } => {
+            let fields = fields.iter().map(|(name, value)| format!("\0{name}\0{value}"));
+            format!("{command}{}", fields.collect::<String>())
+        }
+    }
 }
 
 fn refused(message: Message) -> Box<(Came, Reply)> {

@@ -1,7 +1,7 @@
 //! The single writer. It takes all the requests that are waiting, decides and evolves each on a
 //! draft, commits them with one fsync, and only then answers and lets readers see.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 
@@ -11,26 +11,33 @@ use tracing::{error, info};
 use super::clock::Clock;
 use crate::domain::agenda::{self, Scope};
 use crate::domain::command::{Actor, Command, Request};
-use crate::domain::decide::decide;
+use crate::domain::decide::{decide, refused};
 use crate::domain::effect::Effect;
 use crate::domain::event::{Event, SCHEMA};
 use crate::domain::ids::ReleaseId;
 use crate::domain::react::react;
+use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::domain::time::Time;
 use crate::store::{
-    Batch, CardWish, CommitError, Entry, Head, NewEffect, NewEntry, Reader, Store, Waiting, Which,
+    Asked as Saying, Batch, CardWish, CommitError, Entry, Hash, Head, NewEffect, NewEntry,
+    ReadError, Reader, Store, Waiting, Which,
 };
 
-/// The most that one commit takes.
+/// How many askers one commit takes at most.
 const BATCH: usize = 256;
+/// How many requests of one asker share a commit at most: whoever clicks meanwhile waits for it,
+/// which is less than they would wait for the fsyncs of several.
+pub const TOGETHER: usize = 1024;
 
 /// A handle on the engine; cheap to clone.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    inbox: mpsc::Sender<Asked>,
+    /// What comes in one piece is decided in one batch: sent one by one, the runtime would hand
+    /// them over in several, each with an fsync of its own.
+    inbox: mpsc::Sender<Vec<Asked>>,
     store: Store,
     clock: Clock,
     /// What readers see: committed, never a draft.
@@ -83,7 +90,12 @@ struct Asked {
 }
 
 enum Work {
-    Request { request: Box<Request>, ends: Ends },
+    Request {
+        request: Box<Request>,
+        /// What was said, where the asker chose the id: it belongs to these words.
+        said: Option<Hash>,
+        ends: Ends,
+    },
     End(Ends),
 }
 
@@ -94,6 +106,11 @@ enum Ends {
     Effect(String),
     /// Leaves the inbox.
     Kept(String),
+}
+
+fn asked(work: Work) -> (Asked, oneshot::Receiver<Result<Answer, Lost>>) {
+    let (answer, answered) = oneshot::channel();
+    (Asked { work, answer }, answered)
 }
 
 /// A deadline with the id under which its command is asked.
@@ -198,13 +215,13 @@ impl Engine {
 
     /// Decided, durably recorded, then answered.
     pub async fn ask(&self, request: Request) -> Result<Answer, Lost> {
-        self.send(Work::Request { request: Box::new(request), ends: Ends::Nothing }).await
+        self.send(Work::of(request)).await
     }
 
     /// As [`ask`](Self::ask), for what waited in the inbox.
     pub async fn ask_kept(&self, request: Request) -> Result<Answer, Lost> {
         let ends = Ends::Kept(request.id.clone());
-        self.send(Work::Request { request: Box::new(request), ends }).await
+        self.send(Work::Request { request: Box::new(request), said: None, ends }).await
     }
 
     /// It waited in the inbox, and there is nothing to decide.
@@ -212,24 +229,36 @@ impl Engine {
         self.send(Work::End(Ends::Kept(id.to_owned()))).await
     }
 
+    /// The same for an id that the asker chose: with other words it is refused, since an answer to
+    /// the first would be taken for an answer to the second.
+    pub async fn ask_saying(&self, request: Request, said: &str) -> Result<Answer, Lost> {
+        let said = Some(Saying::new(&request.id, said).said);
+        let (request, ends) = (Box::new(request), Ends::Nothing);
+        self.send(Work::Request { request, said, ends }).await
+    }
+
+    /// Whether other words were said under this id.
+    pub async fn is_taken(&self, id: &str, said: &str) -> Result<bool, ReadError> {
+        let known = self.0.store.asked(&[id.to_owned()]).await?;
+        Ok(known.get(id).is_some_and(|first| *first != Saying::new(id, said).said))
+    }
+
     /// Many at once, in this order; they share commits.
     pub async fn ask_all(&self, requests: Vec<Request>) -> Vec<Result<Answer, Lost>> {
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            let (answer, answered) = oneshot::channel();
-            let work = Work::Request { request: Box::new(request), ends: Ends::Nothing };
-            if self.0.inbox.send(Asked { work, answer }).await.is_ok() {
-                answers.push(Ok(answered));
-            } else {
-                answers.push(Err(Lost::Stopping));
+        let (asked, answers): (Vec<_>, Vec<_>) =
+            requests.into_iter().map(Work::of).map(asked).unzip();
+        let mut asked = asked.into_iter();
+        loop {
+            let together: Vec<Asked> = asked.by_ref().take(TOGETHER).collect();
+            // Whoever is turned away hears it, since the answer's other end is gone.
+            if together.is_empty() || self.0.inbox.send(together).await.is_err() {
+                break;
             }
         }
+        drop(asked);
         let mut results = Vec::with_capacity(answers.len());
-        for answer in answers {
-            results.push(match answer {
-                Ok(answered) => answered.await.unwrap_or(Err(Lost::Stopping)),
-                Err(lost) => Err(lost),
-            });
+        for answered in answers {
+            results.push(answered.await.unwrap_or(Err(Lost::Stopping)));
         }
         results
     }
@@ -241,12 +270,13 @@ impl Engine {
         };
         let request =
             Box::new(Request { id: format!("effect/{effect}"), by: Actor::Neighbour, command });
-        self.send(Work::Request { request, ends: Ends::Effect(effect.to_owned()) }).await
+        let ends = Ends::Effect(effect.to_owned());
+        self.send(Work::Request { request, said: None, ends }).await
     }
 
     async fn send(&self, work: Work) -> Result<Answer, Lost> {
-        let (answer, answered) = oneshot::channel();
-        self.0.inbox.send(Asked { work, answer }).await.map_err(|_| Lost::Stopping)?;
+        let (asked, answered) = asked(work);
+        self.0.inbox.send(vec![asked]).await.map_err(|_| Lost::Stopping)?;
         answered.await.map_err(|_| Lost::Stopping)?
     }
 
@@ -263,6 +293,12 @@ impl Engine {
     pub fn now(&self) -> Time {
         let now = self.0.clock.now();
         self.state().last_at.map_or(now, |last| last.max(now))
+    }
+
+    /// What is wrong while the clock stands behind the log.
+    pub fn behind(&self) -> Option<String> {
+        let last = self.state().last_at?;
+        super::clock::behind(last, self.0.clock.now())
     }
 
     pub fn store(&self) -> &Store {
@@ -344,12 +380,17 @@ struct Drafted {
     /// What each new entry came from, for the operator's log.
     notes: Vec<(u64, String, Event)>,
     in_batch: HashMap<String, usize>,
+    /// Which cards are wanted already.
+    wished: HashSet<String>,
+    /// What was said under each id, before this batch or in it.
+    said: HashMap<String, Hash>,
 }
 
-async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Asked>) {
+async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Vec<Asked>>) {
     let mut waiting = Vec::with_capacity(BATCH);
     while asked.recv_many(&mut waiting, BATCH).await > 0 {
-        if let Err(Unsure) = writer.batch(std::mem::take(&mut waiting)).await {
+        let together = waiting.drain(..).flatten().collect();
+        if let Err(Unsure) = writer.batch(together).await {
             let _ = tokio::time::timeout(LAST_WORDS, turn_away(&mut asked)).await;
             // Never retry an fsync: what the kernel has dropped it will not write.
             std::process::exit(70);
@@ -361,24 +402,23 @@ async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Asked>) {
 struct Unsure;
 
 /// The answers are still on their way out of this process; who comes meanwhile is told, too.
-async fn turn_away(asked: &mut mpsc::Receiver<Asked>) {
+async fn turn_away(asked: &mut mpsc::Receiver<Vec<Asked>>) {
     while let Some(late) = asked.recv().await {
-        drop(late.answer.send(Err(Lost::Stopping)));
+        late.into_iter().for_each(|late| drop(late.answer.send(Err(Lost::Stopping))));
     }
 }
 
 impl Writer {
     async fn batch(&mut self, asked: Vec<Asked>) -> Result<(), Unsure> {
-        let ids: Vec<String> = asked.iter().filter_map(|asked| asked.work.id()).collect();
-        let answered = match self.inner.store.answered(&ids).await {
-            Ok(answered) => answered,
+        let (answered, said) = match self.known(&asked).await {
+            Ok(known) => known,
             Err(why) => {
                 let lost = Lost::NotRecorded(why.to_string());
                 asked.into_iter().for_each(|a| drop(a.answer.send(Err(lost.clone()))));
                 return Ok(());
             }
         };
-        let mut drafted = Drafted::default();
+        let mut drafted = Drafted { said, ..Drafted::default() };
         let mut again = Vec::new();
         for Asked { work, answer } in asked {
             match work {
@@ -386,14 +426,20 @@ impl Writer {
                     drafted.end(ends);
                     drafted.answers.push((answer, Answer { events: vec![], repeated: false }));
                 }
-                Work::Request { request, ends } => {
+                Work::Request { mut request, said, ends } => {
                     drafted.end(ends);
+                    let taken = said.filter(|said| drafted.is_taken(&request.id, said));
+                    let first_id = taken.map(|said| {
+                        let own = id_of_its_own(&request.id, &said);
+                        std::mem::replace(&mut request.id, own)
+                    });
                     if let Some(entries) = answered.get(&request.id) {
                         drafted.answers.push((answer, repeated(entries)));
                     } else if let Some(first) = drafted.in_batch.get(&request.id) {
                         again.push((answer, *first));
                     } else {
-                        self.decide(&mut drafted, &request, answer);
+                        self.decide(&mut drafted, &request, first_id, answer);
+                        drafted.keep_said(&request.id, said.filter(|_| taken.is_none()));
                     }
                 }
             }
@@ -405,16 +451,39 @@ impl Writer {
         self.commit(drafted).await
     }
 
+    /// What these requests have left before, and what was said under their ids.
+    async fn known(&self, asked: &[Asked]) -> Result<Known, ReadError> {
+        let (mut ids, mut bound) = (Vec::with_capacity(asked.len()), Vec::new());
+        for asked in asked {
+            let Work::Request { request, said, .. } = &asked.work else { continue };
+            if let Some(said) = said {
+                bound.push(request.id.clone());
+                ids.push(id_of_its_own(&request.id, said));
+            }
+            ids.push(request.id.clone());
+        }
+        let store = &self.inner.store;
+        Ok((store.answered(&ids).await?, store.asked(&bound).await?))
+    }
+
+    /// `taken` is the id under which something else was said before.
     fn decide(
         &mut self,
         drafted: &mut Drafted,
         request: &Request,
+        taken: Option<String>,
         answer: oneshot::Sender<Result<Answer, Lost>>,
     ) {
         let now = self.inner.clock.now();
         let now = micros(self.draft.last_at.map_or(now, |last| last.max(now)));
         let mut events = Vec::new();
-        for event in decide(&self.draft, request, now) {
+        let decided = match taken {
+            Some(id) => {
+                vec![refused(&self.draft, &request.command, Refusal::IdTaken { id })]
+            }
+            None => decide(&self.draft, request, now),
+        };
+        for event in decided {
             self.draft.evolve(&event, now);
             let seq = self.inner.store.head().seq + drafted.batch.entries.len() as u64 + 1;
             drafted.touch(&event);
@@ -529,6 +598,7 @@ pub(super) fn name_of(event: &Event) -> (&str, String) {
         Event::Begun { .. } => ("begun", String::new()),
         Event::PolicyAdopted { .. } => ("policy-adopted", String::new()),
         Event::ClockJumped { .. } => ("clock-jumped", String::new()),
+        Event::ClockLeapt { .. } => ("clock-leapt", String::new()),
         Event::Refused { .. } => ("refused", String::new()),
         Event::AlreadySo { .. } => ("already-so", String::new()),
         Event::FreezeAdded { .. } => ("freeze-added", String::new()),
@@ -541,15 +611,33 @@ pub(super) fn name_of(event: &Event) -> (&str, String) {
 }
 
 impl Work {
-    fn id(&self) -> Option<String> {
-        match self {
-            Self::Request { request, .. } => Some(request.id.clone()),
-            Self::End(_) => None,
-        }
+    fn of(request: Request) -> Self {
+        Self::Request { request: Box::new(request), said: None, ends: Ends::Nothing }
     }
 }
 
+/// By request: the entries that it has left, and what was said under it.
+type Known = (HashMap<String, Vec<Entry>>, HashMap<String, Hash>);
+
+/// Under which the other words are refused: the same each time, so that one entry tells it.
+fn id_of_its_own(id: &str, said: &Hash) -> String {
+    format!("{id}#{said:.16}")
+}
+
 impl Drafted {
+    fn is_taken(&self, id: &str, said: &Hash) -> bool {
+        self.said.get(id).is_some_and(|first| first != said)
+    }
+
+    /// Kept beside the entries that it left, if any.
+    fn keep_said(&mut self, id: &str, said: Option<Hash>) {
+        let Some(said) = said else { return };
+        self.said.insert(id.to_owned(), said);
+        if self.answers.last().is_some_and(|(_, answer)| !answer.events.is_empty()) {
+            self.batch.asked.push(Saying { request: id.to_owned(), said });
+        }
+    }
+
     fn touch(&mut self, event: &Event) {
         match event {
             Event::Release { release, .. } => {
@@ -562,6 +650,7 @@ impl Drafted {
             Event::PolicyAdopted { .. } => self.policy = true,
             Event::Begun { .. }
             | Event::ClockJumped { .. }
+            | Event::ClockLeapt { .. }
             | Event::Refused { .. }
             | Event::AlreadySo { .. }
             | Event::Welcomed { .. }
@@ -581,7 +670,7 @@ impl Drafted {
     fn effect(&mut self, seq: u64, n: usize, effect: &Effect) {
         if let Effect::Refresh { card } = effect {
             let key = serde_json::to_string(card).expect("a card is plain data");
-            if !self.batch.cards.iter().any(|wish| wish.key == key) {
+            if self.wished.insert(key.clone()) {
                 self.batch.cards.push(CardWish { key, lane: effect.lane() });
             }
             return;
@@ -618,20 +707,7 @@ fn entry(request: &Request, event: &Event, at: Time) -> NewEntry {
         at,
         actor: serde_json::to_string(&request.by).expect("an actor is plain data"),
         request: request.id.clone(),
-        release: match event {
-            Event::Release { release, .. } => Some(release.to_string()),
-            Event::Begun { .. }
-            | Event::PolicyAdopted { .. }
-            | Event::ClockJumped { .. }
-            | Event::Refused { .. }
-            | Event::AlreadySo { .. }
-            | Event::FreezeAdded { .. }
-            | Event::FreezeLifted { .. }
-            | Event::FreezeEnded { .. }
-            | Event::Welcomed { .. }
-            | Event::Locked { .. }
-            | Event::Unlocked { .. } => None,
-        },
+        release: event.of_release().map(|(release, _)| release.to_string()),
         schema: SCHEMA,
         event: serde_json::to_string(event).expect("an event is plain data"),
     }

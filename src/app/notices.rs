@@ -190,6 +190,7 @@ fn tone(notice: &Notice) -> Tone {
         NoticeKind::Correction { .. }
         | NoticeKind::Retraction { .. }
         | NoticeKind::StartMissed { .. }
+        | NoticeKind::StartWaits { .. }
         | NoticeKind::StepUnknown { .. }
         | NoticeKind::SilencePrompt { .. }
         | NoticeKind::Held { .. }
@@ -198,6 +199,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::Overridden { .. }
         | NoticeKind::Undelivered { .. }
         | NoticeKind::RoomIsThread { .. }
+        | NoticeKind::ClockLeapt { .. }
         | NoticeKind::FreezeAdded { .. }
         | NoticeKind::Locked { .. } => Tone::Warning,
         NoticeKind::Announcement { .. }
@@ -262,7 +264,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         NoticeKind::WentNoGo { .. } => vec![row.checklist(), row.plain("Reschedule", "reschedule")],
         NoticeKind::VoteWanted { role, .. } => row.votes(role),
         NoticeKind::StartOffered { .. } => vec![row.start(), row.hold()],
-        NoticeKind::StartMissed { .. } => row.missed(),
+        NoticeKind::StartMissed { .. } | NoticeKind::StartWaits { .. } => row.missed(),
         NoticeKind::Started { .. } => row.with_back(vec![row.hold()]),
         NoticeKind::AdvanceWanted { number, .. } => vec![row.advance(*number), row.hold()],
         NoticeKind::StepFailed { .. } => row.failed(),
@@ -274,7 +276,9 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         NoticeKind::CheckWanted { .. } => vec![row.plain("Say what you found", "update")],
         NoticeKind::RehearsalEnded { worked, .. } => row.rehearsal(*worked),
         NoticeKind::RollbackFailed { .. } | NoticeKind::Escalation { .. } => row.stuck(),
-        NoticeKind::HandedOver { .. } | NoticeKind::RollbackBegan { .. } => vec![row.status()],
+        NoticeKind::HandedOver { .. }
+        | NoticeKind::RollbackBegan { .. }
+        | NoticeKind::ClockLeapt { .. } => vec![row.status()],
         NoticeKind::Finished { .. } => {
             vec![row.plain("Report", "report"), row.plain("Keep this room", "keep")]
         }
@@ -414,13 +418,14 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
     let files: &[(&str, &str)] = files![
         "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_poll.md"
         "_rollback.md" "advance-wanted.md" "advanced.md" "agenda.md" "changed-to-go.md" "card-live.md"
-        "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md"
+        "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md" "clock-leapt.md"
         "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
         "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md" "list.md" "locked.md"
         "oncall.md" "opening.md" "overridden.md" "progress.md" "rehearsal-ended.md" "report.md" "resumed.md"
         "retraction.md" "roles.md" "rollback-began.md" "rollback-failed.md" "rolled-back.md"
         "rolled-out.md" "room-is-thread.md" "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md"
-        "soaking.md" "stage-done.md" "start-missed.md" "start-offered.md" "started.md" "status.md"
+        "soaking.md" "stage-done.md" "start-missed.md" "start-offered.md" "start-waits.md" "started.md"
+        "status.md"
         "step-done.md" "step-failed.md" "step-unknown.md" "t-1h.md" "t-24h.md" "t-48h.md"
         "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md" "welcome.md" "went-go.md" "went-no-go.md"
     ];

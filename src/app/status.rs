@@ -323,6 +323,7 @@ pub(super) fn status_seen(release: &Release, policy: &Policy, scene: &Scene) -> 
     });
     seen.insert("waits".into(), waits_value(&waits, scene.now));
     seen.insert("held".into(), json!(held));
+    seen.insert("missed".into(), json!(release.start_missed));
     seen.insert("over".into(), json!(release.phase.is_over()));
     seen.insert("ended".into(), json!(release.ended_at));
     seen.insert("result".into(), json!(release.result.as_ref().map(|r| r.outcome.word())));

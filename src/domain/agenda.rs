@@ -21,6 +21,7 @@ pub enum Deadline {
     RemindVoters(String),
     OfferStart,
     MissStart,
+    RemindMissed(u32),
     EndSoak(usize),
     AskForUpdate(u32),
     RecallCheck(usize),
@@ -39,6 +40,8 @@ impl Deadline {
             Self::RemindVoters(before) => format!("remind who has not voted ({before})"),
             Self::OfferStart => "T-0: offer the start".into(),
             Self::MissStart => "hold it if nobody has started it".into(),
+            Self::RemindMissed(1) => "remind the captain that it waits for a new time".into(),
+            Self::RemindMissed(_) => "remind the backup that it waits for a new time".into(),
             Self::EndSoak(stage) => match plan.stages.get(*stage) {
                 Some(stage) => format!("{} has soaked", stage.name),
                 None => "end of the soak".into(),
@@ -124,6 +127,7 @@ fn key_of(deadline: &Deadline) -> String {
         Deadline::RemindVoters(before) => format!("remind/{before}"),
         Deadline::OfferStart => "offer-start".into(),
         Deadline::MissStart => "miss-start".into(),
+        Deadline::RemindMissed(nth) => format!("remind-missed/{nth}"),
         Deadline::EndSoak(stage) => format!("end-soak/{stage}"),
         Deadline::AskForUpdate(nth) => format!("ask-update/{nth}"),
         Deadline::RecallCheck(check) => format!("check/{check}"),
@@ -187,7 +191,7 @@ fn of_phase(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
 
 fn before_start(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
     if release.start_missed {
-        return Vec::new();
+        return missed(release).into_iter().collect();
     }
     let start = release.start.at;
     let timing = &policy.timing;
@@ -213,6 +217,20 @@ fn before_start(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
     }
     list.push((start + timing.start_within.duration(), Deadline::MissStart));
     list
+}
+
+/// How long after a missed start somebody is reminded: while the people who planned it are still
+/// there, and at the same hour of the next day. Then nobody is: `status` and the list show it.
+const AFTER_A_MISS: [Duration; 2] = [Duration::hours(1), Duration::hours(24)];
+
+pub fn is_last_reminder(nth: u32) -> bool {
+    nth as usize >= AFTER_A_MISS.len()
+}
+
+fn missed(release: &Release) -> Option<(Time, Deadline)> {
+    let hold = release.held.as_ref().filter(|hold| !hold.taken)?;
+    let after = *AFTER_A_MISS.get(release.miss_reminders as usize)?;
+    Some((hold.at + after, Deadline::RemindMissed(release.miss_reminders + 1)))
 }
 
 pub fn reminder_name(before: Span) -> String {

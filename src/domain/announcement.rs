@@ -81,7 +81,8 @@ pub(super) fn tick(case: &Case, deadline: &Deadline) -> Decided {
             let why = format!("nobody started it within {within} of T-0");
             case.did(Happened::StartMissed { why })
         }
-        Deadline::EndSoak(stage) => case.did(Happened::SoakEnded { stage: *stage }),
+        Deadline::RemindMissed(nth) => remind_missed(case, *nth),
+        Deadline::EndSoak(stage) => end_soak(case, *stage),
         Deadline::AskForUpdate(nth) => {
             let head = &case.release.plan.release;
             let who = match nth {
@@ -187,6 +188,29 @@ fn offer_start(case: &Case) -> Decided {
     }
 }
 
+/// The captain, then the backup; where there is none, the captain once more.
+fn remind_missed(case: &Case, nth: u32) -> Decided {
+    let backup = case.release.plan.release.backup.as_ref().filter(|_| nth > 1);
+    let to = backup.unwrap_or(&case.release.captain).clone();
+    case.did(Happened::MissReminded { nth, to })
+}
+
+/// **Invariant:** a soak that was cut short by a clock that was set leads to a person, not onwards.
+fn end_soak(case: &Case, stage: usize) -> Decided {
+    let release = case.release;
+    let mut events = vec![did(&release.id, Happened::SoakEnded { stage })];
+    if let Some(leapt) = case.state.house.leapt.filter(|at| *at >= release.phase_since) {
+        let name = release.plan.stages.get(stage).map_or("it", |stage| stage.name.as_str());
+        let reason = format!(
+            "the machine's clock was set forward at {} while {name} soaked, so nobody can tell how \
+             long it did",
+            case.clock(leapt)
+        );
+        events.push(did(&release.id, Happened::Held { reason, by: None }));
+    }
+    Ok(events)
+}
+
 fn escalate(case: &Case, nth: u32) -> Decided {
     let next = match case.release.phase {
         Phase::RollbackFailed => {
@@ -231,4 +255,179 @@ pub(super) fn by_hand(case: &Case, text: &str) -> Decided {
         return Err(Refusal::NothingToDo { hint });
     }
     case.did(Happened::SaidByHand { text: text.to_owned(), by })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Duration;
+
+    use super::*;
+    use crate::domain::command::{Actor, Command, RunOutcome};
+    use crate::domain::effect::{Effect, Target};
+    use crate::domain::fixture::{World, id};
+    use crate::domain::notice::NoticeKind;
+
+    /// The machine's clock is set, and whatever is due by then is asked for.
+    fn leap(world: &mut World, by: Duration) {
+        let (expected, found) = (world.now, world.now + by);
+        world.now = world.now.max(found);
+        world.asks(Actor::Clock, Command::NoteLeap { expected, found });
+        world.after(Duration::zero());
+    }
+
+    fn last_said(world: &World) -> &NoticeKind {
+        &world.notices().last().expect("something was said").kind
+    }
+
+    #[test]
+    fn a_soak_that_a_set_clock_cut_short_waits_for_a_person() {
+        let mut world = World::soaking();
+        leap(&mut world, Duration::hours(2));
+        let release = world.release();
+        assert!(matches!(release.phase, Phase::AtGate { stage: 1 }), "{:?}", release.phase);
+        let hold = release.held.as_ref().expect("a person has to look");
+        assert!(hold.by.is_none() && hold.reason.contains("was set forward at"), "{hold:?}");
+        assert!(release.running().next().is_none(), "nothing goes on by itself");
+        let NoticeKind::Held { people, .. } = last_said(&world) else {
+            panic!("{:?}", last_said(&world))
+        };
+        assert_eq!(people.len(), 1, "whoever has to look is told");
+        let told = world.notices().find_map(|notice| {
+            let NoticeKind::ClockLeapt { forward, soaking, .. } = &notice.kind else { return None };
+            Some((*forward, *soaking))
+        });
+        assert_eq!(told, Some((true, true)));
+
+        world.by("maria", Command::Resume { release: id() });
+        assert!(world.release().running().next().is_some(), "the gate's checks run");
+    }
+
+    /// Who was reminded that the start was missed, and when.
+    fn reminded(world: &World) -> Vec<(String, String)> {
+        let reminded = world.log.iter().filter_map(|(at, _, event)| {
+            let (_, Happened::MissReminded { to, .. }) = event.of_release()? else { return None };
+            Some((at.format("%d %H:%M").to_string(), to.to_string()))
+        });
+        reminded.collect()
+    }
+
+    /// Go at T-0, and nobody starts it.
+    fn missed() -> World {
+        let mut world = World::ready();
+        world.wait_until("2026-12-15T19:00:00Z");
+        assert!(world.release().start_missed);
+        world
+    }
+
+    #[test]
+    fn a_missed_start_reminds_the_captain_then_the_backup_and_then_nobody() {
+        let mut world = missed();
+        world.after(Duration::days(30));
+        let expected = [("15 20:00", "maria"), ("16 19:00", "erin")];
+        assert_eq!(reminded(&world), expected.map(|(at, who)| (at.into(), who.into())));
+        let privately = |effect: &Effect| {
+            let Effect::Say { to: Target::Person { person, .. }, notice } = effect else {
+                return None;
+            };
+            let waits = matches!(notice.kind, NoticeKind::StartWaits { .. });
+            waits.then(|| person.to_string())
+        };
+        let told: Vec<_> = world.effects.iter().filter_map(privately).collect();
+        assert_eq!(told, ["maria", "erin"]);
+        assert!(world.release().held.is_some(), "it still waits");
+        assert_eq!(agenda::of_release(world.release(), world.policy()), []);
+    }
+
+    #[test]
+    fn without_a_backup_the_captain_is_reminded_once_more() {
+        let mut plan = crate::domain::fixture::plan();
+        plan.release.backup = None;
+        let mut world = World::with(plan);
+        world.wait_until("2026-12-20T00:00:00Z");
+        assert!(world.release().start_missed, "it was not go at T-0");
+        let expected = [("15 19:00", "maria"), ("16 18:00", "maria")];
+        assert_eq!(reminded(&world), expected.map(|(at, who)| (at.into(), who.into())));
+    }
+
+    #[test]
+    fn nobody_is_reminded_of_what_somebody_has_in_hand() {
+        let mut taken = missed();
+        let text = "I am on it".to_owned();
+        taken.by("dave", Command::Update { release: id(), text });
+        taken.after(Duration::days(3));
+        assert_eq!(reminded(&taken), []);
+
+        let mut off = missed();
+        off.by("maria", Command::Scrub { release: id(), reason: "no time".into() });
+        off.after(Duration::days(3));
+        assert_eq!(reminded(&off), []);
+    }
+
+    #[test]
+    fn a_new_time_that_is_missed_as_well_reminds_anew() {
+        let mut world = missed();
+        world.after(Duration::hours(1));
+        let mut start = crate::domain::fixture::start();
+        start.at += Duration::days(2);
+        start.local += Duration::days(2);
+        world.by("maria", Command::Reschedule { release: id(), start, reason: None });
+        assert!(world.release().held.is_none());
+        world.after(Duration::days(5));
+        let when: Vec<_> = reminded(&world).into_iter().map(|(at, _)| at).collect();
+        assert_eq!(when, ["15 20:00", "17 19:00", "18 18:00"]);
+    }
+
+    #[test]
+    fn a_soak_that_ends_after_the_leap_is_not_trusted_either() {
+        let mut world = World::soaking();
+        leap(&mut world, Duration::minutes(4));
+        assert!(matches!(world.release().phase, Phase::Soaking { .. }));
+        world.after(Duration::minutes(6));
+        assert!(world.release().held.is_some());
+    }
+
+    #[test]
+    fn a_soak_that_begins_after_the_leap_is_one() {
+        let mut world = World::started();
+        leap(&mut world, Duration::hours(2));
+        world.run_ends(130, RunOutcome::Worked);
+        world.run_ends(45, RunOutcome::Worked);
+        world.after(Duration::minutes(10));
+        assert!(world.release().held.is_none());
+        assert!(matches!(world.release().phase, Phase::AtGate { .. }));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_a_soak_longer_and_holds_nothing() {
+        let mut world = World::soaking();
+        let before = world.now;
+        leap(&mut world, -Duration::hours(2));
+        assert_eq!(world.state.last_at, Some(before), "time does not go back");
+        world.after(Duration::minutes(10));
+        assert!(world.release().held.is_none());
+    }
+
+    #[test]
+    fn what_fell_due_in_a_leap_is_late_or_skipped() {
+        let said = |by: Duration| {
+            let mut world = World::scheduled();
+            world.wait_until("2026-12-14T17:00:00Z");
+            leap(&mut world, by);
+            let mut of_t24h =
+                world.log.iter().filter_map(|(_, _, event)| match event.of_release() {
+                    Some((_, Happened::Announced { id, late, .. })) if id.as_str() == "t-24h" => {
+                        Some(Some(*late))
+                    }
+                    Some((_, Happened::AnnouncementSkipped { id, .. }))
+                        if id.as_str() == "t-24h" =>
+                    {
+                        Some(None)
+                    }
+                    _ => None,
+                });
+            of_t24h.next_back().expect("it fell due")
+        };
+        assert_eq!(said(Duration::hours(2)), Some(true), "an hour late, and says so");
+        assert_eq!(said(Duration::hours(4)), None, "three hours late: worth two");
+    }
 }

@@ -87,6 +87,11 @@ pub enum Command {
     JumpClock {
         to: Time,
     },
+    /// Puts on record that the machine's clock was set.
+    NoteLeap {
+        expected: Time,
+        found: Time,
+    },
     /// Shows the sample plan, once, where the demo's releases are announced.
     Welcome {
         plan: Box<Plan>,
@@ -319,6 +324,7 @@ impl Command {
             Self::Begin { .. }
             | Self::AdoptPolicy { .. }
             | Self::JumpClock { .. }
+            | Self::NoteLeap { .. }
             | Self::AddFreeze { .. }
             | Self::LiftFreeze { .. }
             | Self::Lock { .. }
@@ -363,6 +369,7 @@ impl Command {
             Self::Begin { .. } => "begin",
             Self::AdoptPolicy { .. } => "adopt-policy",
             Self::JumpClock { .. } => "jump",
+            Self::NoteLeap { .. } => "leap",
             Self::Welcome { .. } => "welcome",
             Self::AddFreeze { .. } => "freeze add",
             Self::LiftFreeze { .. } => "freeze lift",

@@ -23,7 +23,8 @@ pub fn decide(state: &State, request: &Request, now: Time) -> Vec<Event> {
     }
 }
 
-fn refused(state: &State, command: &Command, why: Refusal) -> Event {
+/// It is on record where it belongs: with the release, if it names one.
+pub fn refused(state: &State, command: &Command, why: Refusal) -> Event {
     let verb = command.verb().to_owned();
     match command.release().filter(|release| state.releases.contains_key(*release)) {
         Some(release) => did(release, Happened::Refused { verb, why }),
@@ -124,6 +125,9 @@ fn of_the_house(state: &State, by: &Actor, command: &Command, now: Time) -> Opti
             Ok(if same { vec![] } else { vec![Event::PolicyAdopted { policy: policy.clone() }] })
         }
         Command::JumpClock { to } => jump(state, *to, now),
+        Command::NoteLeap { expected, found } => {
+            Ok(vec![Event::ClockLeapt { expected: *expected, found: *found }])
+        }
         Command::AddFreeze { id, freeze } => freeze::add(state, by, id, freeze, now),
         Command::LiftFreeze { id, reason } => freeze::lift(state, by, id, reason),
         Command::FreezeOver { id } => freeze::over(state, id, now),
@@ -231,6 +235,7 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
         Command::Begin { .. }
         | Command::AdoptPolicy { .. }
         | Command::JumpClock { .. }
+        | Command::NoteLeap { .. }
         | Command::AddFreeze { .. }
         | Command::LiftFreeze { .. }
         | Command::Lock { .. }

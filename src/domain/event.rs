@@ -31,6 +31,11 @@ pub enum Event {
     ClockJumped {
         to: Time,
     },
+    /// The machine's clock was set: it was to say one thing, and said another.
+    ClockLeapt {
+        expected: Time,
+        found: Time,
+    },
     /// Somebody asked for what may not be. Nothing changed.
     Refused {
         verb: String,
@@ -200,6 +205,11 @@ pub enum Happened {
     StartMissed {
         why: String,
     },
+    /// It still waits for a new time, and somebody was told so.
+    MissReminded {
+        nth: u32,
+        to: PersonId,
+    },
     Started {
         by: PersonId,
     },
@@ -299,6 +309,25 @@ pub enum Happened {
 }
 
 impl Event {
+    /// The release that it is about, and what happened to it; nothing for what concerns the house.
+    pub fn of_release(&self) -> Option<(&ReleaseId, &Happened)> {
+        match self {
+            Self::Release { release, did } => Some((release, did)),
+            Self::Begun { .. }
+            | Self::PolicyAdopted { .. }
+            | Self::ClockJumped { .. }
+            | Self::ClockLeapt { .. }
+            | Self::Refused { .. }
+            | Self::AlreadySo { .. }
+            | Self::FreezeAdded { .. }
+            | Self::FreezeLifted { .. }
+            | Self::FreezeEnded { .. }
+            | Self::Welcomed { .. }
+            | Self::Locked { .. }
+            | Self::Unlocked { .. } => None,
+        }
+    }
+
     /// Whether it may freeze or thaw releases that have not started.
     pub fn moves_freezes(&self) -> bool {
         matches!(
@@ -342,6 +371,7 @@ impl Happened {
             Self::RoomClosed => "room-closed",
             Self::StartOffered => "start-offered",
             Self::StartMissed { .. } => "start-missed",
+            Self::MissReminded { .. } => "miss-reminded",
             Self::Started { .. } => "started",
             Self::StepStarted { .. } => "step-started",
             Self::StepEnded { .. } => "step-ended",

@@ -75,6 +75,15 @@ pub enum NoticeKind {
         at: Time,
         why: String,
     },
+    StartWaits {
+        at: Time,
+        since: Time,
+        waited_ms: i64,
+        why: String,
+        person: PersonRef,
+        /// Nobody is reminded after this.
+        last: bool,
+    },
     Started {
         at: Time,
         by: String,
@@ -144,6 +153,9 @@ pub enum NoticeKind {
         at: Time,
         reason: String,
         by: Option<String>,
+        /// Who has to look at it, where no person held it.
+        #[serde(default)]
+        people: Vec<PersonRef>,
     },
     Resumed {
         at: Time,
@@ -235,6 +247,15 @@ pub enum NoticeKind {
     RoomIsThread {
         name: String,
         why: String,
+    },
+    ClockLeapt {
+        at: Time,
+        from: Time,
+        to: Time,
+        forward: bool,
+        length_ms: u64,
+        /// A soak is under way that nobody measures any more.
+        soaking: bool,
     },
     /// The report, written from the log when it is delivered.
     Report,

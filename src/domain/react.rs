@@ -38,6 +38,7 @@ pub fn react(state: &State, event: &Event, at: Time) -> Vec<Effect> {
         Event::Welcomed { plan, name, start } => {
             to_internal(state, welcome(plan, name, start, state.house.policy()))
         }
+        Event::ClockLeapt { expected, found } => leapt(state, *expected, *found, at),
         Event::FreezeLifted { id, reason } => {
             let (id, reason) = (id.to_string(), reason.clone());
             to_internal(state, NoticeKind::FreezeLifted { id, reason })
@@ -77,6 +78,27 @@ fn welcome(
         start: start.at,
         zone: start.zone,
     }
+}
+
+/// People who work in an open room plan by the clock, too.
+fn leapt(state: &State, from: Time, to: Time, at: Time) -> Vec<Effect> {
+    let policy = state.house.policy();
+    let open = state.releases.values().filter(|release| {
+        !release.phase.is_over() && !release.room.open.is_empty() && !release.room.closed
+    });
+    let tell = |release: &std::sync::Arc<Release>| {
+        let scene = Scene { policy, release, at };
+        let forward = to > from;
+        scene.room(NoticeKind::ClockLeapt {
+            at,
+            from,
+            to,
+            forward,
+            length_ms: (to - from).num_milliseconds().unsigned_abs(),
+            soaking: forward && matches!(release.phase, Phase::Soaking { .. }),
+        })
+    };
+    open.flat_map(tell).collect()
 }
 
 /// Where teams hear of releases.
@@ -276,6 +298,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         Happened::StartMissed { why } => {
             scene.room(NoticeKind::StartMissed { at, why: why.clone() })
         }
+        Happened::MissReminded { nth, to } => start_waits(scene, *nth, to),
         Happened::Started { by } => scene.room(NoticeKind::Started { at, by: scene.name(by) }),
         Happened::StepStarted { step, attempt, .. } => run(scene, step, *attempt),
         Happened::StepEnded { step, attempt, .. } => step_ended(scene, step, *attempt),
@@ -752,14 +775,30 @@ fn advance_wanted(scene: &Scene, stage: usize) -> Vec<Effect> {
 
 /// The step that failed has said why; a hold by the bot itself adds nothing to it.
 fn held(scene: &Scene, reason: &str, by: Option<&PersonId>) -> Vec<Effect> {
-    match by {
-        Some(by) => scene.room(NoticeKind::Held {
-            at: scene.at,
-            reason: reason.to_owned(),
-            by: Some(scene.name(by)),
-        }),
-        None => Vec::new(),
+    if by.is_none() && scene.release.unsettled().is_some() {
+        return Vec::new();
     }
+    scene.room(NoticeKind::Held {
+        at: scene.at,
+        reason: reason.to_owned(),
+        by: by.map(|by| scene.name(by)),
+        people: if by.is_none() { scene.pagers() } else { Vec::new() },
+    })
+}
+
+fn start_waits(scene: &Scene, nth: u32, to: &PersonId) -> Vec<Effect> {
+    let Some(hold) = &scene.release.held else { return Vec::new() };
+    let kind = NoticeKind::StartWaits {
+        at: scene.at,
+        since: hold.at,
+        waited_ms: (scene.at - hold.at).num_milliseconds(),
+        why: hold.reason.clone(),
+        person: scene.person(to),
+        last: super::agenda::is_last_reminder(nth),
+    };
+    let mut effects = scene.room(kind.clone());
+    effects.extend(scene.tell(to, kind));
+    effects
 }
 
 fn check_wanted(scene: &Scene, check: usize) -> Vec<Effect> {

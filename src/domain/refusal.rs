@@ -112,6 +112,9 @@ pub enum Refusal {
     NewerIsLive { newer: String, target: String },
     #[error("{text} is longer than {limit} characters. Say it shorter, or link to it.")]
     TooLong { text: String, limit: usize },
-    #[error("{id} was used for another request already. Send a new one.")]
+    #[error(
+        "The id {id} was used for another request already, and nothing changed. Send this one \
+         under an id of its own."
+    )]
     IdTaken { id: String },
 }

@@ -40,23 +40,10 @@ pub fn follow(state: &State, mut events: Vec<Event>, now: Time) -> Vec<Event> {
 /// The releases that these events change: the one that they are about, or, where a freeze comes or
 /// goes, each that has not started.
 fn touched(state: &State, events: &[Event]) -> Vec<ReleaseId> {
-    let of_release = events.iter().find_map(|event| match event {
-        Event::Release { release, did } => {
-            let changes = !matches!(did, Happened::Refused { .. } | Happened::AlreadySo { .. });
-            changes.then(|| release.clone())
-        }
-        Event::Begun { .. }
-        | Event::PolicyAdopted { .. }
-        | Event::ClockJumped { .. }
-        | Event::Refused { .. }
-        | Event::AlreadySo { .. }
-        | Event::FreezeAdded { .. }
-        | Event::FreezeLifted { .. }
-        | Event::FreezeEnded { .. }
-        | Event::Welcomed { .. }
-        | Event::Locked { .. }
-        | Event::Unlocked { .. } => None,
-    });
+    let changes =
+        |did: &Happened| !matches!(did, Happened::Refused { .. } | Happened::AlreadySo { .. });
+    let mut of_releases = events.iter().filter_map(Event::of_release);
+    let of_release = of_releases.find(|(_, did)| changes(did)).map(|(id, _)| id.clone());
     if of_release.is_some() || !events.iter().any(Event::moves_freezes) {
         return of_release.into_iter().collect();
     }

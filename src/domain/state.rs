@@ -34,6 +34,8 @@ pub struct House {
     pub welcomed: bool,
     /// Where a demo's clock was last set, and what the log's clock said then.
     pub jumped: Option<(Time, Time)>,
+    /// When the machine's clock was last set forward: what was measured across it was not.
+    pub leapt: Option<Time>,
     pub policy: Option<Arc<Policy>>,
     pub freezes: BTreeMap<FreezeId, FreezeWish>,
     /// Why a version must not go to a target (`service/environment`), by both.
@@ -96,6 +98,8 @@ pub struct Release {
     pub runs: Vec<RunRecord>,
     pub start_offered: bool,
     pub start_missed: bool,
+    /// How many were reminded that it waits for a new time.
+    pub miss_reminders: u32,
     pub started_at: Option<Time>,
     pub rolled_out_at: Option<Time>,
     pub ended_at: Option<Time>,

@@ -77,7 +77,10 @@ pub fn reasons(release: &Release, policy: &Policy) -> Vec<Reason> {
     if let Some((until, why)) = &release.frozen {
         reasons.push(Reason::Frozen { until: *until, why: why.clone() });
     }
-    reasons.retain(|reason| !release.is_overridden(&reason.obstacle()));
+    // Looked at after each event of a release that waits: rarely is there anything to name.
+    if !release.overrides.is_empty() {
+        reasons.retain(|reason| !release.is_overridden(&reason.obstacle()));
+    }
     reasons
 }
 

@@ -28,6 +28,10 @@ impl Hash {
     /// What the first entry names as the hash before it.
     pub const GENESIS: Self = Self([0; 32]);
 
+    pub(super) fn of(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
     /// The digits on the stack: a million of them are compared when the log is verified.
     pub(super) fn hex(&self) -> [u8; 64] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";

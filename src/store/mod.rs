@@ -3,6 +3,7 @@
 //! **Invariant:** nothing here knows what an entry means. The store knows numbers, hashes, JSON
 //! texts, keys and lanes; the rules live elsewhere.
 
+mod asked;
 pub mod export;
 mod fault;
 mod inbox;
@@ -22,6 +23,7 @@ use tokio::sync::{Mutex, watch};
 
 use fault::fault;
 
+pub use asked::Asked;
 pub use inbox::Kept;
 pub use log::{Entry, Hash, Head, NewEntry, Pages, ReadError, Reader, Which};
 pub use open::OpenError;
@@ -42,6 +44,8 @@ pub struct Batch {
     pub decided: Vec<String>,
     /// Cards that these entries make out of date.
     pub cards: Vec<CardWish>,
+    /// What was said under ids that the askers chose.
+    pub asked: Vec<Asked>,
 }
 
 impl Batch {
@@ -51,6 +55,7 @@ impl Batch {
             && self.settled.is_empty()
             && self.decided.is_empty()
             && self.cards.is_empty()
+            && self.asked.is_empty()
     }
 }
 
@@ -144,6 +149,7 @@ async fn write(
     seq: u64,
 ) -> sqlx::Result<()> {
     log::append(conn, links).await?;
+    asked::add(conn, &batch.asked).await?;
     outbox::settle(conn, &batch.settled).await?;
     inbox::take_out(conn, &batch.decided).await?;
     outbox::add(conn, &batch.effects).await?;

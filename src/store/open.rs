@@ -232,14 +232,15 @@ async fn refuse_newer(conn: &mut SqliteConnection, file: &Path) -> Result<(), Op
 
 /// Embedded, and without a build script: a new file is a new line here.
 fn migrator() -> Migrator {
-    let step = |version, about: &'static str, sql: &'static str| {
-        let sql = sql.into_sql_str();
-        Migration::new(version, about.into(), MigrationType::Simple, sql, false)
+    let files = [
+        ("log and outbox", include_str!("../../migrations/0001_log_and_outbox.sql")),
+        ("what was said", include_str!("../../migrations/0002_what_was_said.sql")),
+        ("inbox", include_str!("../../migrations/0003_inbox.sql")),
+    ];
+    let migration = |(version, (about, sql)): (i64, (&'static str, &'static str))| {
+        Migration::new(version, about.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
-    Migrator::with_migrations(vec![
-        step(1, "log and outbox", include_str!("../../migrations/0001_log_and_outbox.sql")),
-        step(3, "inbox", include_str!("../../migrations/0003_inbox.sql")),
-    ])
+    Migrator::with_migrations((1..).zip(files).map(migration).collect())
 }
 
 /// A file that may only be read opens without complaint; only a write tells. A full disk is no
@@ -307,6 +308,26 @@ mod tests {
         assert!(error.to_string().contains("is in use by another tminus (process "), "{error}");
         first.close().await;
         Store::open(dir.path()).await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_log_of_the_first_version_is_read_as_it_is_and_written_after_an_update()
+    -> anyhow::Result<()> {
+        let dir = filled(3).await?;
+        let mut conn = raw(dir.path()).await?;
+        sqlx::raw_sql("drop table asked; delete from _sqlx_migrations where version = 2")
+            .execute(&mut conn)
+            .await?;
+        conn.close().await?;
+        let reader = Reader::open(dir.path()).await?;
+        assert_eq!(reader.entries(&Which::default()).await?.len(), 3);
+        reader.close().await;
+        let store = Store::open(dir.path()).await?;
+        assert!(store.asked(&["console/1".to_owned()]).await?.is_empty());
+        store.commit(&entries(4..=4)).await?;
+        let found = verify(store.reader(), None).await?;
+        assert_eq!(found, Finding::Verified { entries: 4, head: store.head() });
         Ok(())
     }
 

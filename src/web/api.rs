@@ -79,9 +79,9 @@ async fn command(
         wrong(StatusCode::BAD_REQUEST, format!("{}; {shape}", why.body_text()))
     })?;
     let (name, by) = speaker(&served, &bearer, asked.speaker)?;
-    let id = request_id(&headers, &name)?;
-    let spoken =
-        Spoken { id, by, platform: "api".into(), channel: None, said: Said::Line(asked.line) };
+    let (id, keyed) = request_id(&headers, &name)?;
+    let (platform, said) = ("api".into(), Said::Line(asked.line));
+    let spoken = Spoken { id, by, platform, channel: None, said, keyed };
     let (came, reply) = served.conversation.answer(spoken).await;
     let message = match reply {
         Reply::Private(message) => message,
@@ -163,19 +163,22 @@ fn captain(served: &Served) -> Result<PersonId, (StatusCode, Json<Wrong>)> {
     })
 }
 
-/// The same key acts once; without one, each request is its own.
-fn request_id(headers: &HeaderMap, name: &str) -> Result<String, (StatusCode, Json<Wrong>)> {
+/// The same key acts once, and belongs to what was said first; without one, each request is its own.
+fn request_id(
+    headers: &HeaderMap,
+    name: &str,
+) -> Result<(String, bool), (StatusCode, Json<Wrong>)> {
     let Some(key) = headers.get("idempotency-key") else {
         let mut bytes = [0_u8; 16];
         getrandom::fill(&mut bytes)
             .map_err(|why| wrong(StatusCode::INTERNAL_SERVER_ERROR, why.to_string()))?;
         let random: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        return Ok(format!("api/{name}/{random}"));
+        return Ok((format!("api/{name}/{random}"), false));
     };
     let sound =
         |key: &&str| (8..=100).contains(&key.len()) && key.chars().all(|c| c.is_ascii_graphic());
     match key.to_str().ok().filter(sound) {
-        Some(key) => Ok(format!("api/{name}/{key}")),
+        Some(key) => Ok((format!("api/{name}/{key}"), true)),
         None => {
             let error = "an Idempotency-Key has 8 to 100 printable ASCII characters";
             Err(wrong(StatusCode::BAD_REQUEST, error))

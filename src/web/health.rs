@@ -49,6 +49,7 @@ async fn ready(State(served): State<Served>) -> impl IntoResponse {
     if served.engine.is_stuck() {
         problems.push("a deadline stays due after it was decided; see the log".to_owned());
     }
+    problems.extend(served.engine.behind());
     if let Err(why) = served.probe.look(&served).await {
         problems.push(format!("the log cannot be written: {why}"));
     }

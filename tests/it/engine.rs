@@ -2,10 +2,11 @@
 
 use tempfile::TempDir;
 use tminus::app::clock::Clock;
-use tminus::app::engine::{Engine, replay};
+use tminus::app::engine::{Answer, Engine, replay};
 use tminus::domain::command::{Actor, Claims, Command, Commitment, Request, Vote};
 use tminus::domain::event::{Event, Happened};
 use tminus::domain::ids::{Account, ReleaseId};
+use tminus::domain::refusal::Refusal;
 use tminus::domain::state::Start;
 use tminus::store::{Finding, Store, Which, verify};
 
@@ -84,6 +85,72 @@ async fn the_same_request_twice_within_one_batch_acts_once() {
     assert_eq!(answers[0].events.iter().filter(|(_, event)| cast(event)).count(), 1);
 }
 
+/// Whether the request was refused because its id is another's.
+fn is_taken(answer: &Answer) -> bool {
+    matches!(answer.events.as_slice(), [(_, Event::Release {
+        did: Happened::Refused { why: Refusal::IdTaken { id }, .. }, ..
+    })] if id == "key-1")
+}
+
+async fn says(engine: &Engine, id: &str, release: &ReleaseId, words: &str) -> Answer {
+    engine.ask_saying(request(id, "quinn", vote(release, words)), words).await.unwrap()
+}
+
+/// A runtime is a life of the program: what still runs in it ends with it.
+fn life() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn an_id_belongs_to_what_was_said_first_also_after_a_restart() {
+    let (dir, clock, release, first, before) = life().block_on(async {
+        let house = house().await;
+        let (engine, release) = (&house.engine, &house.release);
+        let first = says(engine, "key-1", release, "one").await;
+        let before = engine.state().releases.clone();
+        let other = says(engine, "key-1", release, "two").await;
+        assert!(is_taken(&other), "{other:?}");
+        assert_eq!(engine.state().releases, before, "nothing changed");
+        let head = engine.store().head();
+        assert!(is_taken(&says(engine, "key-1", release, "two").await));
+        assert_eq!(says(engine, "key-1", release, "one").await.events, first.events);
+        assert_eq!(engine.store().head(), head, "each was on record already");
+        (house._dir, house.clock, house.release, first, before)
+    });
+    life().block_on(async {
+        let engine = Engine::start(Store::open(dir.path()).await.unwrap(), clock).await.unwrap();
+        assert_eq!(says(&engine, "key-1", &release, "one").await.events, first.events);
+        assert!(is_taken(&says(&engine, "key-1", &release, "two").await));
+        assert!(is_taken(&says(&engine, "key-1", &release, "three").await));
+        assert_eq!(engine.state().releases, before);
+    });
+}
+
+#[tokio::test]
+async fn an_id_belongs_to_what_was_said_first_within_one_batch() {
+    let house = house().await;
+    let (engine, release) = (&house.engine, &house.release);
+    let answers = tokio::join!(
+        says(engine, "key-1", release, "one"),
+        says(engine, "key-1", release, "two"),
+        says(engine, "key-1", release, "one"),
+        says(engine, "key-1", release, "two"),
+    );
+    assert_eq!(answers.0.events, answers.2.events);
+    assert!(is_taken(&answers.1) && is_taken(&answers.3), "{answers:?}");
+    assert_eq!(answers.1.events, answers.3.events, "one entry tells it");
+    let seat = |role: &str| {
+        engine.state().releases[release]
+            .seats
+            .iter()
+            .find(|seat| seat.role.as_str() == role)
+            .unwrap()
+            .ballots
+            .len()
+    };
+    assert_eq!(seat("qa"), 1);
+}
+
 #[tokio::test]
 async fn a_refusal_is_on_record_with_who_asked() {
     let house = house().await;
@@ -120,6 +187,20 @@ async fn what_readers_see_is_what_the_log_replays_to_after_a_thousand_clicks_at_
     assert_eq!(replayed, *house.engine.state());
     let found = verify(house.engine.store().reader(), None).await.unwrap();
     assert!(matches!(found, Finding::Verified { .. }), "{found:?}");
+}
+
+#[tokio::test]
+async fn what_is_asked_in_one_piece_shares_one_commit() {
+    let house = house().await;
+    let before = house.engine.batches();
+    let clicks = (0..1_000).map(|n| {
+        request(&format!("click-{n}"), "quinn", vote(&house.release, &format!("reason {n}")))
+    });
+    let answers = house.engine.ask_all(clicks.collect()).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(house.engine.batches() - before, 1);
+    let seqs = answers.iter().flatten().map(|answer| answer.events[0].0);
+    assert!(seqs.is_sorted(), "in the order in which it was asked");
 }
 
 #[tokio::test]

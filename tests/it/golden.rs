@@ -87,19 +87,9 @@ fn name_of(event: &Event) -> String {
         Some(name) => name.to_owned(),
         None => whole.as_object().unwrap().keys().next().unwrap().clone(),
     };
-    match event {
-        Event::Release { did, .. } => format!("{kind}/{}", did.name()),
-        Event::Begun { .. }
-        | Event::PolicyAdopted { .. }
-        | Event::ClockJumped { .. }
-        | Event::Refused { .. }
-        | Event::AlreadySo { .. }
-        | Event::FreezeAdded { .. }
-        | Event::FreezeLifted { .. }
-        | Event::FreezeEnded { .. }
-        | Event::Welcomed { .. }
-        | Event::Locked { .. }
-        | Event::Unlocked { .. } => kind,
+    match event.of_release() {
+        Some((_, did)) => format!("{kind}/{}", did.name()),
+        None => kind,
     }
 }
 

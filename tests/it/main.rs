@@ -5,6 +5,7 @@
 mod bad_input;
 mod browser;
 mod chat_contract;
+mod clock;
 mod command_line;
 mod console;
 mod console_page;

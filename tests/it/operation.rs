@@ -323,6 +323,16 @@ async fn the_same_idempotency_key_acts_once() {
     // The key is of whoever uses it.
     let theirs = running.line_with(CI, &update, Some("pipeline-7-step-3")).await;
     assert_eq!(theirs.1["ok"], true, "{}", theirs.1);
+    let other = json!({ "line": "update v1.2.0 something else" });
+    let taken = running.line_with(MARIA, &other, Some("pipeline-7-step-3")).await.1;
+    assert_eq!(taken["outcome"], "refused", "{taken}");
+    let why = taken["text"].as_str().unwrap();
+    assert!(why.contains("pipeline-7-step-3 was used for another request"), "{why}");
+    for line in ["status v1.2.0", "no such line"] {
+        let asked = json!({ "line": line });
+        let read = running.line_with(MARIA, &asked, Some("pipeline-7-step-3")).await.1;
+        assert_eq!(read["text"].as_str(), Some(why), "{line}");
+    }
     let (status, wrong) = running.line_with(MARIA, &update, Some("short")).await;
     assert!(status == 400 && wrong["error"].as_str().unwrap().contains("8 to 100"), "{wrong}");
     let deeds = here.deeds().await;

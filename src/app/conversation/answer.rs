@@ -83,6 +83,7 @@ impl After<'_> {
             Event::Begun { .. }
             | Event::PolicyAdopted { .. }
             | Event::ClockJumped { .. }
+            | Event::ClockLeapt { .. }
             | Event::AlreadySo { .. }
             | Event::FreezeAdded { .. }
             | Event::FreezeLifted { .. }
@@ -153,6 +154,7 @@ impl After<'_> {
             Event::Begun { .. }
             | Event::PolicyAdopted { .. }
             | Event::ClockJumped { .. }
+            | Event::ClockLeapt { .. }
             | Event::Refused { .. }
             | Event::FreezeEnded { .. }
             | Event::Welcomed { .. }

@@ -50,7 +50,7 @@ impl Conversation {
     async fn judge(&self, heard: Heard, account: Account, claims: Claims) -> (Came, Reply) {
         let Heard { id, platform, channel, said, .. } = heard;
         let by = Actor::Person { account, claims };
-        self.answer(Spoken { id, by, platform, channel, said }).await
+        self.answer(Spoken { id, by, platform, channel, said, keyed: false }).await
     }
 
     /// Forms open from memory and are authorised when they come back.
@@ -60,7 +60,7 @@ impl Conversation {
         }
         let Heard { id, platform, channel, said, .. } = heard.clone();
         let by = Actor::Person { account: account.clone(), claims: Claims::unknown() };
-        let form = self.form(&Spoken { id, by, platform, channel, said })?;
+        let form = self.form(&Spoken { id, by, platform, channel, said, keyed: false })?;
         Some(Reply::Form(form))
     }
 
@@ -134,7 +134,7 @@ impl Conversation {
         let claims = self.look_up(&account).await;
         let Heard { id, platform, channel, said, .. } = heard;
         let by = Actor::Person { account, claims };
-        let spoken = Spoken { id, by, platform, channel, said };
+        let spoken = Spoken { id, by, platform, channel, said, keyed: false };
         match self.answer_kept(spoken).await.1 {
             // No dialog opens this late.
             Reply::Form(form) => Reply::Private(as_message(&form)),

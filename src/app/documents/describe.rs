@@ -22,6 +22,12 @@ pub fn describe(event: &Event, policy: &Policy) -> String {
             format!("A policy was adopted: {people} people, {roles} roles.")
         }
         Event::ClockJumped { to } => format!("The clock was set forward to {}.", when(*to)),
+        Event::ClockLeapt { expected, found } => {
+            let which = if found > expected { "forward" } else { "back" };
+            let (length, from, to) =
+                (time::span(*found - *expected), when(*expected), when(*found));
+            format!("The machine's clock was set {which} by {length}, from {from} to {to}.")
+        }
         Event::Refused { verb, why } => format!("Refused {verb}: {why}"),
         Event::AlreadySo { verb, what } => format!("Nothing to do for {verb}: {}", ended(what)),
         Event::FreezeAdded { id, freeze } => {
@@ -136,6 +142,9 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
         Happened::RoomKept => "The room was asked to stay open.".into(),
         Happened::RoomClosed => "The room was archived.".into(),
         Happened::StartOffered => "It is T-0: the start was offered.".into(),
+        Happened::MissReminded { to, .. } => {
+            format!("{} was reminded that it waits for a new time.", policy.name_of(to))
+        }
         Happened::StartMissed { why } => format!("The start was missed: {}", ended(why)),
         Happened::Started { by } => format!("{} started the release.", name(by)),
         Happened::StepStarted { step, attempt, action, .. } => {

@@ -66,6 +66,13 @@ fn brief(world: &World) -> Option<Brief> {
     Some(Brief::of(world.release(), world.policy()))
 }
 
+fn waits(at: &str, person: &str, last: bool) -> NoticeKind {
+    let (at, since) = (time(at), time("2026-12-15T18:00:00Z"));
+    let waited_ms = (at - since).num_milliseconds();
+    let why = "it was not go at T-0: 2 things were open".to_owned();
+    NoticeKind::StartWaits { at, since, waited_ms, why, person: who(person), last }
+}
+
 fn before_start() -> Vec<NoticeKind> {
     let at = time("2026-12-15T17:18:00Z");
     let text = |text: &str| text.to_owned();
@@ -94,6 +101,8 @@ fn before_start() -> Vec<NoticeKind> {
             after_go: false,
         },
         NoticeKind::StartMissed { at, why: text("it was not go at T-0: 2 things were open") },
+        waits("2026-12-15T19:00:00Z", "maria", false),
+        waits("2026-12-16T18:00:00Z", "erin", true),
         NoticeKind::RehearsalEnded { at, worked: true, why: None },
         NoticeKind::RehearsalEnded { at, worked: false, why: Some(text("Pods back failed")) },
         NoticeKind::Overridden {
@@ -111,6 +120,13 @@ fn at_the_start() -> Vec<NoticeKind> {
     let until = time("2026-12-15T19:00:00Z");
     let changed = NoticeKind::ChangedToGo { role: "support".into(), by: "sam".into() };
     vec![NoticeKind::WentGo, changed, NoticeKind::StartOffered { at, until, captain: who("maria") }]
+}
+
+fn leapt(to: &str, forward: bool) -> NoticeKind {
+    let (at, to) = (time("2026-12-15T18:05:00Z"), time(to));
+    let length_ms = (to - at).num_milliseconds().unsigned_abs();
+    let at_once = if forward { to } else { at };
+    NoticeKind::ClockLeapt { at: at_once, from: at, to, forward, length_ms, soaking: forward }
 }
 
 fn rolling_out() -> Vec<NoticeKind> {
@@ -172,7 +188,20 @@ fn rolling_out() -> Vec<NoticeKind> {
             captain: Some(who("maria")),
         },
         NoticeKind::SilencePrompt { at, minutes: 30, person: None, captain: None },
-        NoticeKind::Held { at, reason: text("p95 looks odd"), by: Some(text("jane")) },
+        NoticeKind::Held {
+            at,
+            reason: text("p95 looks odd"),
+            by: Some(text("jane")),
+            people: vec![],
+        },
+        NoticeKind::Held {
+            at,
+            reason: text("the machine's clock was set forward"),
+            by: None,
+            people: vec![who("john")],
+        },
+        leapt("2026-12-15T20:05:00Z", true),
+        leapt("2026-12-15T17:05:00Z", false),
         NoticeKind::Resumed { at, by: String::new() },
     ]
 }

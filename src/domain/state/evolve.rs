@@ -19,6 +19,7 @@ impl State {
             Event::Begun { .. }
             | Event::PolicyAdopted { .. }
             | Event::ClockJumped { .. }
+            | Event::ClockLeapt { .. }
             | Event::FreezeAdded { .. }
             | Event::FreezeLifted { .. }
             | Event::FreezeEnded { .. }
@@ -79,6 +80,11 @@ impl House {
             }
             Event::Welcomed { .. } => self.welcomed = true,
             Event::ClockJumped { to } => self.jumped = Some((at, *to)),
+            Event::ClockLeapt { expected, found } => {
+                if found > expected {
+                    self.leapt = Some(at);
+                }
+            }
             Event::FreezeAdded { id, freeze } => {
                 self.freezes.insert(id.clone(), freeze.clone());
             }
@@ -150,6 +156,7 @@ fn opened(id: &ReleaseId, did: &Happened, at: Time) -> Release {
         runs: Vec::new(),
         start_offered: false,
         start_missed: false,
+        miss_reminders: 0,
         started_at: None,
         rolled_out_at: None,
         ended_at: None,
@@ -227,8 +234,10 @@ impl Release {
             Happened::StartOffered => self.start_offered = true,
             Happened::StartMissed { why } => {
                 self.start_missed = true;
+                self.miss_reminders = 0;
                 self.held = Some(Hold::new(why, None, at));
             }
+            Happened::MissReminded { nth, .. } => self.miss_reminders = *nth,
             Happened::Started { .. } => {
                 self.started_at = Some(at);
                 self.spoke(at);
