@@ -181,6 +181,8 @@ pub enum Command {
     },
     Retry {
         release: ReleaseId,
+        /// The run that was shown.
+        run: Option<RunId>,
     },
     Verify {
         release: ReleaseId,
@@ -195,6 +197,8 @@ pub enum Command {
     },
     Outcome {
         release: ReleaseId,
+        /// The run that was shown.
+        run: Option<RunId>,
         worked: bool,
         reason: String,
     },
@@ -332,7 +336,7 @@ impl Command {
             | Self::Advance { release, .. }
             | Self::Hold { release, .. }
             | Self::Resume { release }
-            | Self::Retry { release }
+            | Self::Retry { release, .. }
             | Self::Verify { release }
             | Self::Complete { release }
             | Self::RunAction { release, .. }
