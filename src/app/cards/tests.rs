@@ -175,9 +175,11 @@ fn no_row_is_longer_than_five_and_no_command_than_a_hundred() {
 fn a_click_settles_the_run_that_was_shown_and_no_other() {
     let mut world = World::stuck();
     let first = world.release().unsettled().map(|run| run.id.clone());
-    let refused = |events: &[Event]| match &events[0] {
-        Event::Release { did: Happened::Refused { why, .. }, .. } => why.to_string(),
-        other => panic!("{other:?}"),
+    let refused = |events: &[Event]| {
+        let Event::Release { did: Happened::Refused { why, .. }, .. } = &events[0] else {
+            panic!("{events:?}");
+        };
+        why.to_string()
     };
     let retry = |run| Command::Retry { release: id(), run };
     let outcome = |run| {
