@@ -50,6 +50,24 @@ pub struct Message {
     /// Rows of buttons, in reading order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buttons: Vec<Vec<Button>>,
+    /// Shown by platforms as attachments: long reports are files, and the body is where they begin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<File>,
+}
+
+/// A whole document beside the message that begins it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Without any folder: `report-v1.2.0.md`.
+    pub name: String,
+    /// What it is, as the web says it: `text/markdown`.
+    pub media: String,
+    pub text: String,
+}
+
+impl File {
+    /// The most bytes that every platform takes.
+    pub const LONGEST: usize = 1_000_000;
 }
 
 /// How it feels at a glance: a colour where the platform has one, never the only carrier.

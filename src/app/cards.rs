@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::documents::command_line;
 use super::messages::Messages;
-use super::notices::{Scene, danger, facts, finish, plain, primary, roll_back, roughly};
+use super::notices::{
+    Scene, danger, ended, facts, finish, plain, primary, retry, roll_back, roughly,
+};
 use super::status::{item_value, status_seen};
 use super::{markup, status};
 use crate::domain::checklist::missing;
@@ -41,7 +43,7 @@ pub fn render(
         CardKind::Live => phase_buttons(release, scene.now),
         CardKind::RollbackPlan | CardKind::Run(_) => Vec::new(),
     };
-    Some(Message { tone: tone(release, &card.kind), body, buttons })
+    Some(Message { tone: tone(release, &card.kind), body, buttons, files: Vec::new() })
 }
 
 /// The template and what it sees.
@@ -253,7 +255,7 @@ fn countdown(release: &Release, now: Time) -> Option<String> {
 }
 
 /// Where it stands, in a few words.
-fn headline(release: &Release, policy: &Policy, now: Time) -> String {
+pub(super) fn headline(release: &Release, policy: &Policy, now: Time) -> String {
     let waits = status::waits_for(release, policy, now).summary;
     let stage = release.phase.stage().and_then(|at| Some((at, release.plan.stages.get(at)?)));
     if release.held.is_some() {
@@ -388,12 +390,10 @@ fn watched(release: &Release) -> Vec<Button> {
 
 fn settling(release: &Release) -> Vec<Button> {
     let id = &release.id;
-    let mut row = vec![
-        plain("Retry", format!("retry {id}")),
-        plain("It worked", format!("outcome {id} worked")),
-    ];
+    let run = release.unsettled().map(|run| &run.id);
+    let mut row = vec![retry(id, run), ended(id, run, "worked")];
     if release.unsettled().is_some_and(RunRecord::is_unknown) {
-        row.push(plain("It failed", format!("outcome {id} failed")));
+        row.push(ended(id, run, "failed"));
     }
     row
 }

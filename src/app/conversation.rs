@@ -290,7 +290,7 @@ impl Conversation {
         };
         let markdown = reads::document(release, state.house.policy(), paper, &entries);
         let version = &release.plan.release.version;
-        (Came::Through, Reply::Private(self.words().document(&markdown, version, paper)))
+        (Came::Through, Reply::Private(self.words().document(markdown, version, paper)))
     }
 
     async fn audit(&self, spoken: &Spoken, release: Option<ReleaseId>, last: u32) -> (Came, Reply) {
@@ -461,14 +461,20 @@ pub fn samples() -> Vec<(&'static str, serde_json::Value)> {
                 "steps": ["Pod 3 back"], "flags": ["new_dashboard"], "takes": "2 min",
                 "rto": "15 min", "running": true, "database": "stays", "constraints": ["0017"]}),
         ),
-        ("answer-cut.md", json!({"command": "tminus document plan v1.2.0"})),
+        (
+            "answer-cut.md",
+            json!({"file": "plan-v1.2.0.md", "command": "tminus document plan v1.2.0"}),
+        ),
         (
             "answer-form.md",
             json!({"about": "Lift the hold", "depth": "", "problem": "Reason is missing."}),
         ),
         ("answer-lost.md", json!({"why": "It was not recorded."})),
         ("answer-plan-problems.md", json!({"name": "x.toml", "problems": ["line 3: `a`"]})),
-        ("answer-refused.md", json!({"why": "You may not start a release."})),
+        (
+            "answer-refused.md",
+            json!({"why": "You may not start a release.", "title": "Shop v2", "stands": "done"}),
+        ),
         ("answer-stranger.md", json!({"account": "console/local/eve"})),
         ("answer-too-long.md", json!({"length": 10000, "limit": 1000})),
         ("answer-unknown-release.md", json!({"said": "v9", "known": 1})),

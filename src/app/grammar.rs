@@ -254,6 +254,9 @@ pub enum Verb {
         /// The release
         #[arg(value_name = "RELEASE")]
         release: Option<String>,
+        /// The run that was shown
+        #[arg(long, value_name = "RUN", hide = true)]
+        run: Option<String>,
     },
     /// Say how a step ended that failed, or that nobody could tell
     #[command(after_help = "outcome v1.2.0 worked pod 2 answers with v1.2.0")]
@@ -267,6 +270,9 @@ pub enum Verb {
         /// How you know
         #[arg(value_name = "REASON")]
         reason: Vec<String>,
+        /// The run that was shown
+        #[arg(long, value_name = "RUN", hide = true)]
+        run: Option<String>,
     },
     /// Run the smoke tests once more
     #[command(after_help = "verify v1.2.0")]
@@ -536,6 +542,20 @@ pub enum Paper {
     Notes,
     TechnicalNotes,
     Report,
+}
+
+impl Paper {
+    /// As one types it, and what its file is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Checklist => "checklist",
+            Self::Rollback => "rollback",
+            Self::Notes => "notes",
+            Self::TechnicalNotes => "technical-notes",
+            Self::Report => "report",
+        }
+    }
 }
 
 /// The grammar as clap knows it; `release` stands for whatever is typed before the verb.

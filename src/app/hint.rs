@@ -19,15 +19,15 @@ pub fn next_step(engine: &Engine) -> Option<String> {
 }
 
 fn of_release(release: &Release, policy: &crate::domain::policy::Policy) -> String {
-    if let Some(hold) = &release.held {
+    if release.held.is_some() {
         return match release.start_missed {
             true => {
                 "The start was missed: /release reschedule \"in 2h\", or /release scrub.".into()
             }
-            false if release.touched_target() => format!(
-                "On hold: {}. Roll back or retry in the war room, or /release status.",
-                hold.reason
-            ),
+            false if release.touched_target() => {
+                "On hold; the war room says why. Roll back or retry there, or /release status."
+                    .into()
+            }
             false => "On hold: /release resume when it is safe.".into(),
         };
     }

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use super::{markup, messages::Messages};
+use crate::domain::ids::{ReleaseId, RunId};
 use crate::domain::notice::{Brief, Notice, NoticeKind};
 use crate::domain::time::Time;
 use crate::ports::{Button, Message, Style, Tone};
@@ -31,7 +32,7 @@ pub fn render(messages: &Messages, notice: &Notice, scene: &Scene) -> Message {
     let name = template(&notice.kind);
     let name = if messages.has(&name) { name } else { FALLBACK.to_owned() };
     let body = markup::parse(&messages.render(&name, &context));
-    Message { tone: tone(notice), body, buttons: buttons(notice) }
+    Message { tone: tone(notice), body, buttons: buttons(notice), files: Vec::new() }
 }
 
 /// Speaks for an announcement whose own template is not there.
@@ -239,9 +240,24 @@ pub(super) fn danger(label: &str, command: String) -> Button {
 }
 
 /// Going back names both ends: a click on an outdated one asks again instead of acting.
-pub(super) fn roll_back(id: &crate::domain::ids::ReleaseId, from: &str, to: &str) -> Button {
+pub(super) fn roll_back(id: &ReleaseId, from: &str, to: &str) -> Button {
     let command = format!("rollback {id} --from {from} --to {to}");
     danger(&format!("Roll back to {to}"), command)
+}
+
+/// The run that is meant: a click on an outdated message settles no other.
+fn about(id: &ReleaseId, run: Option<&RunId>) -> String {
+    let place = run.and_then(|run| run.as_str().strip_prefix(id.as_str()));
+    place.map(|place| format!(" --run {}", place.trim_start_matches('/'))).unwrap_or_default()
+}
+
+pub(super) fn retry(id: &ReleaseId, run: Option<&RunId>) -> Button {
+    plain("Retry", format!("retry {id}{}", about(id, run)))
+}
+
+/// `worked` or `failed`.
+pub(super) fn ended(id: &ReleaseId, run: Option<&RunId>, how: &str) -> Button {
+    plain(&format!("It {how}"), format!("outcome {id} {how}{}", about(id, run)))
 }
 
 /// One row, or none.
@@ -364,16 +380,13 @@ impl Row<'_> {
         if !is_deployed(self.0) {
             return Vec::new();
         }
-        let worked = plain("It worked", format!("outcome {} worked", self.0.release));
-        self.with_back(vec![self.plain("Retry", "retry"), worked])
+        let (id, run) = (&self.0.release, self.0.unsettled.as_ref());
+        self.with_back(vec![retry(id, run), ended(id, run, "worked")])
     }
 
     fn unknown(&self) -> Vec<Button> {
-        let id = &self.0.release;
-        self.with_back(vec![
-            plain("It worked", format!("outcome {id} worked")),
-            plain("It failed", format!("outcome {id} failed")),
-        ])
+        let (id, run) = (&self.0.release, self.0.unsettled.as_ref());
+        self.with_back(vec![ended(id, run, "worked"), ended(id, run, "failed")])
     }
 
     fn smoke(&self, green: bool) -> Vec<Button> {
@@ -389,11 +402,8 @@ impl Row<'_> {
     }
 
     fn stuck(&self) -> Vec<Button> {
-        let id = &self.0.release;
-        vec![
-            primary("Retry", format!("retry {id}")),
-            plain("It worked", format!("outcome {id} worked")),
-        ]
+        let (id, run) = (&self.0.release, self.0.unsettled.as_ref());
+        vec![Button { style: Style::Primary, ..retry(id, run) }, ended(id, run, "worked")]
     }
 }
 

@@ -151,6 +151,7 @@ fn could_be_let_in(account: &Account, policy: &Policy) -> bool {
 }
 
 fn for_each_text(message: &mut Message, each: &mut dyn FnMut(&mut String)) {
+    message.files.iter_mut().for_each(|file| each(&mut file.text));
     for block in &mut message.body {
         match block {
             Block::Heading(line) | Block::Paragraph(line) | Block::Quote(line) => {

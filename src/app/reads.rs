@@ -16,7 +16,7 @@ use crate::domain::react::CUSTOMERS;
 use crate::domain::state::{Release, State};
 use crate::domain::time::{Time, show};
 use crate::domain::words;
-use crate::ports::{Block, Inline, Message};
+use crate::ports::{Block, File, Inline, Message};
 use crate::store::Entry;
 
 /// What an answer looks at.
@@ -144,25 +144,81 @@ pub fn document(release: &Release, policy: &Policy, paper: Paper, entries: &[Ent
     }
 }
 
-/// The most that a document may be as a message: platforms refuse more.
-const LONGEST_DOCUMENT: usize = 9_000;
+/// A document of at most so many characters is read where it is said.
+const SHORT: usize = 5_000;
+/// A longer one only begins there: about two screens of a phone.
+const BEGINNING: usize = 2_500;
 
-/// A document as blocks, as far as a message holds it, and whether something was left out. A heading
-/// never stands last.
-pub fn cut(markdown: &str) -> (Vec<Block>, bool) {
-    let (mut body, mut size, mut cut) = (Vec::new(), 0, false);
-    for block in super::markup::parse(markdown) {
-        size += super::markup::plain(std::slice::from_ref(&block)).chars().count();
-        if size > LONGEST_DOCUMENT && !body.is_empty() {
-            cut = true;
-            break;
+/// What is said of a document, and the whole of it where that is only its beginning.
+pub fn as_said(markdown: String, version: &str, paper: Paper) -> (Vec<Block>, Option<File>) {
+    let whole = super::markup::parse(&markdown);
+    if whole.iter().map(length).sum::<usize>() <= SHORT {
+        return (whole, None);
+    }
+    let (name, media) = (format!("{}-{version}.md", paper.name()), "text/markdown".to_owned());
+    (beginning(whole), Some(File { name, media, text: at_most(markdown, File::LONGEST) }))
+}
+
+/// Whole blocks and list items. A heading never stands last.
+fn beginning(blocks: Vec<Block>) -> Vec<Block> {
+    let (mut body, mut room) = (Vec::new(), BEGINNING);
+    for block in blocks {
+        match room.checked_sub(length(&block)) {
+            Some(left) => room = left,
+            None => {
+                body.extend(shortened(block, room));
+                break;
+            }
         }
         body.push(block);
     }
-    while cut && matches!(body.last(), Some(Block::Heading(_))) {
+    while body.len() > 1 && matches!(body.last(), Some(Block::Heading(_))) {
         body.pop();
     }
-    (body, cut)
+    body
+}
+
+/// What fits of a block that can be read in part.
+fn shortened(block: Block, mut room: usize) -> Option<Block> {
+    let mut fits = |length: usize| match room.checked_sub(length) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    };
+    match block {
+        Block::List(mut items) => {
+            let fitting = items.iter().take_while(|item| fits(length(&as_block(item)))).count();
+            items.truncate(fitting);
+            (fitting > 0).then_some(Block::List(items))
+        }
+        Block::Table { head, mut rows } => {
+            let row = |row: &[Vec<Inline>]| row.iter().map(|cell| length(&as_block(cell))).sum();
+            let fitting = rows.iter().take_while(|cells| fits(row(cells))).count();
+            rows.truncate(fitting);
+            (fitting > 0).then_some(Block::Table { head, rows })
+        }
+        Block::Heading(_) | Block::Paragraph(_) | Block::Quote(_) | Block::Code(_) => None,
+    }
+}
+
+fn as_block(line: &[Inline]) -> Block {
+    Block::Paragraph(line.to_vec())
+}
+
+/// Whole lines.
+fn at_most(mut text: String, limit: usize) -> String {
+    if text.len() > limit {
+        let limit = (0..=limit).rfind(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        let end = text[..limit].rfind('\n').map_or(limit, |end| end + 1);
+        text.truncate(end);
+    }
+    text
+}
+
+fn length(block: &Block) -> usize {
+    super::markup::plain(std::slice::from_ref(block)).chars().count()
 }
 
 /// Where a message ended up is for the audit, not for the story.
@@ -204,5 +260,48 @@ fn actor_name(entry: &Entry, policy: &Policy) -> String {
         Ok(Actor::Neighbour) => "tminus".into(),
         Ok(Actor::Operator) => "operator".into(),
         Err(_) => entry.actor.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heads(count: usize) -> String {
+        (1..=count).map(|n| format!("## Part {n}\n\n{}\n\n", "word ".repeat(100))).collect()
+    }
+
+    #[test]
+    fn a_short_document_is_said_whole() {
+        let (body, file) = as_said(heads(9), "v1.2.0", Paper::Plan);
+        assert_eq!((body.len(), file), (18, None));
+    }
+
+    #[test]
+    fn a_long_document_begins_and_is_a_file_as_a_whole() {
+        let (body, file) = as_said(heads(40), "v1.2.0", Paper::TechnicalNotes);
+        assert!(matches!(body.last(), Some(Block::Paragraph(_))), "a heading stands last");
+        assert_eq!(body.len(), 8);
+        let file = file.expect("the whole");
+        assert_eq!(file.name, "technical-notes-v1.2.0.md");
+        assert_eq!(file.text, heads(40));
+    }
+
+    #[test]
+    fn a_long_list_is_cut_between_its_items() {
+        let items = |count| format!("- {}\n", "x".repeat(99)).repeat(count);
+        let (body, _) = as_said(format!("# Log\n\n{}", items(500)), "v1", Paper::Report);
+        let [Block::Heading(_), Block::List(shown)] = &body[..] else { panic!("{body:?}") };
+        assert_eq!(shown.len(), 25);
+    }
+
+    #[test]
+    fn a_file_holds_what_every_platform_takes() {
+        let line = format!("{}\n\n", "é".repeat(40));
+        let (_, file) = as_said(line.repeat(20_000), "v1", Paper::Report);
+        let text = file.expect("the whole").text;
+        assert!(text.len() <= File::LONGEST && text.len() > File::LONGEST - 100);
+        assert!(text.ends_with('\n'));
+        assert_eq!(at_most("é".repeat(9), 5), "éé");
     }
 }

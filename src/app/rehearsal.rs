@@ -295,7 +295,7 @@ impl Play {
         let unknown = release.unsettled().is_some_and(|run| run.is_unknown());
         if unknown {
             let reason = "looked at it: the new version answers".to_owned();
-            let command = Command::Outcome { release: id, worked: true, reason };
+            let command = Command::Outcome { release: id, run: None, worked: true, reason };
             return Some((holder(policy, Right::Resume)?, command));
         }
         let reason = release.held.as_ref().map(|hold| hold.reason.clone());

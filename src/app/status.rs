@@ -22,7 +22,7 @@ use crate::domain::state::{Phase, Release, RunRecord, Seat, State};
 use crate::domain::time::Time;
 use crate::domain::verdict::{self, Reason};
 use crate::domain::{rollback, words};
-use crate::ports::{Button, Message, Tone};
+use crate::ports::{Button, Message};
 
 /// What a release waits for. Empty where it is over.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -291,7 +291,7 @@ pub(super) fn waits_value(waits: &Waits, now: Time) -> Value {
 
 fn say(messages: &Messages, name: &str, seen: Map<String, Value>, scene: &Scene) -> Message {
     let body = markup::parse(&messages.render(name, &finish(seen, scene)));
-    Message { tone: Tone::Plain, body, buttons: Vec::new() }
+    Message { body, ..Message::default() }
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -226,6 +226,9 @@ impl Asked<'_> {
         if let Some(at) = with_offset(&words) {
             return self.planned(at.with_timezone(&self.zone).naive_local(), at, None);
         }
+        if let Some(planned) = self.at_the_earliest(&words) {
+            return planned;
+        }
         if let Some(at) = self.elapsed(&words)? {
             return self.planned(at.with_timezone(&self.zone).naive_local(), at, None);
         }
@@ -273,6 +276,18 @@ impl Asked<'_> {
 
     fn next_year(&self, local: NaiveDateTime) -> NaiveDateTime {
         (1..9).find_map(|years| local.with_year(local.year() + years)).unwrap_or(local)
+    }
+
+    /// `first tuesday 10:00 after 3d`: as `tuesday 10:00` will be understood in three days, so that
+    /// at least so long is left.
+    fn at_the_earliest(&self, words: &[String]) -> Option<Result<Planned, TimeError>> {
+        let after = words.iter().position(|word| word == "after")?;
+        let (when, wait) = (&words[..after], words[after + 1..].join(" "));
+        let when = when.strip_prefix(&["first".to_owned()]).unwrap_or(when);
+        weekday(when.first()?)?;
+        let wait: Duration = wait.parse::<Span>().ok()?.into();
+        let now = self.now.checked_add_signed(wait)?;
+        Some(Asked { now, ..*self }.read(when.to_vec()))
     }
 
     /// `in 3h`, `+90 minutes`, `3h`: counted on a stop-watch, so without days.
@@ -545,6 +560,9 @@ mod tests {
             ("saturday 11:00", "2026-11-21 11:00 Europe/Berlin"),
             ("saturday 10:00", "2026-11-28 10:00 Europe/Berlin"),
             ("next tuesday 10am America/Los_Angeles", "2026-11-24 10:00 America/Los_Angeles"),
+            ("first tuesday 10:00 after 3d", "2026-12-01 10:00 Europe/Berlin"),
+            ("the first Tuesday at 10:00 after 49 hours", "2026-11-24 10:00 Europe/Berlin"),
+            ("sat 10am after 1 week UTC", "2026-11-28 10:00 UTC"),
             ("1 dec 10:00", "2026-12-01 10:00 Europe/Berlin"),
             ("Dec 1st, 10:00", "2026-12-01 10:00 Europe/Berlin"),
             ("dec 1 2026 10:00", "2026-12-01 10:00 Europe/Berlin"),
@@ -554,6 +572,22 @@ mod tests {
             ("“2026‑12‑01\u{a0}10:00”", "2026-12-01 10:00 Europe/Berlin"),
         ] {
             assert_eq!(understood(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_sample_plan_starts_when_its_first_announcement_is_still_ahead() {
+        let plan = include_str!("../../config/plans/web-shop-v1.2.0.toml");
+        let phrase =
+            plan.lines().find_map(|line| line.strip_prefix("start = \"")).expect("a start");
+        let phrase = phrase.split('"').next().expect("the text of it");
+        for hour in 0..14 * 24 {
+            let now = now() + Duration::hours(hour);
+            let start = instant(phrase, now, Los_Angeles).expect("understood");
+            let local = start.local;
+            assert_eq!((local.weekday(), local.hour(), local.minute()), (Weekday::Tue, 10, 0));
+            let left = start.at - now;
+            assert!(left > Duration::hours(48) && left < Duration::hours(242), "{now}: {left}");
         }
     }
 

@@ -196,6 +196,8 @@ pub enum Command {
     },
     Retry {
         release: ReleaseId,
+        /// The run that was shown.
+        run: Option<RunId>,
     },
     Verify {
         release: ReleaseId,
@@ -210,6 +212,8 @@ pub enum Command {
     },
     Outcome {
         release: ReleaseId,
+        /// The run that was shown.
+        run: Option<RunId>,
         worked: bool,
         reason: String,
     },
@@ -348,7 +352,7 @@ impl Command {
             | Self::Advance { release, .. }
             | Self::Hold { release, .. }
             | Self::Resume { release }
-            | Self::Retry { release }
+            | Self::Retry { release, .. }
             | Self::Verify { release }
             | Self::Complete { release }
             | Self::RunAction { release, .. }

@@ -208,11 +208,13 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
         Command::Advance { commits, .. } => rollout::advance(case, commits),
         Command::Hold { reason, .. } => rollout::hold(case, reason),
         Command::Resume { .. } => rollout::resume(case),
-        Command::Retry { .. } => rollout::retry(case),
+        Command::Retry { run, .. } => rollout::retry(case, run.as_ref()),
         Command::Verify { .. } => rollout::verify(case),
         Command::Complete { .. } => rollout::complete(case),
         Command::RunAction { action, with, .. } => rollout::run_action(case, action, with),
-        Command::Outcome { worked, reason, .. } => rollout::outcome(case, *worked, reason),
+        Command::Outcome { run, worked, reason, .. } => {
+            rollout::outcome(case, run.as_ref(), *worked, reason)
+        }
         Command::Ended { run, end, .. } => rollout::ended(case, run, end),
 
         Command::Rollback { reason, commits, .. } => {

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::checklist::Tally;
-use super::ids::{Account, PersonId, ReleaseId};
+use super::ids::{Account, PersonId, ReleaseId, RunId};
 use super::policy::Policy;
 use super::state::{Release, Room};
 use super::time::Time;
@@ -363,6 +363,9 @@ pub struct Brief {
     pub revision: u32,
     #[serde(default)]
     pub poll_revision: u32,
+    /// The run that waits for a person's decision.
+    #[serde(default)]
+    pub unsettled: Option<RunId>,
     pub phase: String,
     /// On the new version, in percent.
     #[serde(default)]
@@ -433,6 +436,7 @@ impl Brief {
             },
             revision: release.revision,
             poll_revision: release.poll_revision,
+            unsettled: release.unsettled().map(|run| run.id.clone()),
             phase: release.phase.name().to_owned(),
             traffic: release.traffic(),
             took_ms: release

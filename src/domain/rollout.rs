@@ -138,14 +138,14 @@ fn free_target(
 
 pub(super) fn update(case: &Case, text: &str) -> Decided {
     let who = case.may(Right::Update)?;
+    if case.release.phase.is_over() {
+        return Err(case.wrong_phase("Its room has no more updates."));
+    }
     if text.trim().is_empty() {
         let hint = "Say what happened: `update \"cache is warm\"`.".into();
         return Err(Refusal::NothingToDo { hint });
     }
     poll::not_too_long("The update", text)?;
-    if case.release.phase.is_over() {
-        return Err(case.wrong_phase("Its room has no more updates."));
-    }
     case.did(Happened::UpdatePosted { text: text.to_owned(), by: who.name() })
 }
 
@@ -241,9 +241,6 @@ pub(super) fn hold(case: &Case, reason: &str) -> Decided {
     let person = case.named()?;
     let release = case.release;
     poll::not_too_long("The reason", reason)?;
-    if reason.trim().is_empty() {
-        return Err(Refusal::NeedsReason);
-    }
     if release.phase.is_over() {
         return Err(case.wrong_phase("There is nothing to hold."));
     }
@@ -252,6 +249,9 @@ pub(super) fn hold(case: &Case, reason: &str) -> Decided {
     }
     if let Some(hold) = &release.held {
         return already(release, "hold", format!("It is on hold already: {}.", hold.reason));
+    }
+    if reason.trim().is_empty() {
+        return Err(Refusal::NeedsReason);
     }
     case.did(Happened::Held { reason: reason.to_owned(), by: Some(person) })
 }
@@ -280,9 +280,34 @@ fn right_to_settle(release: &Release) -> Right {
     if release.phase == Phase::RollbackFailed { Right::Rollback } else { Right::Resume }
 }
 
+/// A click is about the run that its message told of, and about no other.
+fn not_about_another(case: &Case, shown: Option<&RunId>) -> Result<(), Refusal> {
+    let Some(shown) = shown else { return Ok(()) };
+    let unsettled = case.release.unsettled();
+    if unsettled.is_some_and(|run| run.id == *shown) {
+        return Ok(());
+    }
+    let known = case.release.runs.iter().find(|run| run.id == *shown);
+    let was = match known {
+        Some(run) if run.set_aside => {
+            format!("it is about an earlier try of {}", step_name(case.release, &run.step))
+        }
+        Some(run) => format!("{} is settled", step_name(case.release, &run.step)),
+        None => "its step is settled".to_owned(),
+    };
+    let hint = match unsettled {
+        Some(run) => {
+            format!("Now {} {}.", step_name(case.release, &run.step), how_it_ended(run))
+        }
+        None => "No step waits for a decision now.".to_owned(),
+    };
+    Err(Refusal::Stale { was, hint })
+}
+
 /// A step that failed or whose outcome nobody can tell is run again, because a person says so.
-pub(super) fn retry(case: &Case) -> Decided {
+pub(super) fn retry(case: &Case, shown: Option<&RunId>) -> Decided {
     case.may(right_to_settle(case.release))?;
+    not_about_another(case, shown)?;
     match case.release.unsettled() {
         Some(run) => case.did(Happened::RetryAsked { step: run.step.clone() }),
         None => {
@@ -407,16 +432,17 @@ fn filled(
 }
 
 /// A person says how a step ended that failed or that nobody could tell.
-pub(super) fn outcome(case: &Case, worked: bool, reason: &str) -> Decided {
+pub(super) fn outcome(case: &Case, shown: Option<&RunId>, worked: bool, reason: &str) -> Decided {
     let by = case.person_may(right_to_settle(case.release))?;
-    if reason.trim().is_empty() {
-        return Err(Refusal::NeedsReason);
-    }
-    poll::not_too_long("The reason", reason)?;
+    not_about_another(case, shown)?;
     let Some(run) = case.release.unsettled() else {
         let hint = "No step's outcome is in question.".into();
         return Err(Refusal::NothingToDo { hint });
     };
+    if reason.trim().is_empty() {
+        return Err(Refusal::NeedsReason);
+    }
+    poll::not_too_long("The reason", reason)?;
     case.did(Happened::OutcomeSettled {
         step: run.step.clone(),
         attempt: run.attempt,

@@ -234,10 +234,8 @@ pub(super) fn edit(case: &Case, plan: &Plan) -> Decided {
 
 pub(super) fn scrub(case: &Case, reason: &str) -> Decided {
     case.may(Right::Schedule)?;
-    if reason.trim().is_empty() {
-        return Err(Refusal::NeedsReason);
-    }
     match case.release.phase {
+        phase if phase.is_before_deploy() && reason.trim().is_empty() => Err(Refusal::NeedsReason),
         phase if phase.is_before_deploy() => {
             case.did(Happened::Scrubbed { reason: reason.to_owned() })
         }

@@ -97,7 +97,11 @@ async fn command(
 
 /// What a reader without buttons gets: an answer that asks back names what can be chosen.
 fn in_words(came: Came, message: &Message) -> String {
-    let mut text = markup::plain(&message.body);
+    // Who reads this can scroll: a document comes whole.
+    let mut text = match message.files.as_slice() {
+        [] => markup::plain(&message.body),
+        files => files.iter().map(|file| file.text.as_str()).collect::<Vec<_>>().join("\n"),
+    };
     if matches!(came, Came::Refused | Came::Asked) {
         for button in message.buttons.iter().flatten() {
             if !text.contains(&button.command) {

@@ -56,7 +56,7 @@ async fn clock(State(demo): State<Demo>) -> Json<Value> {
             Some(title) => format!("{title}: {}", due.about),
             None => due.about.clone(),
         };
-        json!({ "at": due.at.to_rfc3339(), "text": text })
+        json!({ "at": due.at.to_rfc3339(), "text": text, "about": due.about })
     });
     let zone = engine.state().house.policy().zone.name();
     Json(json!({

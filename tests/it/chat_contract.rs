@@ -2,7 +2,7 @@
 //! wire, and the promises are checked through the port alone.
 
 use async_trait::async_trait;
-use tminus::ports::{Block, Chat, Failure, Inline, Message, MessageRef, Place, RoomWish};
+use tminus::ports::{Block, Chat, Failure, File, Inline, Message, MessageRef, Place, RoomWish};
 
 /// A platform that is there, with somebody in it.
 #[async_trait]
@@ -27,6 +27,7 @@ pub(crate) fn text(text: &str) -> Message {
 pub(crate) async fn keeps_its_promises(platform: &impl Platform) {
     posts_once_per_key_and_place(platform).await;
     edits_and_pins(platform).await;
+    carries_files(platform).await;
     opens_rooms_once_and_without_collisions(platform).await;
     turns_down_what_cannot_be(platform).await;
     archives_for_good(platform).await;
@@ -59,6 +60,27 @@ async fn edits_and_pins(platform: &impl Platform) {
     let read = platform.read(&place).await;
     assert!(read.iter().any(|line| line.contains("afterwards")), "{read:?}");
     assert!(!read.iter().any(|line| line.contains("before")), "{read:?}");
+}
+
+fn with_file(bytes: usize) -> Message {
+    let (name, media) = ("report-v1.2.0.md".to_owned(), "text/markdown".to_owned());
+    let file = File { name, media, text: "whole ✓ שלום\n".repeat(bytes / 20) };
+    Message { files: vec![file], ..text("how it begins") }
+}
+
+/// A document is read beside what was said of it; once more under its key changes nothing.
+async fn carries_files(platform: &impl Platform) {
+    let chat = platform.chat();
+    for place in [Place::Channel(platform.channel()), Place::Person(platform.person())] {
+        let first = chat.post(&place, "file", &with_file(60_000)).await.unwrap();
+        assert_eq!(chat.post(&place, "file", &with_file(60_000)).await, Ok(first));
+        let read = platform.read(&place).await;
+        assert!(read.iter().any(|line| line.contains("how it begins")), "{read:?}");
+        let names = read.iter().map(|line| line.matches("report-v1.2.0.md").count());
+        assert_eq!(names.sum::<usize>(), 1, "in {place:?}");
+        is_permanent(chat.post(&place, "too long", &with_file(3 * File::LONGEST)).await);
+        assert_eq!(chat.find(&place, "too long").await, Ok(None));
+    }
 }
 
 fn wish(key: &str, name: &str, members: Vec<String>) -> RoomWish {

@@ -171,7 +171,7 @@ impl Platform for Local {
         let channels = state["channels"].as_array().unwrap();
         let channel = channels.iter().find(|channel| channel["id"] == id.as_str()).unwrap();
         let messages = channel["messages"].as_array().unwrap();
-        messages.iter().map(|item| item["message"]["body"].to_string()).collect()
+        messages.iter().map(|item| item["message"].to_string()).collect()
     }
 }
 

@@ -207,7 +207,10 @@ fn demo(jumps: &Arc<AtomicI64>) -> Router {
         let now = since.as_secs().cast_signed() + days * 86_400;
         Json(json!({
             "now": now, "zone": "America/Los_Angeles", "jumpable": true,
-            "next": { "at": now + 3_600, "text": "T-24h announcement" },
+            "next": {
+                "at": now + 3_600, "about": "T-24h announcement",
+                "text": "A service with a very long name v1.2.0-rc.1: T-24h announcement",
+            },
             "hint": "type /release status",
         }))
     };
@@ -225,6 +228,18 @@ fn demo(jumps: &Arc<AtomicI64>) -> Router {
         .route("/demo/start-over", post(start_over))
 }
 
+const TIP_IS_HIDDEN: &str = "const tip = document.getElementById('tip');
+    return tip.dataset.hint && !tip.checkVisibility();";
+
+/// Between the header and the line, messages have most of a phone.
+async fn the_stream_is_the_main_thing(browser: &Browser) {
+    let main = "const high = (id) => document.getElementById(id).getBoundingClientRect();
+        const clock = high('clock').height;
+        return clock < 45 && high('scroll').height > innerHeight / 2 &&
+          high('line').bottom <= innerHeight && document.body.scrollHeight <= innerHeight;";
+    browser.until("a stream that is the main thing", main).await;
+}
+
 #[tokio::test]
 async fn a_demo_says_so_and_jumps() {
     let jumps = Arc::new(AtomicI64::new(0));
@@ -232,14 +247,27 @@ async fn a_demo_says_so_and_jumps() {
     let browser = open(&served).await;
     browser.wait_for_text("This is a demo: its clock can be jumped ahead.").await;
     browser.wait_for_text("Tip: type /release status").await;
+    browser.click("Hide this tip").await;
+    browser.until("no tip", TIP_IS_HIDDEN).await;
+    browser.client.refresh().await.unwrap();
+    browser.wait_for_text("This is a demo: its clock can be jumped ahead.").await;
+    browser.until("remembered", TIP_IS_HIDDEN).await;
     assert!(!browser.text().await.contains("(jumped ahead"));
-    browser.click("Jump to the next deadline: T-24h announcement").await;
+    browser
+        .click(
+            "Jump to the next deadline: A service with a very long name v1.2.0-rc.1: T-24h \
+             announcement",
+        )
+        .await;
     browser.wait_for_text("(jumped ahead 3 d)").await;
     for (width, height) in [(1280, 800), (360, 740)] {
         browser.size(width, height).await;
         browser.shot(&format!("demo-{width}")).await;
         is_accessible(&browser, "demo").await;
     }
+    the_stream_is_the_main_thing(&browser).await;
+    browser.size(390, 844).await;
+    the_stream_is_the_main_thing(&browser).await;
     browser.click("Start over").await;
     browser.wait_for_text("Start the demo over?").await;
     browser.shot("start-over").await;
@@ -285,5 +313,60 @@ async fn the_page_asks_for_a_token_once() {
     browser.goto(&served.address).await;
     browser.wait_for_text("Maria · captain").await;
     is_accessible(&browser, "signed in").await;
+    browser.close().await;
+}
+
+/// In the room and in private alike; what is in it is shown as it reads, and nothing of it runs.
+#[tokio::test]
+async fn a_document_is_read_on_the_page_and_kept() {
+    let served = Served::start(Access::Switcher).await;
+    let browser = open(&served).await;
+    let releases = Place::Channel("releases".to_owned());
+    served.console.post(&releases, "report", &crate::parrot::report()).await.unwrap();
+    browser.fill("Message or command", "/release report\u{e007}").await;
+    let both = "return document.querySelectorAll('.file summary').length === 2";
+    browser.until("both files", both).await;
+    let open = "for (const file of document.querySelectorAll('.file details')) file.open = true;
+        return [...document.querySelectorAll('.document')].every((it) => it.childElementCount)";
+    browser.until("both documents", open).await;
+    let tags = "return [...document.querySelector('.document').children].map((it) =>
+        `${it.tagName} ${it.innerText.trim().replace(/\\s+/g, ' ')}`).join('\\n')";
+    let read = browser.until("the document", tags).await;
+    insta::assert_snapshot!(read.as_str().unwrap(), @r"
+    H3 Report: Web shop v1.2
+    P Outcome: SUCCESS, <b>no</b> issues see the plan or [that](javascript:alert)
+    DIV Stage Traffic Pod 1 33 % | 1 of 3
+    H3 Log
+    UL 10:00 started – by Maria 1. first
+    BLOCKQUOTE quoted
+    PRE exit 0
+    ");
+    let only = "return [...document.querySelectorAll('.document a')].every((link) =>
+        link.href === 'https://example.org/plan')";
+    browser.until("no other link", only).await;
+    let watch = "const make = URL.createObjectURL;
+        URL.createObjectURL = (file) => {
+          file.text().then((text) => { window.kept = { media: file.type, text }; });
+          return make.call(URL, file);
+        };
+        HTMLAnchorElement.prototype.click = function () { window.keptAs = this.download; };
+        return true;";
+    browser.until("a watch", watch).await;
+    browser.click("Download report-v1.2.0.md").await;
+    let kept = "return window.kept && window.keptAs && { ...window.kept, name: window.keptAs }";
+    let kept = browser.until("the file", kept).await;
+    let expected = crate::parrot::report().files.remove(0);
+    assert_eq!(kept["name"], expected.name);
+    assert_eq!(kept["text"], expected.text);
+    assert_eq!(kept["media"], "application/octet-stream", "what is kept is never run");
+    for (scheme, name) in [(Scheme::Light, "light"), (Scheme::Dark, "dark")] {
+        browser.scheme(scheme).await;
+        for (width, height) in [(1280, 800), (360, 740)] {
+            browser.size(width, height).await;
+            let what = format!("document-{name}-{width}");
+            browser.shot(&what).await;
+            is_accessible(&browser, &what).await;
+        }
+    }
     browser.close().await;
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use async_trait::async_trait;
 use tminus::adapters::chat::console::Console;
 use tminus::ports::{
-    Answered, Block, Button, Chat, Completion, Ear, Field, FieldKind, Form, Heard, Inline, Message,
-    MessageRef, Place, Reply, Said, Style, Tone,
+    Answered, Block, Button, Chat, Completion, Ear, Field, FieldKind, File, Form, Heard, Inline,
+    Message, MessageRef, Place, Reply, Said, Style, Tone,
 };
 
 #[derive(Default)]
@@ -29,7 +29,7 @@ fn button(label: &str, command: &str, style: Style) -> Button {
 }
 
 fn message(tone: Tone, body: Vec<Block>) -> Message {
-    Message { tone, body, buttons: Vec::new() }
+    Message { tone, body, ..Message::default() }
 }
 
 impl Parrot {
@@ -58,6 +58,7 @@ impl Ear for Parrot {
             "no-go" => Reply::Form(no_go()),
             "rollback" => Reply::Form(rollback()),
             "help" => Reply::Private(help()),
+            "report" => Reply::Private(report()),
             "go" => {
                 if let Some((console, card)) = self.card.get() {
                     console.edit(card, &live_card("waiting for support")).await.unwrap();
@@ -108,6 +109,22 @@ fn help() -> Message {
         item("rollback", "return to the last good version"),
     ]);
     message(Tone::Plain, vec![Block::Paragraph(vec![text("Here is what you can type:")]), list])
+}
+
+/// How it begins, and the whole of it as a file.
+pub(crate) fn report() -> Message {
+    let text = "# Report: Web shop v1\\.2\n\n**Outcome**: `SUCCESS`, <b>no</b> issues\nsee \
+        [the plan](https://example.org/plan) or [that](javascript:alert)\n\n\
+        | Stage | Traffic |\n|---|---|\n| Pod 1 | 33 % \\| 1 of 3 |\n\n\
+        ## Log\n\n- 10:00 started\n  - by Maria\n1. first\n\n> quoted\n\n```\nexit 0\n```\n";
+    let file = File {
+        name: "report-v1.2.0.md".to_owned(),
+        media: "text/markdown".to_owned(),
+        text: text.to_owned(),
+    };
+    let words = "This is how it begins.";
+    let begun = message(Tone::Good, vec![Block::Paragraph(vec![self::text(words)])]);
+    Message { files: vec![file], ..begun }
 }
 
 fn no_go() -> Form {
@@ -183,7 +200,7 @@ pub(crate) fn live_card(waits: &str) -> Message {
             ],
         },
     ];
-    Message { tone: Tone::Warning, body, buttons }
+    Message { tone: Tone::Warning, body, buttons, ..Message::default() }
 }
 
 /// Some of everything, so that a look at the page shows it all. Gives the card.

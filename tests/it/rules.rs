@@ -229,10 +229,10 @@ impl World {
             Act::Advance(who) => (who, Command::Advance { release: id(), commits: commits() }),
             Act::Hold(who) => (who, Command::Hold { release: id(), reason: reason() }),
             Act::Resume(who) => (who, Command::Resume { release: id() }),
-            Act::Retry(who) => (who, Command::Retry { release: id() }),
+            Act::Retry(who) => (who, Command::Retry { release: id(), run: None }),
             Act::Outcome { who, worked } => {
                 let worked = *worked;
-                (who, Command::Outcome { release: id(), worked, reason: reason() })
+                (who, Command::Outcome { release: id(), run: None, worked, reason: reason() })
             }
             Act::Rollback(who) => {
                 (who, Command::Rollback { release: id(), reason: None, commits: commits() })

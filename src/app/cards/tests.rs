@@ -3,6 +3,7 @@
 use super::*;
 use crate::app::notices::tests::{messages, read_aloud, scene};
 use crate::domain::command::Command;
+use crate::domain::event::{Event, Happened};
 use crate::domain::fixture::{World, id};
 
 fn now(world: &World) -> Scene<'static> {
@@ -86,7 +87,7 @@ fn run_cards() -> Vec<(World, CardKind)> {
     };
     let mut settled = unknown();
     let (release, reason) = (id(), "I looked".to_owned());
-    settled.by("maria", Command::Outcome { release, worked: true, reason });
+    settled.by("maria", Command::Outcome { release, run: None, worked: true, reason });
     let first = settled.release().runs.iter().find(|run| run.settled.is_some());
     let first = CardKind::Run(first.expect("it was settled").id.clone());
     let soaking = last(World::soaking());
@@ -168,4 +169,35 @@ fn no_row_is_longer_than_five_and_no_command_than_a_hundred() {
             }
         }
     }
+}
+
+#[test]
+fn a_click_settles_the_run_that_was_shown_and_no_other() {
+    let mut world = World::stuck();
+    let first = world.release().unsettled().map(|run| run.id.clone());
+    let refused = |events: &[Event]| {
+        let Event::Release { did: Happened::Refused { why, .. }, .. } = &events[0] else {
+            panic!("{events:?}");
+        };
+        why.to_string()
+    };
+    let retry = |run| Command::Retry { release: id(), run };
+    let outcome = |run| {
+        let (release, reason) = (id(), "I looked".to_owned());
+        Command::Outcome { release, run, worked: true, reason }
+    };
+    world.by("john", retry(first.clone()));
+    assert!(
+        refused(&world.by("john", retry(first.clone()))).contains("No step waits for a decision"),
+        "while it runs again"
+    );
+    world.run_ends(1, RunOutcome::Failed("exit status 3".into()));
+    for late in [retry(first.clone()), outcome(first.clone())] {
+        let said = refused(&world.by("john", late));
+        assert!(said.contains("out of date: it is about an earlier try of Pod 2"), "{said}");
+        assert!(said.contains("Now Pod 2 failed: exit status 3."), "{said}");
+    }
+    let second = world.release().unsettled().map(|run| run.id.clone());
+    world.by("john", outcome(second));
+    assert_eq!(world.release().unsettled(), None);
 }

@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::say::Words;
+use crate::app::cards::headline;
 use crate::app::engine::Lost;
 use crate::domain::agenda::{self, Scope};
 use crate::domain::checklist::{Mark, missing};
@@ -33,6 +34,8 @@ struct Done {
     now: Option<Time>,
     // What happened.
     what: String,
+    /// In a few words, where what was asked was outdated.
+    stands: String,
     why: String,
     role: String,
     who: String,
@@ -98,10 +101,16 @@ impl After<'_> {
         #[derive(Serialize)]
         struct Why {
             why: String,
+            title: String,
+            stands: String,
         }
-        let why_text = Why { why: why.to_string() };
-        let mut message = self.words.message(Tone::Warning, "answer-refused.md", &why_text);
         let release = release.and_then(|id| self.state.releases.get(id));
+        let (title, stands) = match release.filter(|_| is_outdated(why)) {
+            Some(release) => (release.title(), headline(release, self.policy, self.now)),
+            None => Default::default(),
+        };
+        let why_text = Why { why: why.to_string(), title, stands };
+        let mut message = self.words.message(Tone::Warning, "answer-refused.md", &why_text);
         let buttons = match (why, release) {
             (Refusal::WhichSeat { seats, .. }, Some(release)) => self.seats(verb, seats, release),
             (why, Some(release)) => remedies(why, release),
@@ -224,7 +233,10 @@ impl After<'_> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most of what happens says it all by name")]
     fn happened(&self, done: &mut Done, release: &Release, did: &Happened) {
         match did {
-            Happened::AlreadySo { what, .. } => done.what.clone_from(what),
+            Happened::AlreadySo { what, .. } => {
+                done.what.clone_from(what);
+                done.stands = headline(release, self.policy, self.now);
+            }
             Happened::Scheduled { start, warnings, .. } => {
                 done.start = Some(start.at);
                 done.warnings.clone_from(warnings);
@@ -341,6 +353,11 @@ fn marked(mark: Mark) -> &'static str {
 
 fn button(label: &str, command: String) -> Button {
     Button { label: label.into(), command, style: Style::Plain }
+}
+
+/// Asked too late, or once too often: then it helps to hear where the release is by now.
+fn is_outdated(why: &Refusal) -> bool {
+    matches!(why, Refusal::Stale { .. } | Refusal::NothingToDo { .. } | Refusal::NotOnHold { .. })
 }
 
 /// Buttons to what would be right instead.

@@ -88,5 +88,5 @@ pub fn as_message(form: &Form) -> Message {
     body.push(Block::Paragraph(to_say));
     let button = Button { label: form.submit.clone(), command: line, style: form.style };
     let buttons = if form.fields.is_empty() { vec![vec![button]] } else { Vec::new() };
-    Message { tone: Tone::Warning, body, buttons }
+    Message { tone: Tone::Warning, body, buttons, files: Vec::new() }
 }

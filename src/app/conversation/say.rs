@@ -45,7 +45,7 @@ impl Words<'_> {
     }
 
     pub(super) fn message(self, tone: Tone, name: &str, context: &impl Serialize) -> Message {
-        Message { tone, body: self.blocks(name, context), buttons: Vec::new() }
+        Message { tone, body: self.blocks(name, context), ..Message::default() }
     }
 
     /// What is not right, and a line that would be.
@@ -113,26 +113,19 @@ impl Words<'_> {
         }
     }
 
-    /// A document as a message, cut at a sensible size.
-    pub(super) fn document(self, markdown: &str, version: &str, paper: Paper) -> Message {
-        let (mut body, cut) = reads::cut(markdown);
-        if cut {
-            #[derive(Serialize)]
-            struct Cut {
-                command: String,
-            }
-            let kind = match paper {
-                Paper::Plan => "plan",
-                Paper::Checklist => "checklist",
-                Paper::Rollback => "rollback",
-                Paper::Notes => "notes",
-                Paper::TechnicalNotes => "technical-notes",
-                Paper::Report => "report",
-            };
-            let command = format!("tminus document {kind} {version}");
-            body.extend(self.blocks("answer-cut.md", &Cut { command }));
+    /// A document as a message: a long one begins there, and is a file as a whole.
+    pub(super) fn document(self, markdown: String, version: &str, paper: Paper) -> Message {
+        #[derive(Serialize)]
+        struct Cut {
+            file: String,
+            command: String,
         }
-        Message { body, ..Message::default() }
+        let (mut body, file) = reads::as_said(markdown, version, paper);
+        if let Some(file) = &file {
+            let command = format!("tminus document {} {version}", paper.name());
+            body.extend(self.blocks("answer-cut.md", &Cut { file: file.name.clone(), command }));
+        }
+        Message { body, files: file.into_iter().collect(), ..Message::default() }
     }
 
     /// What a rollback will do, in full, before it does.

@@ -286,7 +286,8 @@ async fn a_release_is_scheduled_voted_on_and_moved() {
         open.
 
     quinn: go v1.2.0
-      QA is GO already (Quinn, 00:00). Nothing was changed.
+      QA is GO already (Quinn, 00:00). Nothing was changed. Web shop v1.2.0 now: waiting for
+        1 sign-off and 2 checklist items.
 
     dave: no-go it's raining
       You hold several seats here: QA and Support. Say which one, for example go --as qa.
@@ -444,7 +445,7 @@ async fn a_stranger_learns_nothing_and_the_attempt_is_on_record() {
     let said = house
         .transcript(&[("eve", "status"), ("eve", "no-go"), ("eve", "xyzzy"), ("eve", "go")])
         .await;
-    assert_eq!(house.head(), before + 1);
+    assert_eq!(house.head(), before + 2);
     insta::assert_snapshot!(said, @r"
     eve: status
       I don't know the account console/local/eve, so I neither tell you about releases nor
@@ -452,9 +453,8 @@ async fn a_stranger_learns_nothing_and_the_attempt_is_on_record() {
         under [people].
 
     eve: no-go
-      I don't know the account console/local/eve, so I neither tell you about releases nor
-        take your commands. Ask the operator to link it to a person in the configuration,
-        under [people].
+      I don't know the account console/local/eve. Ask the operator to link it to a person in
+        the configuration, under [people]. Nothing was changed.
 
     eve: xyzzy
       I don't know the account console/local/eve, so I neither tell you about releases nor
@@ -587,6 +587,52 @@ async fn a_rollback_is_confirmed_with_everything_spelled_out() {
 }
 
 #[tokio::test]
+async fn a_button_that_came_too_late_is_answered_before_anything_is_asked() {
+    let house = house().await.scheduled().await;
+    let said = house
+        .transcript(&[
+            ("maria", "scrub v1.2.0 wrong build"),
+            ("quinn", "no-go v1.2.0 --as qa"),
+            ("maria", "hold v1.2.0"),
+            ("maria", "scrub v1.2.0"),
+            ("maria", "reschedule v1.2.0"),
+            ("maria", "update v1.2.0"),
+            ("maria", "outcome v1.2.0 worked --run stage-2/1"),
+        ])
+        .await;
+    insta::assert_snapshot!(said, @r"
+    maria: scrub v1.2.0 wrong build
+      Web shop v1.2.0 is called off: wrong build (#4). Whoever was told of it is told.
+
+    quinn: no-go v1.2.0 --as qa
+      Web shop v1.2.0 is scrubbed. The poll is over. Nothing was changed.
+      [ Status ] status web-shop/production/v1.2.0#1
+
+    maria: hold v1.2.0
+      Web shop v1.2.0 is scrubbed. There is nothing to hold. Nothing was changed.
+      [ Status ] status web-shop/production/v1.2.0#1
+
+    maria: scrub v1.2.0
+      Web shop v1.2.0 is scrubbed. There is nothing left to call off. Nothing was changed.
+      [ Status ] status web-shop/production/v1.2.0#1
+
+    maria: reschedule v1.2.0
+      Web shop v1.2.0 is scrubbed. Only what has not started can be moved. Nothing was
+        changed.
+      [ Status ] status web-shop/production/v1.2.0#1
+
+    maria: update v1.2.0
+      Web shop v1.2.0 is scrubbed. Its room has no more updates. Nothing was changed.
+      [ Status ] status web-shop/production/v1.2.0#1
+
+    maria: outcome v1.2.0 worked --run stage-2/1
+      That button is out of date: its step is settled. No step waits for a decision now.
+        Nothing was changed. Web shop v1.2.0 now: called off.
+      [ Status ] status web-shop/production/v1.2.0#1
+    ");
+}
+
+#[tokio::test]
 async fn without_dialogs_a_form_is_a_line_to_send() {
     let house = house().await.scheduled().await;
     let asked = form(house.says("sam", "no-go --as support").await);
@@ -696,7 +742,8 @@ async fn a_lone_word_is_what_the_verb_needs_most() {
         open.
 
     maria: edit web-shop
-      That is the plan it has. Nothing was changed.
+      That is the plan it has. Nothing was changed. Web shop v1.2.0 now: waiting for 1
+        sign-off and 2 checklist items.
 
     maria: handover quinn
       Quinn is the captain of Web shop v1.2.0 now (#6).

@@ -13,8 +13,12 @@ use crate::app::reads::{self, Look};
 use crate::app::times::{self, TimeError};
 use crate::domain::authority;
 use crate::domain::checklist::{Item, Mark};
-use crate::domain::command::{Actor, Command, Commitment, EvidenceReport, FreezeWish, Vote};
-use crate::domain::ids::{ActionName, FreezeId, ItemId, PersonId, ReleaseId, Role, slug};
+use crate::domain::command::{
+    Actor, Command, Commitment, EvidenceReport, FreezeWish, Request, Vote,
+};
+use crate::domain::decide::decide;
+use crate::domain::event::{Event, Happened};
+use crate::domain::ids::{ActionName, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId, slug};
 use crate::domain::plan::{EvidenceKind, Finding, Plan};
 use crate::domain::policy::{Policy, Right};
 use crate::domain::poll::TEXT_LIMIT;
@@ -61,6 +65,11 @@ fn given(option: &Option<String>) -> Option<&str> {
     option.as_deref().map(str::trim).filter(|given| !given.is_empty())
 }
 
+/// As a button names it: `stage-2/1`.
+fn run_of(release: &Release, run: &Option<String>) -> Option<RunId> {
+    given(run).map(|run| RunId::new(format!("{}/{run}", release.id)))
+}
+
 impl<'a> Turn<'a> {
     /// The table of the verbs.
     pub(super) fn meant(&self) -> Understood {
@@ -83,10 +92,11 @@ impl<'a> Turn<'a> {
             Verb::Advance { release, stage } => self.advance(self.one(release)?, *stage),
             Verb::Hold { release, reason } => self.hold(self.one(release)?, &text(reason)),
             Verb::Resume { release } => self.plain(release, |release| Command::Resume { release }),
-            Verb::Retry { release } => self.plain(release, |release| Command::Retry { release }),
-            Verb::Outcome { release, ended, reason } => {
-                self.outcome(self.one(release)?, *ended, &text(reason))
+            Verb::Retry { release, run } => {
+                let release = self.one(release)?;
+                ask(Command::Retry { release: release.id.clone(), run: run_of(release, run) })
             }
+            Verb::Outcome { release, .. } => self.outcome(self.one(release)?),
             Verb::Verify { release } => self.plain(release, |release| Command::Verify { release }),
             Verb::Complete { release } => {
                 self.plain(release, |release| Command::Complete { release })
@@ -275,6 +285,27 @@ impl<'a> Turn<'a> {
         Ok(value.trim().to_owned())
     }
 
+    /// Whether it is turned down whatever somebody may still fill in, as what an outdated button
+    /// asks for: then they are told at once. What is asked of the rules is on record either way.
+    fn is_ruled_out(&self, said: &str, command: impl Fn(&str) -> Command) -> bool {
+        if self.is_form || !said.trim().is_empty() {
+            return false;
+        }
+        let request = Request { id: String::new(), by: self.by.clone(), command: command("…") };
+        let so = |event: &Event| {
+            matches!(
+                event,
+                Event::Refused { .. }
+                    | Event::AlreadySo { .. }
+                    | Event::Release {
+                        did: Happened::Refused { .. } | Happened::AlreadySo { .. },
+                        ..
+                    }
+            )
+        };
+        decide(self.state, &request, self.now).first().is_some_and(so)
+    }
+
     /// A time that lies ahead, in the zone that is meant.
     fn time(&self, said: &str, zone: Tz) -> Result<Start, TimeError> {
         let planned = times::instant(said, self.now, zone)?;
@@ -356,6 +387,10 @@ impl<'a> Turn<'a> {
             let why = line_field("reason", "Reason", reason.unwrap_or_default(), false);
             Draft::new(&format!("Reschedule {}", release.title()), "Reschedule", vec![when, why])
         };
+        if when.is_empty() && !release.phase.is_before_deploy() {
+            let (release, start) = (release.id.clone(), release.start.clone());
+            return ask(Command::Reschedule { release, start, reason: None });
+        }
         self.complete(Some(release), draft())?;
         let start = self
             .time(when, release.start.zone)
@@ -365,8 +400,14 @@ impl<'a> Turn<'a> {
     }
 
     fn scrub(&self, release: &Release, reason: &str) -> Understood {
-        let reason = self.text_of(Some(release), "Scrub", ("reason", "Reason", reason))?;
-        ask(Command::Scrub { release: release.id.clone(), reason })
+        let command = |reason: &str| Command::Scrub {
+            release: release.id.clone(),
+            reason: reason.to_owned(),
+        };
+        if self.is_ruled_out(reason, command) {
+            return ask(command(""));
+        }
+        ask(command(&self.text_of(Some(release), "Scrub", ("reason", "Reason", reason))?))
     }
 
     /// A lone word that names a plan is the plan, also where it names a release as well.
@@ -436,10 +477,10 @@ impl<'a> Turn<'a> {
         role: Option<&str>,
         revision: Option<u32>,
         vote: Vote,
-    ) -> Understood {
+    ) -> Command {
         let commits = Commitment { revision, ..Commitment::default() };
         let role = role.map(|role| self.role(role));
-        ask(Command::Vote { release: release.id.clone(), role, vote, commits })
+        Command::Vote { release: release.id.clone(), role, vote, commits }
     }
 
     /// `go qa` means `go --as qa`.
@@ -451,7 +492,7 @@ impl<'a> Turn<'a> {
             (Some(role), None) => (None, Some(role)),
             (Some(_) | None, role) => (release.map(str::to_owned), role),
         };
-        self.vote(self.one(&release)?, role, revision, Vote::Go)
+        ask(self.vote(self.one(&release)?, role, revision, Vote::Go))
     }
 
     fn no_go(&self, release: &Release) -> Understood {
@@ -460,8 +501,14 @@ impl<'a> Turn<'a> {
         };
         let said = text(reason);
         let said = if said.is_empty() { given(because).unwrap_or_default() } else { &said };
-        let reason = self.text_of(Some(release), "NO-GO for", ("reason", "Reason", said))?;
-        self.vote(release, given(role), *revision, Vote::NoGo { reason })
+        let command = |reason: &str| {
+            let vote = Vote::NoGo { reason: reason.to_owned() };
+            self.vote(release, given(role), *revision, vote)
+        };
+        if self.is_ruled_out(said, command) {
+            return ask(command(""));
+        }
+        ask(command(&self.text_of(Some(release), "NO-GO for", ("reason", "Reason", said))?))
     }
 
     fn checklist(&self, release: &Release) -> Understood {
@@ -590,8 +637,12 @@ impl<'a> Turn<'a> {
     }
 
     fn update(&self, release: &Release, said: &str) -> Understood {
-        let text = self.text_of(Some(release), "Update on", ("text", "What happened", said))?;
-        ask(Command::Update { release: release.id.clone(), text })
+        let command =
+            |text: &str| Command::Update { release: release.id.clone(), text: text.to_owned() };
+        if self.is_ruled_out(said, command) {
+            return ask(command(""));
+        }
+        ask(command(&self.text_of(Some(release), "Update on", ("text", "What happened", said))?))
     }
 
     /// People count stages from one.
@@ -602,11 +653,29 @@ impl<'a> Turn<'a> {
     }
 
     fn hold(&self, release: &Release, reason: &str) -> Understood {
-        let reason = self.text_of(Some(release), "Hold", ("reason", "Reason", reason))?;
-        ask(Command::Hold { release: release.id.clone(), reason })
+        let command =
+            |reason: &str| Command::Hold { release: release.id.clone(), reason: reason.to_owned() };
+        if self.is_ruled_out(reason, command) {
+            return ask(command(""));
+        }
+        ask(command(&self.text_of(Some(release), "Hold", ("reason", "Reason", reason))?))
     }
 
-    fn outcome(&self, release: &Release, ended: Option<Ended>, reason: &str) -> Understood {
+    fn outcome(&self, release: &Release) -> Understood {
+        let Verb::Outcome { ended, reason, run, .. } = &self.said.verb else {
+            unreachable!("only asked for this verb")
+        };
+        let (ended, reason, run) = (*ended, text(reason), run_of(release, run));
+        let worked = ended == Some(Ended::Worked);
+        let command = |reason: &str| Command::Outcome {
+            release: release.id.clone(),
+            run: run.clone(),
+            worked,
+            reason: reason.to_owned(),
+        };
+        if self.is_ruled_out(&reason, command) {
+            return ask(command(""));
+        }
         let said = match ended {
             Some(Ended::Worked) => "worked",
             Some(Ended::Failed) => "failed",
@@ -615,12 +684,11 @@ impl<'a> Turn<'a> {
         let choices = ["worked", "failed"].map(|ended| (ended.to_owned(), format!("It {ended}")));
         let fields = vec![
             Field { value: said.into(), ..choice("ended", "How it ended", &choices) },
-            text_field("reason", "How you know", reason),
+            text_field("reason", "How you know", &reason),
         ];
         let title = format!("Outcome of {}", release.title());
         self.complete(Some(release), Draft::new(&title, "Record", fields))?;
-        let worked = ended == Some(Ended::Worked);
-        ask(Command::Outcome { release: release.id.clone(), worked, reason: reason.to_owned() })
+        ask(command(&reason))
     }
 
     fn run(&self, release: &Release, action: Option<&str>, with: &[String]) -> Understood {

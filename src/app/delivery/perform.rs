@@ -200,7 +200,9 @@ impl Delivery {
         let head = self.head_at(waiting.seq).await;
         let mut message = notices::render(&self.0.messages, notice, &self.scene(platform, head));
         if let (NoticeKind::Report, Some(brief)) = (&notice.kind, &notice.brief) {
-            message.body.extend(self.report(&brief.release, waiting.seq).await);
+            let (body, file) = self.report(&brief.release, waiting.seq).await;
+            message.body.extend(body);
+            message.files.extend(file);
         }
         self.0.world.neighbours().people.name(&mut message).await;
         message
@@ -211,13 +213,13 @@ impl Delivery {
     }
 
     /// Written from the log up to the event that asked for it, so that a second try says the same.
-    async fn report(&self, id: &ReleaseId, seq: u64) -> Vec<ports::Block> {
+    async fn report(&self, id: &ReleaseId, seq: u64) -> (Vec<ports::Block>, Option<ports::File>) {
         let which = Which { release: Some(id.to_string()), last: Some(seq), ..Which::default() };
         let entries = self.0.engine.store().reader().entries(&which).await.unwrap_or_default();
         let state = self.0.engine.state();
-        let Some(release) = state.releases.get(id) else { return Vec::new() };
-        let policy = state.house.policy();
-        reads::cut(&reads::document(release, policy, Paper::Report, &entries)).0
+        let Some(release) = state.releases.get(id) else { return (Vec::new(), None) };
+        let markdown = reads::document(release, state.house.policy(), Paper::Report, &entries);
+        reads::as_said(markdown, &release.plan.release.version, Paper::Report)
     }
 
     fn scene<'a>(&'a self, platform: &'a str, head: Option<String>) -> notices::Scene<'a> {

@@ -1,10 +1,11 @@
 //! What the console takes and what it turns down: as strict as the platforms it stands in for.
 
-use crate::ports::{Block, Button, Failure, Inline, Message};
+use crate::ports::{Block, Button, Failure, File, Inline, Message};
 
 /// Characters of text in one message.
 const TEXT: usize = 12_000;
 const BUTTONS: usize = 25;
+const FILES: usize = 10;
 const LABEL: usize = 75;
 const COMMAND: usize = 2_000;
 const TOPIC: usize = 250;
@@ -22,6 +23,11 @@ pub(super) fn check_message(message: &Message) -> Result<(), Failure> {
         return Err(Failure::permanent(why));
     }
     buttons.into_iter().try_for_each(check_button)?;
+    if message.files.len() > FILES {
+        let why = format!("the message has {} files, at most {FILES} fit", message.files.len());
+        return Err(Failure::permanent(why));
+    }
+    message.files.iter().try_for_each(check_file)?;
     let mut inlines = message.body.iter().flat_map(block_inlines);
     inlines.try_for_each(check_link)
 }
@@ -41,6 +47,20 @@ fn check_button(button: &Button) -> Result<(), Failure> {
     }
     at_most("a button's label", button.label.chars().count(), LABEL)?;
     at_most("a button's command", button.command.chars().count(), COMMAND)
+}
+
+fn check_file(file: &File) -> Result<(), Failure> {
+    let File { name, text, .. } = file;
+    if name.trim().is_empty() || name.contains(['/', '\\']) || name.contains(char::is_control) {
+        return Err(Failure::permanent(format!("`{}` is no name of a file", name.escape_debug())));
+    }
+    at_most("a file's name", name.chars().count(), NAME)?;
+    if text.is_empty() || text.len() > File::LONGEST {
+        let (bytes, limit) = (text.len(), File::LONGEST);
+        let why = format!("the file `{name}` has {bytes} bytes; it may have 1 to {limit}");
+        return Err(Failure::permanent(why));
+    }
+    Ok(())
 }
 
 fn at_most(what: &str, length: usize, limit: usize) -> Result<(), Failure> {
@@ -160,6 +180,24 @@ mod tests {
         assert!(check_message(&with(vec![vec![button(76, 1)]])).is_err());
         assert!(check_message(&with(vec![vec![button(0, 1)]])).is_err());
         assert!(check_message(&with(vec![vec![button(1, 2_001)]])).is_err());
+    }
+
+    #[test]
+    fn files_have_a_name_and_a_limit() {
+        let file = |name: &str, bytes: usize| File {
+            name: name.to_owned(),
+            media: "text/markdown".to_owned(),
+            text: "x".repeat(bytes),
+        };
+        let with = |file| Message { files: vec![file], ..message("text") };
+        assert_eq!(check_message(&with(file("report-v1.2.0.md", File::LONGEST))), Ok(()));
+        let why = check_message(&with(file("a.md", File::LONGEST + 1))).expect_err("too long");
+        assert_eq!(why.to_string(), "the file `a.md` has 1000001 bytes; it may have 1 to 1000000");
+        for wrong in [file("a.md", 0), file(" ", 1), file("../a.md", 1), file("a\nb.md", 1)] {
+            assert!(check_message(&with(wrong.clone())).is_err(), "{}", wrong.name);
+        }
+        let eleven = Message { files: vec![file("a.md", 1); 11], ..message("text") };
+        assert!(check_message(&eleven).is_err());
     }
 
     #[test]

@@ -117,13 +117,14 @@ const CSS: &str = "text/css; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-static FILES: [File; 11] = [
+static FILES: [File; 12] = [
     File { path: "/", kind: HTML, text: include_str!("page/index.html") },
     File { path: "/page/console.css", kind: CSS, text: include_str!("page/console.css") },
     File { path: "/page/icon.svg", kind: PICTURE, text: include_str!("page/icon.svg") },
     File { path: "/page/console.js", kind: SCRIPT, text: include_str!("page/console.js") },
     File { path: "/page/server.js", kind: SCRIPT, text: include_str!("page/server.js") },
     File { path: "/page/render.js", kind: SCRIPT, text: include_str!("page/render.js") },
+    File { path: "/page/markdown.js", kind: SCRIPT, text: include_str!("page/markdown.js") },
     File { path: "/page/times.js", kind: SCRIPT, text: include_str!("page/times.js") },
     File { path: "/page/stream.js", kind: SCRIPT, text: include_str!("page/stream.js") },
     File { path: "/page/dialogs.js", kind: SCRIPT, text: include_str!("page/dialogs.js") },
@@ -435,7 +436,7 @@ fn only_listens_to(slash: &str) -> Reply {
         text("."),
     ];
     let body = vec![Block::Paragraph(line)];
-    Reply::Private(Message { tone: Tone::Warning, body, buttons: Vec::new() })
+    Reply::Private(Message { tone: Tone::Warning, body, ..Message::default() })
 }
 
 fn in_private(text: String) -> Reply {

@@ -2,9 +2,14 @@
 
 import { ask as askServer, newId, send } from "./server.js";
 import { ask as askPerson } from "./dialogs.js";
+import { make } from "./render.js";
 import { dayAndTime, distance, hourAndMinute, toDate } from "./times.js";
 
+/** Left out where there is little room. */
+const wide = (text) => make("span", { class: "wide" }, text);
+
 export class Clock {
+  /** `tip` takes what could be done next, or nothing. */
   constructor({ area, now, own, jump, startOver, tip, trouble, after }) {
     Object.assign(this, { area, now, own, jump, startOver, tip, trouble, after });
     jump.addEventListener("click", () => this.press(jump, "/demo/jump"));
@@ -37,12 +42,20 @@ export class Clock {
     this.area.hidden = false;
     this.jump.hidden = !jumpable;
     this.startOver.hidden = !jumpable;
-    this.jump.textContent = next ? `Jump to the next deadline: ${next.text}` : "Nothing to jump to";
-    this.jump.title = next ? dayAndTime(toDate(next.at), this.state.zone) : "";
-    this.jump.toggleAttribute("disabled", !next);
-    this.tip.hidden = !hint;
-    this.tip.textContent = hint ? `Tip: ${hint}` : "";
+    this.drawJump(next);
+    this.tip(hint ?? "");
     this.tick();
+  }
+
+  /** Cut where there is no room for it; the whole of it is its name, and what hovering shows. */
+  drawJump(next) {
+    const label = next ? `Jump to the next deadline: ${next.text}` : "Nothing to jump to";
+    const when = next ? ` (${dayAndTime(toDate(next.at), this.state.zone)})` : "";
+    const short = next?.about && label.endsWith(next.about) ? next.about : next?.text ?? label;
+    this.jump.replaceChildren(make("span", {}, wide(label.slice(0, -short.length)), short));
+    this.jump.setAttribute("aria-label", label);
+    this.jump.title = label + when;
+    this.jump.toggleAttribute("disabled", !next);
   }
 
   tick() {
@@ -52,7 +65,8 @@ export class Clock {
     const isElsewhere = hourAndMinute(date, this.state.zone) !== hourAndMinute(date);
     this.own.textContent = isElsewhere ? ` In your zone: ${dayAndTime(date)}.` : "";
     const ahead = this.offset > 90_000 ? ` (jumped ahead ${distance(this.offset)})` : "";
-    this.now.textContent = `Demo clock · ${there}${ahead}`;
+    this.now.replaceChildren(wide("Demo clock · "), there, wide(ahead));
+    this.now.title = `Demo clock${ahead}`;
   }
 
   async press(button, path) {

@@ -25,8 +25,10 @@ const CLICK = 700;
 function keep(store, name, value) {
   try {
     store.setItem(`console/${name}`, JSON.stringify(value));
+    return true;
   } catch {
     // A browser without storage still shows everything; it only forgets.
+    return false;
   }
 }
 
@@ -44,7 +46,10 @@ const notesOf = (channel) => home.notes.filter((note) => note.channel === channe
 
 function keepNotes() {
   home.notes = home.notes.slice(-60);
-  keep(sessionStorage, own("notes"), home.notes);
+  // Documents are long: where there is no room for all, the last ones are kept.
+  for (let most = 60; most >= 1; most /= 2) {
+    if (keep(sessionStorage, own("notes"), home.notes.slice(-most))) return;
+  }
 }
 
 /** Whoever comes for the first time has read the channels, but not what was written to them. */
@@ -95,7 +100,7 @@ const line = new Line({
 const clock = new Clock({
   area: $("clock"), now: $("clock-now"), own: $("clock-own"),
   jump: $("jump"), startOver: $("start-over"),
-  tip: $("tip"), trouble: $("trouble"), after: () => load(home.as),
+  tip: showTip, trouble: $("trouble"), after: () => load(home.as),
 });
 
 const feed = new Feed({
@@ -134,6 +139,29 @@ function announce(text) {
     $("live").textContent = waiting.splice(0).slice(-4).join(" ");
   }, 200);
 }
+
+/** What could be done next, until it is put away: then the next thing is told, and this is not. */
+function showTip(hint) {
+  $("tip").hidden = !hint || kept(localStorage, "tip") === hint;
+  if ($("tip").dataset.hint === hint) return;
+  $("tip").dataset.hint = hint;
+  $("tip-text").replaceChildren(make("strong", {}, "Tip: "), hint);
+}
+
+$("tip-off").addEventListener("click", () => {
+  keep(localStorage, "tip", $("tip").dataset.hint);
+  showTip($("tip").dataset.hint);
+  $("line").focus();
+});
+
+/** Where a keyboard covers the page instead of making it smaller, we make it smaller ourselves. */
+function fitAboveKeyboard() {
+  const { height, scale } = window.visualViewport;
+  if (scale > 1.01) return;
+  document.documentElement.style.setProperty("--height", `${height}px`);
+  window.scrollTo(0, 0);
+}
+window.visualViewport?.addEventListener("resize", fitAboveKeyboard);
 
 // --- Loading ---------------------------------------------------------------------------------
 
@@ -228,6 +256,7 @@ function drawHead(channel) {
   $("here").replaceChildren(make("bdi", {}, title(channel)));
   const about = [channel.archived && "Archived", channel.topic || channel.purpose, people(channel)];
   $("topic").textContent = about.filter(Boolean).join(" · ");
+  $("topic").title = $("topic").textContent;
   $("scroll").setAttribute("aria-label", `Messages in ${title(channel)}`);
   const where = channel.kind === "direct" ? "Write" : `Message ${title(channel)}`;
   $("line").placeholder = channel.archived ? "This channel is archived"

@@ -1,5 +1,6 @@
 // Messages as elements. Data becomes text nodes and checked attributes, never markup.
 
+import { parse } from "./markdown.js";
 import { timeElement } from "./times.js";
 
 export function make(tag, attributes = {}, ...children) {
@@ -107,4 +108,38 @@ export function buttonRows(message, { commandOf, press, isBusy }) {
     });
     return make("div", { class: "row buttons" }, ...buttons);
   });
+}
+
+/** Whole documents: folded, to be read here, or kept. */
+export function files(message, me) {
+  return (message.files ?? []).map((file) => {
+    const inside = make("div", {
+      class: "document", role: "group", tabindex: "0", "aria-label": file.name,
+    });
+    const fold = make("details", {}, make("summary", {}, make("bdi", {}, file.name),
+      make("span", { class: "soft" }, size(file.text))), inside);
+    fold.addEventListener("toggle", () => {
+      if (fold.open && !inside.hasChildNodes()) inside.append(...read(file, me));
+    });
+    const save = make("button", {
+      type: "button", class: "button", "aria-label": `Download ${file.name}`,
+      onclick: () => download(file),
+    }, "Download");
+    return make("div", { class: "file" }, fold, save);
+  });
+}
+
+const read = ({ media, text }, me) =>
+  blocks(media === "text/markdown" ? parse(text) : [{ code: text }], me);
+
+function size(text) {
+  const bytes = new Blob([text]).size;
+  return bytes < 1000 ? `${bytes} bytes` : `${Math.round(bytes / 1000)} kB`;
+}
+
+/** Under a type that no browser opens: what it holds is kept, never run. */
+function download({ name, text }) {
+  const url = URL.createObjectURL(new Blob([text], { type: "application/octet-stream" }));
+  make("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

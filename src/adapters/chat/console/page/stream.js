@@ -1,10 +1,12 @@
 // The messages of one channel: appended, replaced in place, never drawn twice.
 
-import { blocks, block, buttonRows, lead, make, toneWord } from "./render.js";
+import { blocks, block, buttonRows, files, lead, make, toneWord } from "./render.js";
 import { dayAndTime, fullDay, hourAndMinute, sameDay, toDate } from "./times.js";
 
 /** So many are drawn at once. */
 const MOST = 300;
+/** A longer line of somebody's is begun only. */
+const LONG = 1500;
 const NARROW = matchMedia("(max-width: 720px)");
 const TOGETHER = 5 * 60 * 1000;
 
@@ -118,12 +120,32 @@ export class Stream {
 
   content(item) {
     if (this.isPinned(item)) {
-      return make("p", { class: "moved" }, "Pinned at the top of this channel: ",
+      return make("p", { class: "moved" }, "Pinned: ",
         make("span", {}, lead(item.message)));
     }
     const kind = item.by.bot ? `card tone-${item.message.tone}` : "said";
-    return make("div", { class: kind }, toneWord(item.message),
-      ...blocks(item.message.body, this.actions.me()), ...this.buttons(item));
+    const content = make("div", { class: kind }, toneWord(item.message), ...this.parts(item));
+    return item.by.bot || lengthOf(content) < LONG ? content : this.foldable(item, content);
+  }
+
+  parts({ id, message }) {
+    const me = this.actions.me();
+    return [...blocks(message.body, me), ...files(message, me), ...this.buttons({ id, message })];
+  }
+
+  /** What somebody pasted at length is begun, and unfolds. */
+  foldable(item, content) {
+    const draw = (isLong) => {
+      content.classList.toggle("folded", isLong);
+      more.textContent = isLong ? "Show all of it" : "Show less";
+      more.setAttribute("aria-expanded", String(!isLong));
+    };
+    const more = make("button", {
+      type: "button", class: "button quiet",
+      onclick: () => draw(!content.classList.contains("folded")),
+    });
+    draw(true);
+    return make("div", {}, content, more);
   }
 
   buttons(item) {
@@ -147,7 +169,7 @@ export class Stream {
       make("span", { class: "avatar hue-bot", "aria-hidden": "true" }, "t−"),
       make("article", { class: "content" }, head, echo,
         make("div", { class: `card tone-${item.message.tone}` }, toneWord(item.message),
-          ...blocks(item.message.body, this.actions.me()), ...this.buttons(item))));
+          ...this.parts(item))));
   }
 
   isPinned(item) {
@@ -170,8 +192,8 @@ export class Stream {
     const isFolded = this.folded.get(item.id) ?? (at > 0 || NARROW.matches);
     const [first, ...rest] = item.message.body;
     const id = `pin-${item.id}`;
-    const more = make("div", { id, class: "more" }, ...blocks(rest, this.actions.me()),
-      ...this.buttons(item));
+    const whole = { id: item.id, message: { ...item.message, body: rest } };
+    const more = make("div", { id, class: "more" }, ...this.parts(whole));
     more.hidden = isFolded;
     const toggle = make("button", {
       type: "button", class: "button quiet fold", "data-command": "fold", "aria-controls": id,
@@ -181,10 +203,12 @@ export class Stream {
         this.folded.set(item.id, !isFolded);
         this.drawPins();
       },
-    }, isFolded ? "Show" : "Fold");
+    }, make("span", { class: "wide" }, isFolded ? "Show" : "Fold"),
+    make("span", { class: "narrow", "aria-hidden": "true" }, isFolded ? "▾" : "▴"));
     const top = make("div", { class: "lead" }, make("span", { class: "badge" }, "Pinned"),
       make("div", {}, toneWord(item.message), block(first, this.actions.me())), toggle);
-    return make("article", { class: `pin tone-${item.message.tone}`, "data-pin": item.id },
+    const fold = isFolded ? "folded" : "";
+    return make("article", { class: `pin ${fold} tone-${item.message.tone}`, "data-pin": item.id },
       top, more);
   }
 
@@ -252,6 +276,8 @@ function flash(element) {
   element.classList.add("changed");
   setTimeout(() => element.classList.remove("changed"), 1700);
 }
+
+const lengthOf = (content) => content.textContent.length + 60 * content.querySelectorAll("br").length;
 
 const initials = (name) =>
   name.split(/\s+/).slice(0, 2).map((word) => [...word][0] ?? "").join("").toUpperCase();
