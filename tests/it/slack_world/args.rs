@@ -82,10 +82,10 @@ impl Args {
             needed.map(|(name, _)| name.clone()).collect()
         };
         let first = wanted(alternatives.first()?);
-        let always = first.iter().filter(|name| {
+        let mut always = first.iter().filter(|name| {
             alternatives.iter().all(|alternative| wanted(alternative).contains(name))
         });
-        let missing = always.filter(|name| !self.values.contains_key(*name)).next();
+        let missing = always.find(|name| !self.values.contains_key(*name));
         missing.map(|name| ("invalid_arguments", format!("`{name}` is missing")))
     }
 

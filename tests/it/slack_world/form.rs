@@ -28,7 +28,7 @@ pub(super) fn initial(blocks: &Value) -> Value {
 
 /// The state of a form once it is filled in; Slack keeps back one with a field missing.
 pub(super) fn values(blocks: &Value, fields: &[(&str, &str)], workspace: &Workspace) -> Value {
-    let labels: Vec<&str> = inputs(blocks).map(|block| label(block)).collect();
+    let labels: Vec<&str> = inputs(blocks).map(label).collect();
     for (name, _) in fields {
         assert!(labels.contains(name), "no field is called {name:?}; there are {labels:?}");
     }

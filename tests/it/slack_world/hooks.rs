@@ -76,6 +76,9 @@ pub(super) fn respond(
         removed(state, place);
         return Ok(());
     }
+    if place.message.is_some() && !fields.contains_key("replace_original") {
+        state.violated("an answer to a click should say `replace_original`: defaults differ");
+    }
     let kind = fields.get("response_type").and_then(Value::as_str).unwrap_or("ephemeral");
     if !["ephemeral", "in_channel"].contains(&kind) {
         state.violated(format!("`response_type` {kind:?}"));
@@ -128,18 +131,7 @@ fn replaced(state: &mut State, place: &Place, content: Content, now: Duration) {
 
 fn posted(state: &mut State, place: &Place, content: Content, now: Duration) {
     let ts = state.ts(now);
-    let message = Message {
-        ts,
-        thread_ts: None,
-        user: BOT_USER.to_owned(),
-        content,
-        earlier: Vec::new(),
-        edited: None,
-        deleted: false,
-        reactions: Vec::new(),
-        files: Vec::new(),
-        at: now,
-    };
+    let message = Message::new(BOT_USER, &ts, content, now);
     if let Some(channel) = state.workspace.channels.get_mut(&place.channel) {
         channel.messages.push(message);
     }

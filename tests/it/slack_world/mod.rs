@@ -3,9 +3,21 @@
 //! It speaks the real protocol (Web API, Socket Mode, signed HTTP), so that the bot's own client
 //! runs unchanged against it; it answers each wrong call as Slack would and remembers it, and each
 //! test ends with `assert_clean`.
+//!
+//! ```ignore
+//! let slack = SlackWorld::start().await;              // the cast is in `Setup::default`
+//! let bot = start_the_bot(&slack.api_url(), &slack.bot_token(), &slack.app_token()).await;
+//! let ann = slack.person("ann");
+//! ann.types("/release status v1.2.0", "releases").await.answered().await;
+//! let card = slack.sees("releases", "waiting for 2 sign-offs").await;
+//! ann.presses(&card, "GO").await;
+//! ann.sees_ephemeral("Your GO is recorded").await;
+//! slack.assert_clean().await;
+//! ```
 
 #![allow(dead_code, unused_imports, reason = "each play uses what it needs of the stage")]
 
+mod answers;
 mod api;
 mod args;
 mod blocks;
@@ -202,6 +214,21 @@ impl SlackWorld {
             let sent = state.deliveries.iter().position(|it| it.parcel.deed == gesture.deed);
             state.send_again(sent.expect("it was sent over a connection"));
         });
+    }
+
+    /// Envelopes gather until `lets_go_backwards`.
+    pub(crate) fn holds_envelopes(&self) {
+        self.world.change(|state| state.backlog = Some(Vec::new()));
+    }
+
+    /// Waits until so many envelopes have gathered, and sends them in reverse.
+    pub(crate) async fn lets_go_backwards(&self, count: usize) {
+        let look = |state: &State| {
+            let backlog = state.backlog.as_ref().map_or(0, Vec::len);
+            (backlog >= count).then_some(())
+        };
+        self.world.eventually(&format!("{count} envelopes held back"), look).await;
+        self.world.change(State::send_backwards);
     }
 
     /// Waits until every copy of every envelope is acknowledged.

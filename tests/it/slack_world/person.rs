@@ -10,7 +10,7 @@ use super::payloads::{Scene, action};
 use super::screen::{Post, Sheet, Whisper};
 use super::state::{Deed, State, World};
 use super::workspace::{Content, Message, OTHER_TEAM, User};
-use super::{form, seen};
+use super::{answers, form, seen};
 
 #[derive(Clone)]
 pub(crate) struct Person {
@@ -175,18 +175,8 @@ impl Person {
         let post = self.world.change(|state| {
             let ts = state.ts(now);
             let channel = state.workspace.channel(channel).id.clone();
-            let message = Message {
-                ts: ts.clone(),
-                thread_ts: None,
-                user: self.id.clone(),
-                content: Content { text: text.to_owned(), ..Content::default() },
-                earlier: Vec::new(),
-                edited: None,
-                deleted: false,
-                reactions: Vec::new(),
-                files: Vec::new(),
-                at: now,
-            };
+            let content = Content { text: text.to_owned(), ..Content::default() };
+            let message = Message::new(&self.id, &ts, content, now);
             state.workspace.channel_mut(&channel).messages.push(message);
             Post { channel, ts }
         });
@@ -324,6 +314,10 @@ impl Person {
             });
             let scene = Scene { user: &user, deed, now, base: &self.world.base };
             let (kind, payload) = write(&scene, state);
+            let name = payload["type"].as_str().unwrap_or("slash_commands");
+            for field in answers::undocumented(&format!("payload {name}"), &payload) {
+                state.violated(format!("the stand-in itself: {name} carries `{field}`"));
+            }
             Parcel {
                 deed,
                 kind,

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -67,7 +67,12 @@ async fn route(world: Arc<World>, request: Request<Incoming>) -> Answered {
         return Err(Cut);
     };
     match first {
-        "api" => web_api(&world, rest, &query, &parts.headers, &body).await,
+        "api" => {
+            if parts.method == Method::GET && api::writes_something(rest) {
+                world.change(|state| state.violated(format!("{rest}: called with GET")));
+            }
+            web_api(&world, rest, &query, &parts.headers, &body).await
+        }
         "hooks" => hook(&world, rest, &body).await,
         "upload" => Ok(uploaded(&world, rest, &parts.headers, &body)),
         _ => {
@@ -87,9 +92,10 @@ async fn web_api(
     let kind = header(headers, CONTENT_TYPE.as_str());
     let args = Args::read(query, kind, body);
     let values = args.as_ref().map(|it| it.values.clone()).unwrap_or_default();
-    let bearer = header(headers, "authorization").strip_prefix("Bearer ").unwrap_or_default();
-    let in_body = values.get("token").and_then(Value::as_str).unwrap_or_default();
-    let token = if bearer.is_empty() { in_body } else { bearer };
+    let token = header(headers, "authorization").strip_prefix("Bearer ").unwrap_or_default();
+    if values.contains_key("token") {
+        world.change(|state| state.violated(format!("{method}: the token belongs in the header")));
+    }
     let channel = ["channel", "channel_id"].map(|it| values.get(it).and_then(Value::as_str));
     let channel = channel.into_iter().flatten().next().unwrap_or_default();
     let harm = world.change(|state| state.faults.next(method, channel));
@@ -115,15 +121,18 @@ async fn web_api(
         reply
     });
     after(world, harm).await?;
-    let scopes =
-        world.look(|state| state.setup.scopes.iter().cloned().collect::<Vec<_>>().join(","));
+    Ok(told(world, &reply))
+}
+
+fn told(world: &World, reply: &api::Reply) -> Response<Full<Bytes>> {
+    let scopes: Vec<String> = world.look(|state| state.setup.scopes.iter().cloned().collect());
     let mut response = answer(reply.status, &reply.body);
     let headers = response.headers_mut();
-    headers.insert("x-oauth-scopes", text(&scopes));
+    headers.insert("x-oauth-scopes", text(&scopes.join(",")));
     if let Some(wait) = reply.retry_after {
         headers.insert("retry-after", text(&wait.to_string()));
     }
-    Ok(response)
+    response
 }
 
 /// What a fault does instead of the call, or before it.
@@ -157,20 +166,24 @@ async fn before(
             Ok(answer(200, &call.answer))
         }
         Harm::TooMany(wait) => {
-            let now = world.clock.now();
-            world.change(|state| {
-                if state.rates.told(&call.method, channel, now).is_some() {
-                    state.violated(format!("{}: did not wait for `Retry-After`", call.method));
-                }
-                state.rates.tell(&call.method, channel, *wait, now);
-            });
             (call.status, call.answer) = (429, json!({"ok": false, "error": "ratelimited"}));
-            let mut response = answer(429, &call.answer);
-            response.headers_mut().insert("retry-after", text(&wait.to_string()));
-            Ok(response)
+            Ok(told_to_wait(world, call, channel, *wait))
         }
     };
     Some(early)
+}
+
+fn told_to_wait(world: &World, call: &Call, channel: &str, wait: u64) -> Response<Full<Bytes>> {
+    let now = world.clock.now();
+    world.change(|state| {
+        if state.rates.told(&call.method, channel, now).is_some() {
+            state.violated(format!("{}: did not wait for `Retry-After`", call.method));
+        }
+        state.rates.tell(&call.method, channel, wait, now);
+    });
+    let mut response = answer(429, &call.answer);
+    response.headers_mut().insert("retry-after", text(&wait.to_string()));
+    response
 }
 
 /// What a fault does to an answer that was already decided.

@@ -55,7 +55,7 @@ impl Signed {
         self
     }
 
-    pub(crate) fn from_the_future(mut self, by: Duration) -> Self {
+    pub(crate) fn ahead_of_time(mut self, by: Duration) -> Self {
         self.timestamp = (clock::wall() + by).as_secs().to_string();
         self.sign();
         self

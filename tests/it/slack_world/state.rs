@@ -1,7 +1,7 @@
 //! Everything the stand-in remembers, behind one lock, and how to wait until it has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -94,6 +94,8 @@ pub(crate) struct State {
     pub(super) rates: Rates,
     pub(super) revoked: BTreeSet<String>,
     pub(super) link_disabled: bool,
+    /// What waits to be sent, while the test holds it back.
+    pub(super) backlog: Option<Vec<(u64, String)>>,
     serial: u64,
     last_ts: u128,
 }
@@ -116,6 +118,7 @@ impl State {
             rates: Rates::default(),
             revoked: BTreeSet::new(),
             link_disabled: false,
+            backlog: None,
             serial: 0,
             last_ts: 0,
         }
@@ -174,12 +177,17 @@ impl World {
         })
     }
 
+    /// A test may fail while it looks; what it saw is still true for the others.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.state.lock().expect("no test panics while it holds this"))
+        look(&self.lock())
     }
 
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let done = change(&mut self.state.lock().expect("no test panics while it holds this"));
+        let done = change(&mut self.lock());
         self.changed.send_modify(|count| *count += 1);
         done
     }

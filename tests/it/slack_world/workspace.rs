@@ -183,6 +183,21 @@ pub(crate) struct Message {
 }
 
 impl Message {
+    pub(super) fn new(user: &str, ts: &str, content: Content, at: Duration) -> Self {
+        Self {
+            ts: ts.to_owned(),
+            thread_ts: None,
+            user: user.to_owned(),
+            content,
+            earlier: Vec::new(),
+            edited: None,
+            deleted: false,
+            reactions: Vec::new(),
+            files: Vec::new(),
+            at,
+        }
+    }
+
     pub(super) fn is_ours(&self) -> bool {
         self.user == BOT_USER
     }

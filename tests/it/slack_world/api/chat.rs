@@ -26,22 +26,12 @@ pub(super) fn post_message(request: &mut Request) -> Answer {
     }
     let root = request.state.workspace.channels[&id].message(&thread);
     if !thread.is_empty() && root.is_none_or(|it| it.thread_ts.is_some()) {
-        return Err(wrong("thread_not_found", "`thread_ts` is not the start of a thread"));
+        return Err(wrong("cannot_reply_to_message", "`thread_ts` is not the start of a thread"));
     }
     let content = content(request.state, request.args)?;
     let ts = request.state.ts(request.now);
-    let message = Message {
-        ts: ts.clone(),
-        thread_ts: (!thread.is_empty()).then_some(thread),
-        user: BOT_USER.to_owned(),
-        content,
-        earlier: Vec::new(),
-        edited: None,
-        deleted: false,
-        reactions: Vec::new(),
-        files: Vec::new(),
-        at: request.now,
-    };
+    let mut message = Message::new(BOT_USER, &ts, content, request.now);
+    message.thread_ts = (!thread.is_empty()).then_some(thread);
     let shown = message.to_json(&message.content, true);
     request.channel_mut(&id).messages.push(message);
     request.state.seen_in(&id, request.now);

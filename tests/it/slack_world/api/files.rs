@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Request, refused, wrong};
+use super::{Answer, Request, wrong};
 use crate::slack_world::state::Upload;
 use crate::slack_world::workspace::{BOT_USER, Content, Message};
 
@@ -45,20 +45,12 @@ pub(super) fn complete(request: &mut Request) -> Answer {
     let text = request.text("initial_comment").to_owned();
     let thread = request.text("thread_ts").to_owned();
     if !thread.is_empty() && request.state.workspace.channels[&id].message(&thread).is_none() {
-        return Err(refused("invalid_thread_ts"));
+        return Err(wrong("invalid_arguments", "`thread_ts` is not there"));
     }
-    let message = Message {
-        ts,
-        thread_ts: (!thread.is_empty()).then_some(thread),
-        user: BOT_USER.to_owned(),
-        content: Content { text, ..Content::default() },
-        earlier: Vec::new(),
-        edited: None,
-        deleted: false,
-        reactions: Vec::new(),
-        files: shown.clone(),
-        at: request.now,
-    };
+    let content = Content { text, ..Content::default() };
+    let mut message = Message::new(BOT_USER, &ts, content, request.now);
+    message.thread_ts = (!thread.is_empty()).then_some(thread);
+    message.files = shown.clone();
     request.channel_mut(&id).messages.push(message);
     request.state.seen_in(&id, request.now);
     Ok(json!({"files": shown}))

@@ -40,7 +40,7 @@ fn page(request: &Request, messages: Vec<&Message>) -> Answer {
     let found: Vec<&&Message> = messages.iter().filter(within).collect();
     let limit = request.args.number("limit").unwrap_or(100);
     if limit == 0 || limit > 999 {
-        return Err(wrong("invalid_limit", "1 to 999"));
+        return Err(wrong("invalid_arguments", "`limit` is 1 to 999"));
     }
     let cursor = request.text("cursor");
     let start = if cursor.is_empty() {

@@ -14,7 +14,7 @@ pub(super) fn auth_test(_: &mut Request) -> Answer {
 
 pub(super) fn connections_open(request: &mut Request) -> Answer {
     if request.state.link_disabled {
-        return Err(refused("access_denied"));
+        return Err(refused("forbidden_team"));
     }
     let ticket = format!("ticket-{}", request.state.serial());
     request.state.tickets.insert(ticket.clone(), request.now);

@@ -141,7 +141,7 @@ fn invitable(state: &State, user: &str, inside: bool, shared: bool) -> Option<&'
     }
     let Some(known) = state.workspace.users.get(user) else { return Some("user_not_found") };
     if known.team() == OTHER_TEAM && !shared {
-        return Some("user_team_not_in_channel");
+        return Some("cant_invite");
     }
     match known.standing {
         _ if inside => Some("already_in_channel"),

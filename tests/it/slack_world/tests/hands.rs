@@ -82,29 +82,38 @@ async fn a_response_url_works_five_times_for_half_an_hour() {
     slack.assert_clean().await;
 }
 
+fn new_release() -> Value {
+    let text = |text: &str| json!({"type": "plain_text", "text": text});
+    let option = |label: &str| json!({"text": text(label), "value": label.to_lowercase()});
+    let plans = json!({
+        "type": "static_select", "action_id": "p", "initial_option": option("Canary"),
+        "options": [option("Rolling"), option("Canary")],
+    });
+    let fields = [
+        ("Version", "v", json!({"type": "plain_text_input", "action_id": "v"})),
+        ("Day", "d", json!({"type": "datepicker", "action_id": "d"})),
+        ("Plan", "p", plans),
+        ("Captain", "c", json!({"type": "users_select", "action_id": "c"})),
+    ];
+    let blocks: Vec<Value> = fields
+        .into_iter()
+        .map(|(label, id, element)| {
+            json!({"type": "input", "block_id": id, "label": text(label), "element": element})
+        })
+        .collect();
+    json!({
+        "type": "modal", "callback_id": "new", "title": text("New release"),
+        "submit": text("Open"), "private_metadata": "kept", "blocks": blocks,
+    })
+}
+
 #[tokio::test]
 async fn a_form_is_filled_in_by_its_labels() {
     let (slack, bot, mut frames) = on_stage().await;
     let ann = slack.person("ann");
     ann.types("/release new", "releases").await;
     let trigger = payload(&mut frames).await["trigger_id"].clone();
-    let text = |text: &str| json!({"type": "plain_text", "text": text});
-    let input = |label: &str, id: &str, element: Value| json!({"type": "input", "block_id": id, "label": text(label), "element": element});
-    let option = |label: &str| json!({"text": text(label), "value": label.to_lowercase()});
-    let view = json!({
-        "type": "modal", "callback_id": "new", "title": text("New release"),
-        "submit": text("Open"), "private_metadata": "kept",
-        "blocks": [
-            input("Version", "v", json!({"type": "plain_text_input", "action_id": "v"})),
-            input("Day", "d", json!({"type": "datepicker", "action_id": "d"})),
-            input("Plan", "p", json!({
-                "type": "static_select", "action_id": "p",
-                "options": [option("Rolling"), option("Canary")],
-                "initial_option": option("Canary"),
-            })),
-            input("Captain", "c", json!({"type": "users_select", "action_id": "c"})),
-        ],
-    });
+    let view = new_release();
     bot.call("views.open", json!({"trigger_id": trigger, "view": view})).await;
     let sheet = ann.sees_view("New release").await;
     let short = tokio::spawn({
@@ -141,5 +150,57 @@ async fn the_home_tab_is_published_when_it_is_opened() {
     assert_eq!(payload(&mut frames).await["view"]["type"], "home");
     let body = json!({"channel": RELEASES, "user": ann.id, "text": "Type `/release new`."});
     bot.call("chat.postEphemeral", body).await;
+    slack.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_submission_is_answered_in_its_acknowledgement() {
+    let slack = SlackWorld::start().await;
+    let bot = Plain::of(&slack);
+    let mut socket = connect(&slack).await;
+    let ann = slack.person("ann");
+    let submits = |fields: &'static [(&str, &str)]| {
+        let (ann, slack) = (ann.clone(), &slack);
+        async move {
+            let sheet = ann.sees_view("New release").await;
+            ann.submits(&sheet, fields).await;
+            slack.errors_of(&sheet)
+        }
+    };
+    let open = async {
+        let frame = super::heard(&mut socket).await;
+        let said = json!({"envelope_id": frame["envelope_id"]});
+        super::say(&mut socket, &said).await;
+        let trigger = frame["payload"]["trigger_id"].clone();
+        bot.call("views.open", json!({"trigger_id": trigger, "view": new_release()})).await
+    };
+    let (_, opened) = tokio::join!(ann.types("/release new", "releases"), open);
+    let answer = async |socket: &mut super::Socket, payload: Value| {
+        let frame = super::heard(socket).await;
+        assert_eq!(frame["accepts_response_payload"], true);
+        let said = json!({"envelope_id": frame["envelope_id"], "payload": payload});
+        super::say(socket, &said).await;
+    };
+    let fields = &[("Version", "one"), ("Day", "2026-12-15"), ("Captain", "ann")];
+    let errors = json!({"response_action": "errors", "errors": {"v": "Not a version"}});
+    let (seen, ()) = tokio::join!(submits(fields), answer(&mut socket, errors));
+    assert_eq!(seen, ["Not a version"]);
+    let errors = json!({"response_action": "errors", "errors": {"nobody": "Not a field"}});
+    tokio::join!(submits(fields), answer(&mut socket, errors));
+    slack.pardon("errors for fields that are not there");
+    let mut bad = new_release();
+    bad["title"]["text"] = json!("A title of more than 24 characters");
+    let update = json!({"response_action": "update", "view": bad});
+    tokio::join!(submits(fields), answer(&mut socket, update));
+    slack.pardon("/title/text");
+    let update = json!({"response_action": "update", "view": new_release()});
+    tokio::join!(submits(fields), answer(&mut socket, update));
+    let stale = json!({"view_id": opened["view"]["id"], "hash": opened["view"]["hash"],
+        "view": new_release()});
+    assert_eq!(bot.error("views.update", stale).await, "hash_conflict");
+    let clear = json!({"response_action": "clear"});
+    tokio::join!(submits(fields), answer(&mut socket, clear));
+    let late = json!({"view_id": opened["view"]["id"], "view": new_release()});
+    assert_eq!(bot.error("views.update", late).await, "not_found");
     slack.assert_clean().await;
 }

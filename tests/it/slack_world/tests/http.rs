@@ -1,6 +1,5 @@
 //! Signed HTTP: what Slack sends, and what others would like to send.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -9,18 +8,18 @@ use axum::routing::post;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
+use tokio::sync::watch;
 
 use super::{SlackWorld, objected};
 use crate::slack_world::Outcome;
 
-type Heard = Arc<Mutex<Vec<(String, HeaderMap, String)>>>;
+type Heard = watch::Receiver<Vec<(String, HeaderMap, String)>>;
 
 /// A bot that writes down what it hears and answers with one line.
 async fn listener(answer: (u16, &'static str)) -> (String, Heard) {
-    let heard = Heard::default();
-    let own = Arc::clone(&heard);
+    let (tell, heard) = watch::channel(Vec::new());
     let hear = move |uri: Uri, headers: HeaderMap, body: String| {
-        own.lock().unwrap().push((uri.path().to_owned(), headers, body));
+        tell.send_modify(|all| all.push((uri.path().to_owned(), headers, body)));
         async move { (axum::http::StatusCode::from_u16(answer.0).unwrap(), answer.1) }
     };
     let app = Router::new().route("/slack/{kind}", post(hear));
@@ -46,7 +45,7 @@ async fn commands_and_events_come_signed() {
     let ann = slack.person("ann");
     ann.types("/release help", "releases").await;
     ann.sees_ephemeral("Here is help.").await;
-    let (path, headers, body) = heard.lock().unwrap()[0].clone();
+    let (path, headers, body) = heard.borrow()[0].clone();
     assert_eq!(path, "/slack/commands");
     assert!(body.contains("text=help") && body.contains("user_id=UANN000000"), "{body}");
     let right = signature(&slack.signing_secret(), &headers, &body);
@@ -68,7 +67,7 @@ async fn attacks_carry_what_they_say() {
     sent.clone().tampered("UANN000000", "UMARIA0000").send().await;
     sent.clone().unsigned().send().await;
     sent.clone().stale(Duration::from_secs(400)).send().await;
-    let heard = heard.lock().unwrap();
+    let heard = heard.borrow();
     let valid = |number: usize| {
         let (_, headers, body) = &heard[number];
         headers.get("x-slack-signature").is_some_and(|it| *it == signature(&secret, headers, body))
@@ -93,16 +92,11 @@ async fn a_bot_that_refuses_slack_is_noticed() {
 #[tokio::test]
 async fn an_event_is_tried_again_with_its_number() {
     let slack = SlackWorld::start().await;
-    let (url, heard) = listener((500, "")).await;
+    let (url, mut heard) = listener((500, "")).await;
     slack.calls_bot_at(&url);
     let ann = slack.person("ann");
     ann.tells(json!({"type": "channel_archive", "channel": "CRELEASES0"})).await;
-    let retried = || heard.lock().unwrap().iter().any(|it| it.1.contains_key("x-slack-retry-num"));
-    let waits = async {
-        while !retried() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), waits).await.expect("a second try");
+    let again = heard.wait_for(|all| all.iter().any(|it| it.1.contains_key("x-slack-retry-num")));
+    tokio::time::timeout(Duration::from_secs(20), again).await.expect("a second try").unwrap();
     slack.pardon("the bot answered 500");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{SlackWorld, connect, heard, objected, obliging, say};
+use super::{Setup, SlackWorld, connect, heard, objected, obliging, say};
 use crate::slack_world::Outcome;
 
 #[tokio::test]
@@ -66,10 +66,10 @@ async fn acknowledgements_are_checked() {
 
 #[tokio::test]
 async fn a_click_without_an_answer_is_noticed() {
-    let slack = SlackWorld::start().await;
+    let brief = Setup::default().windows(|it| it.answer = Duration::from_millis(500));
+    let slack = SlackWorld::with(brief).await;
     let _frames = obliging(connect(&slack).await, Value::Null);
     slack.person("ann").types("/release status", "releases").await;
-    slack.clock().advance(Duration::from_secs(3));
     let verdict = tokio::spawn(async move { slack.assert_clean().await }).await;
     let said = verdict.unwrap_err().into_panic();
     assert!(said.downcast_ref::<String>().unwrap().contains("saw nothing"));
@@ -124,7 +124,7 @@ async fn a_disconnect_is_announced_and_the_next_connection_serves() {
     assert!(matches!(typed.outcome, Outcome::Acknowledged(_)));
     slack.disconnects("link_disabled");
     let app = super::Plain { token: slack.app_token(), ..super::Plain::of(&slack) };
-    assert_eq!(app.error("apps.connections.open", json!({})).await, "access_denied");
+    assert_eq!(app.error("apps.connections.open", json!({})).await, "forbidden_team");
     slack.assert_clean().await;
 }
 
@@ -139,5 +139,19 @@ async fn a_silent_connection_takes_what_is_sent_and_says_nothing() {
     waits.await;
     slack.clock().advance(Duration::from_secs(4));
     assert_eq!(typed.await.unwrap().outcome, Outcome::Lost);
+    slack.assert_clean().await;
+}
+
+#[tokio::test]
+async fn envelopes_may_overtake_each_other() {
+    let slack = SlackWorld::start().await;
+    let mut frames = obliging(connect(&slack).await, json!({"text": "ok"}));
+    slack.holds_envelopes();
+    let ann = slack.person("ann");
+    let (first, second) =
+        (ann.types("/release one", "releases"), ann.types("/release two", "releases"));
+    tokio::join!(first, second, slack.lets_go_backwards(2));
+    assert_eq!(frames.recv().await.unwrap()["payload"]["text"], "two");
+    assert_eq!(frames.recv().await.unwrap()["payload"]["text"], "one");
     slack.assert_clean().await;
 }
