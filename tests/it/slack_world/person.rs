@@ -9,7 +9,7 @@ use super::delivery::{self, Kind, Outcome, Parcel};
 use super::payloads::{Scene, action};
 use super::screen::{Post, Sheet, Whisper};
 use super::state::{Deed, State, World};
-use super::workspace::{Content, Message, OTHER_TEAM, User};
+use super::workspace::{BOT_USER, Content, Message, OTHER_TEAM, User};
 use super::{answers, form, seen};
 
 #[derive(Clone)]
@@ -55,6 +55,10 @@ enum On<'a> {
 }
 
 impl Person {
+    pub(super) fn itself(world: &Arc<World>) -> Self {
+        Self { world: Arc::clone(world), id: BOT_USER.to_owned(), name: "tminus".to_owned() }
+    }
+
     /// `/release status v1.2.0` and the like, with what comes back at once.
     pub(crate) async fn types(&self, line: &str, channel: &str) -> Gesture {
         assert!(line.starts_with('/'), "only commands come to the bot: {line}");

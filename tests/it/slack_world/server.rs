@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::args::Args;
 use super::faults::Harm;
+use super::person::Person;
 use super::state::{Call, World};
 use super::{api, hooks, socket};
 
@@ -120,8 +121,24 @@ async fn web_api(
         state.calls.push(call);
         reply
     });
+    if method == "chat.postMessage" && reply.body["ok"] == true {
+        echo(world, &reply.body);
+    }
     after(world, harm).await?;
     Ok(told(world, &reply))
+}
+
+/// The bot hears what it said, if it listens to messages at all.
+fn echo(world: &Arc<World>, posted: &Value) {
+    if !world.look(|state| state.setup.hears_itself) {
+        return;
+    }
+    let mut event = posted["message"].clone();
+    event["channel"] = posted["channel"].clone();
+    event["channel_type"] = json!("channel");
+    event["event_ts"] = posted["ts"].clone();
+    let bot = Person::itself(world);
+    tokio::spawn(async move { bot.tells(event).await });
 }
 
 fn told(world: &World, reply: &api::Reply) -> Response<Full<Bytes>> {

@@ -47,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) scopes: BTreeSet<String>,
     pub(crate) rate_limits: bool,
     pub(crate) creation_forbidden: bool,
+    /// The app subscribes to messages, and so hears its own.
+    pub(crate) hears_itself: bool,
     pub(crate) windows: Windows,
     pub(crate) bot_token: String,
     pub(crate) app_token: String,
@@ -90,6 +92,7 @@ impl Setup {
             scopes: SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
             rate_limits: false,
             creation_forbidden: false,
+            hears_itself: false,
             windows: Windows {
                 answer: Duration::from_secs(3),
                 trigger: Duration::from_secs(3),
@@ -126,6 +129,11 @@ impl Setup {
 
     pub(crate) fn creation_forbidden(mut self) -> Self {
         self.creation_forbidden = true;
+        self
+    }
+
+    pub(crate) fn hears_itself(mut self) -> Self {
+        self.hears_itself = true;
         self
     }
 

@@ -189,3 +189,81 @@ async fn a_modal_opens_once_and_soon() {
     assert_eq!(bot.error("views.open", late).await, "expired_trigger_id");
     objected(&slack, "expired_trigger_id");
 }
+
+/// Refusals that need no story: the call, the error, and whether the bot is to blame.
+#[tokio::test]
+async fn the_rest_is_refused_as_documented() {
+    let slack = SlackWorld::start().await;
+    let bot = Plain::of(&slack);
+    let ts = bot.says(RELEASES, "hello").await;
+    slack.change(|workspace| workspace.channel_mut("customers").read_only = true);
+    let pin = json!({"channel": RELEASES, "timestamp": ts});
+    let react = |name: &str| json!({"channel": RELEASES, "timestamp": ts, "name": name});
+    let lost = json!({"channel": RELEASES, "ts": "1.000001"});
+    let invite = |user: &str| json!({"channel": RELEASES, "users": user});
+    let at = |ts: &str| json!({"channel": RELEASES, "timestamp": ts});
+    let post = |more: serde_json::Value| {
+        let mut body = json!({"channel": RELEASES, "text": "x"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let blamed = true;
+    let cases = [
+        ("pins.remove", pin, "no_pin", !blamed),
+        ("pins.add", at("yesterday"), "bad_timestamp", blamed),
+        ("pins.add", at("1.000001"), "message_not_found", !blamed),
+        ("reactions.add", react(":rocket:x "), "invalid_name", blamed),
+        ("chat.delete", lost, "message_not_found", !blamed),
+        ("conversations.invite", invite("ULEAVER000"), "user_not_found", !blamed),
+        ("conversations.invite", invite("USTRANGER0"), "cant_invite", !blamed),
+        ("conversations.invite", invite("UURSULA000"), "ura_max_channels", !blamed),
+        (
+            "conversations.rename",
+            json!({"channel": RELEASES, "name": "x"}),
+            "not_authorized",
+            blamed,
+        ),
+        ("conversations.open", json!({"users": "ULEAVER000"}), "user_disabled", !blamed),
+        ("conversations.join", json!({"channel": "CSECRET000"}), "channel_not_found", !blamed),
+        (
+            "chat.postMessage",
+            post(json!({"thread_ts": "1.000001"})),
+            "cannot_reply_to_message",
+            blamed,
+        ),
+        ("chat.postMessage", post(json!({"reply_broadcast": true})), "invalid_arguments", blamed),
+        ("chat.postMessage", post(json!({"markdown_text": "y"})), "markdown_text_conflict", blamed),
+        (
+            "chat.postMessage",
+            post(json!({"attachments": [{"x": 1}]})),
+            "invalid_attachments",
+            blamed,
+        ),
+        (
+            "chat.postMessage",
+            post(json!({"channel": "CCUSTOMERS"})),
+            "restricted_action_read_only_channel",
+            !blamed,
+        ),
+        (
+            "views.open",
+            json!({"trigger_id": "1.2.3", "view": {"type": "home", "blocks": []}}),
+            "invalid_arguments",
+            blamed,
+        ),
+        (
+            "views.publish",
+            json!({"user_id": "UNOBODY000", "view": {"type": "home", "blocks": []}}),
+            "invalid_arguments",
+            blamed,
+        ),
+    ];
+    for (method, body, error, blamed) in cases {
+        assert_eq!(bot.error(method, body.clone()).await, error, "{method} {body}");
+        if blamed {
+            slack.pardon(method);
+        }
+        assert_eq!(slack.violations(), Vec::<String>::new(), "{method} {body}");
+    }
+    slack.assert_clean().await;
+}

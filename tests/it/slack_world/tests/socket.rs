@@ -155,3 +155,32 @@ async fn envelopes_may_overtake_each_other() {
     assert_eq!(frames.recv().await.unwrap()["payload"]["text"], "one");
     slack.assert_clean().await;
 }
+
+#[tokio::test]
+async fn an_eleventh_connection_is_turned_away() {
+    let slack = SlackWorld::start().await;
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        open.push(connect(&slack).await);
+    }
+    slack.connected(10).await;
+    let app = super::Plain { token: slack.app_token(), ..super::Plain::of(&slack) };
+    let answer = app.call("apps.connections.open", json!({})).await;
+    let url = answer["url"].as_str().unwrap();
+    let (mut late, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    assert_eq!(heard(&mut late).await["reason"], "too_many_websockets");
+    objected(&slack, "10 at most");
+}
+
+#[tokio::test]
+async fn a_bot_that_listens_hears_itself() {
+    let slack = SlackWorld::with(Setup::default().hears_itself()).await;
+    let mut frames = obliging(connect(&slack).await, Value::Null);
+    super::Plain::of(&slack).says(super::RELEASES, "hello").await;
+    let event = frames.recv().await.unwrap()["payload"]["event"].clone();
+    assert_eq!(
+        (&event["text"], &event["bot_id"]),
+        (&json!("hello"), &json!(crate::slack_world::BOT))
+    );
+    slack.assert_clean().await;
+}
