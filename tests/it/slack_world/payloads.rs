@@ -101,6 +101,11 @@ impl Scene<'_> {
             "response_url": self.response_url(state, channel, Some(ts)),
             "actions": [action],
         });
+        let own = content.blocks.as_array().into_iter().flatten();
+        if !own.map(|it| &it["block_id"]).any(|id| *id == payload["actions"][0]["block_id"]) {
+            payload["container"]["type"] = json!("message_attachment");
+            payload["container"]["attachment_id"] = json!(1);
+        }
         // An ephemeral message does not come back: nobody can read it again.
         if let (false, Some(message)) = (ephemeral, shown) {
             payload["message"] = message;

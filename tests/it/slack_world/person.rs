@@ -81,7 +81,7 @@ impl Person {
 
     pub(super) fn would_press(&self, post: &Post, label: &str) -> Parcel {
         let content = self.world.look(|state| post.message(state).content.clone());
-        let (block, element) = self.find(&content.blocks, label, &content);
+        let (block, element) = self.find(&content.all_blocks(), label, &content);
         self.prepare("an attack", Some(&post.channel), None, |scene, state| {
             state.deeds[scene.deed].silent = true;
             let done = action(&block, &element, scene.now);
@@ -104,13 +104,13 @@ impl Person {
 
     async fn press_in(&self, post: &Post, content: &Content, label: &str) -> Gesture {
         let on = On::Message { channel: &post.channel, ts: &post.ts, ephemeral: false, content };
-        let found = self.find(&content.blocks, label, content);
+        let found = self.find(&content.all_blocks(), label, content);
         self.act(on, found, label, json!({})).await
     }
 
     pub(crate) async fn presses_in_whisper(&self, whisper: &Whisper, label: &str) -> Gesture {
         let content = self.world.look(|state| whisper.note(state).content.clone());
-        let found = self.find(&content.blocks, label, &content);
+        let found = self.find(&content.all_blocks(), label, &content);
         let (channel, ts) = (whisper.channel.as_str(), whisper.ts.as_str());
         let on = On::Message { channel, ts, ephemeral: true, content: &content };
         self.act(on, found, label, json!({})).await
@@ -126,7 +126,7 @@ impl Person {
     /// Chooses from the menu with this placeholder or action id, in a message.
     pub(crate) async fn picks(&self, post: &Post, menu: &str, choice: &str) -> Gesture {
         let content = self.world.look(|state| post.message(state).content.clone());
-        let (block, element) = form::menu(&content.blocks, menu);
+        let (block, element) = form::menu(&content.all_blocks(), menu);
         let workspace = |state: &State| form::filled(&element, choice, &state.workspace);
         let chosen = self.world.look(workspace);
         let (channel, ts) = (post.channel.as_str(), post.ts.as_str());

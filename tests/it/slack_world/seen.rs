@@ -8,8 +8,10 @@ use super::workspace::{Channel, Content, Message, Workspace};
 
 /// As a person reads it: the blocks if there are any, buttons in brackets, else the text.
 pub(crate) fn readable(content: &Content, workspace: &Workspace) -> String {
-    let blocks = content.blocks.as_array().filter(|list| !list.is_empty());
-    let Some(blocks) = blocks else { return markup::plain(&content.text, workspace) };
+    let blocks = content.all_blocks();
+    let Some(blocks) = blocks.as_array().filter(|list| !list.is_empty()) else {
+        return markup::plain(&content.text, workspace);
+    };
     let lines = blocks.iter().map(|block| line(block, workspace));
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }

@@ -167,6 +167,16 @@ pub(crate) struct Content {
     pub(crate) metadata: Value,
 }
 
+impl Content {
+    /// The blocks, and below them those of the attachments.
+    pub(super) fn all_blocks(&self) -> Value {
+        let own = self.blocks.as_array().into_iter().flatten();
+        let attachments = self.attachments.as_array().into_iter().flatten();
+        let below = attachments.flat_map(|it| it["blocks"].as_array().into_iter().flatten());
+        own.chain(below).cloned().collect()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) ts: String,

@@ -49,6 +49,12 @@ pub(in crate::slack_world) fn content(state: &mut State, args: &Args) -> Result<
     {
         state.violated(format!("markup: {problem}"));
     }
+    let mut attachments = attachments;
+    for attachment in attachments.as_array_mut().into_iter().flatten() {
+        if attachment["blocks"].is_array() {
+            attachment["blocks"] = with_ids(attachment["blocks"].take());
+        }
+    }
     let text = if markdown.is_empty() { text } else { markdown.to_owned() };
     Ok(Content { text, blocks: with_ids(blocks), attachments, metadata })
 }

@@ -204,3 +204,19 @@ async fn a_submission_is_answered_in_its_acknowledgement() {
     assert_eq!(bot.error("views.update", late).await, "not_found");
     slack.assert_clean().await;
 }
+
+#[tokio::test]
+async fn a_button_in_an_attachment_is_a_button() {
+    let (slack, bot, mut frames) = on_stage().await;
+    let below =
+        json!([{"color": "#2eb67d", "blocks": card("Ready.", &[button("Start", "start")])}]);
+    let body = json!({"channel": RELEASES, "text": "Ready.", "attachments": below});
+    bot.call("chat.postMessage", body).await;
+    let post = slack.sees("releases", "[ Start ]").await;
+    slack.person("ann").presses(&post, "Start").await;
+    let click = payload(&mut frames).await;
+    assert_eq!(click["container"]["type"], "message_attachment");
+    assert_eq!(click["actions"][0]["block_id"], "do");
+    bot.says(RELEASES, "Started.").await;
+    slack.assert_clean().await;
+}
