@@ -388,6 +388,7 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
         | Refusal::NotForMachines
         | Refusal::UnknownRelease { .. }
         | Refusal::UnknownName { .. }
+        | Refusal::BadArgument { .. }
         | Refusal::PlanRefused { .. }
         | Refusal::InThePast { .. }
         | Refusal::AlreadyLive { .. }

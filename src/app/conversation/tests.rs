@@ -14,6 +14,8 @@ use crate::domain::state::{Phase, Room as WarRoom};
 use crate::ports::Form;
 use crate::store::Store;
 
+mod edges;
+
 const POLICY: &str = r#"
 zone = "America/Los_Angeles"
 rooms = [{ platform = "console", tenant = "local" }]
@@ -49,6 +51,11 @@ limit = "5m"
 [actions.health]
 shows = "shop health"
 placeholders = []
+limit = "1m"
+from_chat = true
+[actions.restart]
+shows = "shop restart {pod}"
+placeholders = ["pod"]
 limit = "1m"
 from_chat = true
 
@@ -609,7 +616,7 @@ async fn completion_knows_verbs_releases_items_roles_and_people() {
     assert_eq!(complete("handover v1.2.0 ma"), "handover v1.2.0 maria");
     assert_eq!(complete("schedule w"), "schedule web-shop");
     assert_eq!(complete("freeze l"), "freeze list | freeze lift");
-    assert_eq!(complete("run "), "run v1.2.0 | run health");
+    assert_eq!(complete("run "), "run v1.2.0 | run health | run restart");
 }
 
 #[tokio::test]

@@ -636,15 +636,18 @@ impl<'a> Turn<'a> {
             let draft = Draft::new(&format!("Run for {}", release.title()), "Run", fields);
             return Err(self.form(Some(release), draft, None));
         };
+        let wrong =
+            |what: &str| Box::new(Reply::Private(self.words.wrong(what, Some("run health pod=2"))));
         let mut values = BTreeMap::new();
         for pair in with.iter().filter(|pair| !pair.is_empty()) {
             let Some((name, value)) = pair.split_once('=') else {
-                let what = format!("`{pair}` is no argument. Write `name=value`.");
-                return Err(Box::new(Reply::Private(
-                    self.words.wrong(&what, Some("run health pod=2")),
-                )));
+                return Err(wrong(&format!("`{pair}` is no argument. Write `name=value`.")));
             };
-            values.insert(name.to_owned(), value.to_owned());
+            if let Some(first) = values.insert(name.to_owned(), value.to_owned()) {
+                let what =
+                    format!("`{name}` is given twice, as `{first}` and as `{value}`. Say it once.");
+                return Err(wrong(&what));
+            }
         }
         let action = ActionName::new(action);
         ask(Command::RunAction { release: release.id.clone(), action, with: values })

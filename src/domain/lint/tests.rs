@@ -316,6 +316,25 @@ fn placeholders_fit_their_action() {
 }
 
 #[test]
+fn values_that_no_backend_would_take_are_refused_before_anybody_schedules() {
+    let found = found(&changed("pod = \"1\"", "pod = \"1;reboot\""));
+    assert_eq!(named(&found), ["bad-value at stage[0].with.pod"]);
+    assert_eq!(found[0].what, "The value of `pod` holds `;`: \"1;reboot\".");
+    assert!(found[0].mend.starts_with("Allowed are 1 to 200 letters"), "{}", found[0].mend);
+    let back = PLAN.replace(
+        "name = \"Pod 1\"\naction = \"deploy\"\nwith = { pod = \"1\" }\n[[rollback.verify]]",
+        "name = \"Pod 1\"\naction = \"deploy\"\nwith = { pod = \"\" }\n[[rollback.verify]]",
+    );
+    let back: Plan = toml::from_str(&back).expect("a plan");
+    assert_eq!(rules(&back), ["bad-value at rollback.step[0].with.pod"]);
+    let artifact = "version = \"v1.2.0\"\nartifact = \"sha256:ab cd\"";
+    assert_eq!(
+        rules(&changed("version = \"v1.2.0\"", artifact)),
+        ["bad-value at release.artifact"]
+    );
+}
+
+#[test]
 fn names_that_become_paths_are_slugs_and_versions() {
     assert_eq!(rules(&changed("\"web-shop\"", "\"Web shop\"")), ["bad-name at release.service"]);
     assert_eq!(rules(&changed("\"v1.2.0\"", "\"--force\"")), ["bad-version at release.version"]);
