@@ -7,6 +7,7 @@ mod answer;
 mod complete;
 mod find;
 mod forms;
+mod prefix;
 mod say;
 mod shelf;
 mod turn;
@@ -43,6 +44,8 @@ pub struct Conversation {
     engine: Engine,
     shelf: PlanShelf,
     messages: Arc<Messages>,
+    /// What a command begins with: `/release`.
+    prefix: String,
 }
 
 /// What somebody said, with who they are.
@@ -71,7 +74,16 @@ pub enum Came {
 
 impl Conversation {
     pub fn new(engine: Engine, shelf: PlanShelf, messages: Arc<Messages>) -> Self {
-        Self { engine, shelf, messages }
+        Self { engine, shelf, messages, prefix: prefix::OURS.to_owned() }
+    }
+
+    /// The same, where a command begins with something else.
+    pub fn called(self, prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned(), ..self }
+    }
+
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     fn words(&self) -> Words<'_> {
@@ -80,6 +92,11 @@ impl Conversation {
 
     /// As [`Ear::hear`], for people and machines alike, and whether it went through.
     pub async fn answer(&self, spoken: Spoken) -> (Came, Reply) {
+        let (came, reply) = self.reply(spoken).await;
+        (came, prefix::with(reply, &self.prefix))
+    }
+
+    async fn reply(&self, spoken: Spoken) -> (Came, Reply) {
         let understood = self.understand(&spoken);
         match understood {
             Ok(Meant::Say(message)) => (Came::Through, Reply::Private(message)),
@@ -229,7 +246,7 @@ impl Conversation {
 pub fn message_of(reply: Reply) -> Message {
     match reply {
         Reply::Private(message) => message,
-        Reply::Form(form) => as_message(&form),
+        Reply::Form(form) => as_message(&form, prefix::OURS),
     }
 }
 
@@ -302,6 +319,7 @@ impl Ear for Conversation {
 
 /// The words of the answers.
 pub const TEMPLATES: &[(&str, &str)] = &[
+    ("answer-confirm-retry.md", include_str!("../../messages/answer-confirm-retry.md")),
     ("answer-confirm-rollback.md", include_str!("../../messages/answer-confirm-rollback.md")),
     ("answer-cut.md", include_str!("../../messages/answer-cut.md")),
     ("answer-done.md", include_str!("../../messages/answer-done.md")),
@@ -324,6 +342,11 @@ pub const TEMPLATES: &[(&str, &str)] = &[
 pub fn samples() -> Vec<(&'static str, serde_json::Value)> {
     use serde_json::json;
     let mut samples = vec![
+        (
+            "answer-confirm-retry.md",
+            json!({"step": "Pod 2", "why": "has an unknown outcome: we were away", "attempt": 1,
+                "action": "deploy", "version": "v1.2.0", "stale": true}),
+        ),
         (
             "answer-confirm-rollback.md",
             json!({"name": "Web shop production", "from": "v1.2.0", "to": "v1.1.9", "stale": true,

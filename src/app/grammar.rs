@@ -249,11 +249,16 @@ pub enum Verb {
         release: Option<String>,
     },
     /// Run the step that failed once more
+    ///
+    /// Where nobody can tell how it ended, it may have run already: that is asked about first.
     #[command(after_help = "retry v1.2.0")]
     Retry {
         /// The release
         #[arg(value_name = "RELEASE")]
         release: Option<String>,
+        /// The attempt that may have worked, and is repeated nevertheless
+        #[arg(long, value_name = "ATTEMPT", hide = true)]
+        despite: Option<u32>,
     },
     /// Say how a step ended that failed, or that nobody could tell
     #[command(after_help = "outcome v1.2.0 worked pod 2 answers with v1.2.0")]

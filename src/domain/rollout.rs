@@ -277,7 +277,8 @@ pub(super) fn resume(case: &Case) -> Decided {
 }
 
 /// Whoever may roll back settles a rollback that stopped; otherwise whoever may resume.
-fn right_to_settle(release: &Release) -> Right {
+/// What it takes to say how a step ended, or to run it again.
+pub fn right_to_settle(release: &Release) -> Right {
     if release.phase == Phase::RollbackFailed { Right::Rollback } else { Right::Resume }
 }
 

@@ -83,11 +83,12 @@ async fn command(
     let spoken =
         Spoken { id, by, platform: "api".into(), channel: None, said: Said::Line(asked.line) };
     let (came, reply) = served.conversation.answer(spoken).await;
+    let prefix = served.conversation.prefix();
     let message = match reply {
         Reply::Private(message) => message,
-        Reply::Form(form) => as_message(&form),
+        Reply::Form(form) => as_message(&form, prefix),
     };
-    let text = in_words(came, &message);
+    let text = in_words(came, &message, prefix);
     let answered = Answered { ok: came == Came::Through, outcome: came, text, message };
     match came {
         Came::Lost => Err(wrong(StatusCode::SERVICE_UNAVAILABLE, answered.text)),
@@ -96,12 +97,12 @@ async fn command(
 }
 
 /// What a reader without buttons gets: an answer that asks back names what can be chosen.
-fn in_words(came: Came, message: &Message) -> String {
+fn in_words(came: Came, message: &Message, prefix: &str) -> String {
     let mut text = markup::plain(&message.body);
     if matches!(came, Came::Refused | Came::Asked) {
         for button in message.buttons.iter().flatten() {
             if !text.contains(&button.command) {
-                text.push_str(&format!("\n- {}: /release {}", button.label, button.command));
+                text.push_str(&format!("\n- {}: {prefix} {}", button.label, button.command));
             }
         }
     }

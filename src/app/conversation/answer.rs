@@ -4,6 +4,7 @@
 use chrono_tz::Tz;
 use serde::Serialize;
 
+use super::prefix::in_full;
 use super::say::Words;
 use crate::app::engine::Lost;
 use crate::domain::agenda::{self, Scope};
@@ -98,7 +99,10 @@ impl After<'_> {
         struct Why {
             why: String,
         }
-        let why_text = Why { why: why.to_string() };
+        // What is wrong with a plan names keys of the plan; `roles` is no command there.
+        let is_plan = matches!(why, Refusal::PlanRefused { .. });
+        let said = why.to_string();
+        let why_text = Why { why: if is_plan { said } else { in_full(&said) } };
         let mut message = self.words.message(Tone::Warning, "answer-refused.md", &why_text);
         let release = release.and_then(|id| self.state.releases.get(id));
         let buttons = match (why, release) {

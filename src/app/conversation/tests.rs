@@ -292,8 +292,8 @@ async fn a_release_is_scheduled_voted_on_and_moved() {
       QA is GO already (Quinn, 00:00). Nothing was changed.
 
     dave: no-go it's raining
-      You hold several seats here: QA and Support. Say which one, for example go --as qa.
-        Nothing was changed.
+      You hold several seats here: QA and Support. Say which one, for example /release go
+        --as qa. Nothing was changed.
       [ NO-GO for QA ] no-go web-shop/production/v1.2.0#1 --as qa --revision 1
       [ NO-GO for Support ] no-go web-shop/production/v1.2.0#1 --as support --revision 1
 
@@ -593,7 +593,7 @@ async fn a_rollback_is_confirmed_with_everything_spelled_out() {
 async fn without_dialogs_a_form_is_a_line_to_send() {
     let house = house().await.scheduled().await;
     let asked = form(house.says("sam", "no-go --as support").await);
-    let message = as_message(&asked);
+    let message = as_message(&asked, "/release");
     assert_eq!(
         markup::plain(&message.body),
         "Sign NO-GO for your seat, with the reason.\n\nTo do it: \

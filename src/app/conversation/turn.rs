@@ -19,6 +19,7 @@ use crate::domain::plan::{EvidenceKind, Finding, Plan};
 use crate::domain::policy::{Policy, Right};
 use crate::domain::poll::TEXT_LIMIT;
 use crate::domain::refusal::Refusal;
+use crate::domain::rollout::right_to_settle;
 use crate::domain::state::{Phase, Release, Start, State};
 use crate::domain::time::Time;
 use crate::domain::verdict;
@@ -83,7 +84,7 @@ impl<'a> Turn<'a> {
             Verb::Advance { release, stage } => self.advance(self.one(release)?, *stage),
             Verb::Hold { release, reason } => self.hold(self.one(release)?, &text(reason)),
             Verb::Resume { release } => self.plain(release, |release| Command::Resume { release }),
-            Verb::Retry { release } => self.plain(release, |release| Command::Retry { release }),
+            Verb::Retry { release, despite } => self.retry(self.one(release)?, *despite),
             Verb::Outcome { release, ended, reason } => {
                 self.outcome(self.one(release)?, *ended, &text(reason))
             }
@@ -651,6 +652,28 @@ impl<'a> Turn<'a> {
         }
         let action = ActionName::new(action);
         ask(Command::RunAction { release: release.id.clone(), action, with: values })
+    }
+
+    /// What may have run already is not repeated by a slip: it is confirmed once, for that attempt.
+    fn retry(&self, release: &Release, despite: Option<u32>) -> Understood {
+        let id = release.id.clone();
+        let right = right_to_settle(release);
+        // Who may not is refused at once, on record, rather than after a dialog.
+        let may = authority::may(self.by, right, self.policy).is_ok();
+        let unknown = release.unsettled().filter(|run| may && run.is_unknown());
+        match unknown.filter(|run| despite != Some(run.attempt)) {
+            None => ask(Command::Retry { release: id }),
+            Some(run) => {
+                let filled = BTreeMap::from([
+                    ("release".to_owned(), id.to_string()),
+                    ("despite".to_owned(), run.attempt.to_string()),
+                ]);
+                let words = grammar::fill(&self.said.words, &filled).unwrap_or_default();
+                let line = grammar::line(&words);
+                let form = self.words.confirm_retry(release, run, despite.is_some(), line);
+                Err(Box::new(Reply::Form(form)))
+            }
+        }
     }
 
     /// Confirmed once, with everything spelled out. What cannot be rolled back is refused at once,
