@@ -276,8 +276,12 @@ pub fn command() -> clap::Command {
     let order = order.filter(|name| *name != "help" && own.find_subcommand(name).is_none());
     let shown = |(place, name): (usize, &str)| {
         let verb = verbs.find_subcommand(name).expect("the help names verbs that there are");
-        let example = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-        verb.clone().after_help(format!("Example: tminus {example}")).display_order(100 + place)
+        let lines: Vec<_> = grammar::examples(verb).map(|line| format!("tminus {line}")).collect();
+        let example = match lines.as_slice() {
+            [only] => format!("Example: {only}"),
+            several => format!("Examples:\n  {}", several.join("\n  ")),
+        };
+        verb.clone().after_help(example).display_order(100 + place)
     };
     let shown: Vec<_> = order.enumerate().map(shown).collect();
     own.subcommands(shown)
@@ -296,6 +300,9 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Err
         let person = std::env::var("TMINUS_AS").ok().filter(|person| !person.is_empty());
         return Ok(asked(cli, |_| What::Line { line, person }));
     }
+    if let Some(wrong) = unknown_help(&args) {
+        return Err(wrong);
+    }
     let matches = command().try_get_matches_from(args)?;
     let cli = Cli::from_arg_matches(&matches)?;
     Ok(asked(cli, |program| {
@@ -311,6 +318,24 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Err
     }))
 }
 
+/// `help rollbak`: clap says that there is no such command, and not which one was meant.
+fn unknown_help(args: &[OsString]) -> Option<clap::Error> {
+    let (_, words) = words_in(args)?;
+    let [help, said, ..] = words.as_slice() else { return None };
+    let command = command();
+    if help != "help" || said.starts_with('-') || command.find_subcommand(said).is_some() {
+        return None;
+    }
+    let names = command.get_subcommands().map(clap::Command::get_name);
+    let meant = grammar::nearest(said, names).map(|near| format!(" Did you mean `{near}`?"));
+    let shown: String = said.chars().take(60).collect();
+    let text = format!(
+        "I know no command `{shown}`.{} `tminus help` lists them.",
+        meant.unwrap_or_default()
+    );
+    Some(command.clone().error(clap::error::ErrorKind::InvalidSubcommand, text))
+}
+
 fn asked(cli: Cli, what: impl FnOnce(Program) -> What) -> Asked {
     let Cli { state, config, json, program } = cli;
     let program = program.unwrap_or(Program::Serve(Serve::default()));
@@ -320,6 +345,20 @@ fn asked(cli: Cli, what: impl FnOnce(Program) -> What) -> Asked {
 /// Tells the options that every command takes from the verb and its words. The words are the
 /// grammar's to read: only there is a release told from the first word of a text.
 fn verb_in(args: &[OsString]) -> Option<(Vec<OsString>, Vec<String>)> {
+    let (globals, words) = words_in(args)?;
+    let first = words.first()?.to_lowercase();
+    let verb = grammar::command().find_subcommand(&first)?.get_name();
+    let second = words.get(1).map(String::as_str);
+    let own = match verb {
+        "audit" => matches!(second, Some("verify" | "export")),
+        "document" | "help" => true,
+        _ => false,
+    };
+    (!own).then_some((globals, words))
+}
+
+/// Nothing where somebody asks for help.
+fn words_in(args: &[OsString]) -> Option<(Vec<OsString>, Vec<String>)> {
     let mut globals = vec![args.first()?.clone()];
     let mut words: Vec<String> = Vec::new();
     let mut rest = args[1..].iter();
@@ -343,15 +382,7 @@ fn verb_in(args: &[OsString]) -> Option<(Vec<OsString>, Vec<String>)> {
             }
         }
     }
-    let first = words.first()?.to_lowercase();
-    let verb = grammar::command().find_subcommand(&first)?.get_name();
-    let second = words.get(1).map(String::as_str);
-    let own = match verb {
-        "audit" => matches!(second, Some("verify" | "export")),
-        "document" | "help" => true,
-        _ => false,
-    };
-    (!own).then_some((globals, words))
+    Some((globals, words))
 }
 
 fn misspelt(wrong: &grammar::Wrong) -> clap::Error {
@@ -710,6 +741,9 @@ mod tests {
             why.to_string().contains("For example: tminus evidence v1.2.0 staging pass"),
             "{why}"
         );
+        let why = parsed("tminus help rollbak").expect_err("it is wrong");
+        assert_eq!(why.exit_code(), Exit::Usage as i32);
+        assert!(why.to_string().contains("Did you mean `rollback`?"), "{why}");
         let why = parsed("tminus shedule").expect_err("it is wrong");
         assert!(why.to_string().contains("schedule"), "{why}");
     }

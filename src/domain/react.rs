@@ -317,11 +317,8 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
             outcome: result.outcome.word().into(),
             state: result.state.word().into(),
             issues: result.issues.clone(),
-            took_ms: release
-                .started_at
-                .zip(release.rolled_out_at)
-                .and_then(|(from, to)| u64::try_from((to - from).num_milliseconds()).ok()),
-            smoke: release.smoke,
+            took_ms: took(release, at).and_then(|took| u64::try_from(took.num_milliseconds()).ok()),
+            smoke: release.smoke.filter(|_| release.rollback.is_none()),
         }),
         Happened::RehearsalEnded { worked, why } => {
             scene.room(NoticeKind::RehearsalEnded { at, worked: *worked, why: why.clone() })
@@ -763,6 +760,14 @@ fn rollback_begun(
         people: scene.pagers(),
     }));
     effects
+}
+
+/// What the last word says that it took: the way back, if it went back, and not the way out.
+fn took(release: &Release, at: Time) -> Option<chrono::Duration> {
+    match rollback_time(release, at) {
+        Some((took, _)) => Some(took),
+        None => release.started_at.zip(release.rolled_out_at).map(|(from, to)| to - from),
+    }
 }
 
 /// Everyone who was told gets told, the incident channel too; customers if they noticed for long.

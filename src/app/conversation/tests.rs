@@ -338,11 +338,11 @@ async fn the_checklist_is_judged_by_its_limits() {
     insta::assert_snapshot!(said, @r#"
     quinn: checklist pass page
       (Checklist of Web shop v1.2.0) checklist web-shop/production/v1.2.0#1 pass
-      Show the checklist, or tick, fail, waive or reopen an item. An item is named by any
-        part of its name that fits it alone. To fail or to waive one takes a reason. An item
-        with a limit, such as LCP < 2.5 s, is judged by --value.
+      ⚠️ It is judged by LCP < 2.5 s. Give the number that was measured, or a link to where
+        it can be seen. To fail or to waive it instead takes a reason.
       item*: quality/page-weight
-      value*:
+      value:
+      link:
       [ Save ]
 
     quinn: checklist v1.2.0 pass page weight --value 3.1
@@ -363,7 +363,8 @@ async fn the_checklist_is_judged_by_its_limits() {
       (Checklist of Web shop v1.2.0) checklist web-shop/production/v1.2.0#1 waive
       Show the checklist, or tick, fail, waive or reopen an item. An item is named by any
         part of its name that fits it alone. To fail or to waive one takes a reason. An item
-        with a limit, such as LCP < 2.5 s, is judged by --value.
+        with a limit, such as LCP < 2.5 s, is judged by --value, or passed with a --link to
+        where it was measured.
       item*: quality/release-notes-read
       reason*:
       [ Save ]
@@ -635,8 +636,8 @@ async fn freezes_and_locks_belong_to_the_house() {
         .await;
     insta::assert_snapshot!(said, @r#"
     maria: freeze add "fri 18:00" "mon 8:00" weekend
-      Frozen until Mon 21 Dec, 08:00 PST, America/Los_Angeles: weekend (#4). freeze lift
-        2026-12-18-weekend REASON ends it early.
+      Frozen until Mon 21 Dec, 08:00 PST, America/Los_Angeles: weekend (#4). /release freeze
+        lift 2026-12-18-weekend REASON ends it early.
 
     maria: freeze list
       1 freeze: nothing starts while one is in force.

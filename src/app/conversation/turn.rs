@@ -249,7 +249,10 @@ impl<'a> Turn<'a> {
     fn complete(&self, release: Option<&Release>, draft: Draft) -> Understood<()> {
         let long = |field: &&Field| field.value.chars().count() > TEXT_LIMIT;
         if let Some(field) = draft.fields.iter().find(long) {
-            let text = format!("The {}", field.label.to_lowercase());
+            let text = match is_noun(&field.label) {
+                true => format!("The {}", field.label.to_lowercase()),
+                false => format!("\"{}\"", field.label),
+            };
             let what = Refusal::TooLong { text, limit: TEXT_LIMIT }.to_string();
             return Err(self.wrong(release, draft, &what));
         }
@@ -258,7 +261,10 @@ impl<'a> Turn<'a> {
             None => Ok(()),
             Some(_) if !self.is_form => Err(self.form(release, draft, None)),
             Some(field) => {
-                let what = format!("{} is missing.", field.label);
+                let what = match is_noun(&field.label) {
+                    true => format!("{} is missing.", field.label),
+                    false => format!("\"{}\" is missing.", field.label),
+                };
                 Err(self.form(release, draft, Some(&what)))
             }
         }
@@ -491,12 +497,22 @@ impl<'a> Turn<'a> {
         }
         let limit = found.filter(|_| mark == Mark::Pass).and_then(|item| item.limit.as_ref());
         if let Some(limit) = limit {
-            let label = format!("Measured: {limit}");
-            fields.push(line_field("value", &label, given(value).unwrap_or_default(), true));
+            let line = |name, label: &str, value: &Option<String>| {
+                line_field(name, label, given(value).unwrap_or_default(), false)
+            };
+            fields.push(line("value", &format!("Measured: {limit}"), value));
+            fields.push(line("link", "Or a link to where it was measured", link));
         }
         let title = format!("Checklist of {}", release.title());
         let draft = || Draft::new(&title, "Save", fields.clone());
         self.complete(Some(release), draft())?;
+        if let (Some(limit), None, None) = (limit, given(value), given(link)) {
+            let what = format!(
+                "It is judged by {limit}. Give the number that was measured, or a link to where it \
+                 can be seen. To fail or to waive it instead takes a reason."
+            );
+            return Err(self.form(Some(release), draft(), Some(&what)));
+        }
         let mut why = given(reason).map(str::to_owned);
         let mut mark = mark;
         if let (Some(limit), Some(said)) = (limit, given(value)) {
@@ -838,6 +854,11 @@ impl<'a> Turn<'a> {
         self.complete(None, Draft::new("Lift a freeze", "Lift", fields))?;
         ask(Command::LiftFreeze { id: FreezeId::new(id), reason: reason.to_owned() })
     }
+}
+
+/// `Reason` can be part of a sentence; `What happened` is quoted in it.
+fn is_noun(label: &str) -> bool {
+    !label.contains(' ')
 }
 
 /// `Hold` of `Hold Web shop v1.2.0`: what the button of a form says.

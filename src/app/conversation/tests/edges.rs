@@ -169,3 +169,151 @@ async fn every_command_that_is_named_has_the_prefix_of_the_chat() {
     ");
     assert!(!said.contains("/release"), "{said}");
 }
+
+#[tokio::test]
+async fn an_item_with_a_limit_is_settled_by_a_number_a_link_or_a_reason() {
+    let house = house().await.scheduled().await;
+    let said = house
+        .transcript(&[
+            ("quinn", "checklist pass page"),
+            ("quinn", "checklist pass page --link https://ci.example/lcp"),
+            ("quinn", "checklist fail page --reason \"a new font came in\""),
+            ("quinn", "checklist waive page --reason \"an internal page\""),
+            ("maria", "checklist waive page --reason \"an internal page\""),
+        ])
+        .await;
+    insta::assert_snapshot!(said, @r#"
+    quinn: checklist pass page
+      (Checklist of Web shop v1.2.0) checklist web-shop/production/v1.2.0#1 pass
+      ⚠️ It is judged by LCP < 2.5 s. Give the number that was measured, or a link to where
+        it can be seen. To fail or to waive it instead takes a reason.
+      item*: quality/page-weight
+      value:
+      link:
+      [ Save ]
+
+    quinn: checklist pass page --link https://ci.example/lcp
+      Page weight has passed (#4). 1 item is still open.
+
+    quinn: checklist fail page --reason "a new font came in"
+      Page weight has failed: a new font came in (#5). 2 items are still open.
+
+    quinn: checklist waive page --reason "an internal page"
+      You may not waive a checklist item: that is for Captain. Nothing was changed.
+
+    maria: checklist waive page --reason "an internal page"
+      Page weight is waived: an internal page (#7). 1 item is still open.
+    "#);
+    let asked = form(house.says("quinn", "checklist pass page").await);
+    let done = shown(&house.submits("quinn", &asked, &[("value", "2.1")]).await);
+    assert!(done.contains("Page weight has passed: 2.1 s"), "{done}");
+}
+
+#[tokio::test]
+async fn help_and_hints_say_what_there_is() {
+    let house = house().await.scheduled().await;
+    let long = format!("update {}", "x".repeat(1_001));
+    let told = shown(&house.says("maria", &long).await);
+    assert!(told.starts_with("  \"What happened\" is longer than 1000 characters."), "{told}");
+    let long = format!("hold {}", "x".repeat(1_001));
+    let told = shown(&house.says("maria", &long).await);
+    assert!(told.starts_with("  The reason is longer than 1000 characters."), "{told}");
+    let said = house
+        .transcript(&[
+            ("maria", "help freeze"),
+            ("maria", "help checklist"),
+            ("maria", "help rollbak"),
+            ("maria", "help freeze ad"),
+            ("maria", "schedule web-shop tue 10:00 --wat"),
+            ("maria", "schedule web-shop --versoin v1"),
+            ("maria", "go --wat"),
+            ("maria", "resume --wat"),
+            ("maria", "freeze add 'fri 18:00' 'mon 08:00' it's a weekend"),
+        ])
+        .await;
+    insta::assert_snapshot!(said, @r#"
+    maria: help freeze
+      freeze: List, add or lift freezes, in which nothing starts.
+      /release freeze list|add|lift
+      For example: /release freeze list
+      freeze list: List the freezes. /release freeze list, for example /release freeze list
+      freeze add: Keep everything from starting for a while. /release freeze add FROM UNTIL
+        REASON… [--service SERVICE] [--environment ENVIRONMENT], for example /release freeze
+        add "fri 18:00" "mon 08:00" weekend --service web-shop
+      - FROM: When it begins, in quotes
+      - UNTIL: When it ends, in quotes
+      - REASON: Why
+      - --service SERVICE: Only this service
+      - --environment ENVIRONMENT: Only this environment
+      freeze lift: End a freeze early. /release freeze lift FREEZE REASON…, for example
+        /release freeze lift freeze-1 the fix cannot wait
+      - FREEZE: The freeze
+      - REASON: Why
+
+    maria: help checklist
+      checklist: Show the checklist, or tick, fail, waive or reopen an item.
+      /release checklist [RELEASE] [ACT] [ITEM…] [--reason REASON] [--link URL] [--value
+        NUMBER]
+      An item is named by any part of its name that fits it alone. To fail or to waive one
+        takes a reason. An item with a limit, such as LCP < 2.5 s, is judged by --value, or
+        passed with a --link to where it was measured.
+      - RELEASE: The release
+      - ACT: What to do: show, pass, fail, waive or reopen
+      - ITEM: The item
+      - --reason REASON: Why
+      - --link URL: Where it can be seen
+      - --value NUMBER: The number that was measured
+      For example:
+      - /release checklist v1.2.0 pass rollback-rehearsed --link https://ci.example/7
+      - /release checklist v1.2.0 pass page-weight --value 2.1
+      - /release checklist v1.2.0 fail page-weight --reason "a new font came in"
+      - /release checklist v1.2.0 waive page-weight --reason "an internal page"
+      - /release checklist v1.2.0 reopen page-weight
+
+    maria: help rollbak
+      I don't know /release rollbak. Did you mean rollback?
+      For example: /release rollback v1.2.0 --reason "checkout fails"
+      [ Help ] help rollback
+
+    maria: help freeze ad
+      ad is none of list, add or lift. Did you mean add?
+      For example: /release freeze add "fri 18:00" "mon 08:00" weekend --service web-shop
+      [ Help ] help freeze add
+
+    maria: schedule web-shop tue 10:00 --wat
+      schedule has no option --wat. Its options are --version, --title and --artifact.
+      For example: /release schedule web-shop-v1.2.0 tue 10:00
+      [ Help ] help schedule
+
+    maria: schedule web-shop --versoin v1
+      schedule has no option --versoin. Did you mean --version? Its options are --version,
+        --title and --artifact.
+      For example: /release schedule web-shop-v1.2.0 tue 10:00
+      [ Help ] help schedule
+
+    maria: go --wat
+      go has no option --wat. Its only option is --as.
+      For example: /release go v1.2.0 --as qa
+      [ Help ] help go
+
+    maria: resume --wat
+      resume has no option --wat. It has none.
+      For example: /release resume v1.2.0
+      [ Help ] help resume
+
+    maria: freeze add 'fri 18:00' 'mon 08:00' it's a weekend
+      Frozen until Mon 21 Dec, 08:00 PST, America/Los_Angeles: it's a weekend (#4). /release
+        freeze lift 2026-12-18-it-s-a-weekend REASON ends it early.
+    "#);
+}
+
+#[tokio::test]
+async fn what_waits_for_its_time_has_no_age() {
+    let house = house().await.scheduled().await;
+    let lines = ["checklist pass page --value 1", "checklist pass notes"];
+    house.transcript(&[("maria", lines[0]), ("maria", lines[1])]).await;
+    house.transcript(&[("quinn", "go"), ("sam", "go")]).await;
+    house.talk.engine.clock().set(at("2026-12-13T08:05:00Z"));
+    let status = shown(&house.says("maria", "status").await);
+    assert!(status.starts_with("  Web shop v1.2.0 (ready) waits for T-0.\n"), "{status}");
+}
