@@ -637,6 +637,8 @@ fn step_ended(scene: &Scene, step: &Step, attempt: u32) -> Vec<Effect> {
             from: release.plan.release.version.clone(),
             to: release.plan.rollback.as_ref().map(|plan| plan.to.clone()),
         }),
+        // That the rollback has stopped says it, names the step and calls whoever is needed.
+        None if matches!(step, Step::Rollback(_) | Step::RollbackVerify(_)) => Vec::new(),
         None => scene.room(NoticeKind::StepUnknown {
             at,
             step: name,
@@ -821,4 +823,64 @@ pub fn waiting_roles(release: &Release, policy: &Policy) -> String {
     let silent = release.seats.iter().filter(|seat| seat.vote(release.poll_revision).is_none());
     let titles: Vec<_> = silent.map(|seat| policy.title_of(&seat.role)).collect();
     words::and(&titles)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::{Command, Commitment, RunOutcome};
+    use super::super::fixture::{World, id};
+    use super::*;
+
+    fn rolling_back(mut world: World) -> World {
+        let commits = Commitment::default();
+        world.by("john", Command::Rollback { release: id(), reason: None, commits });
+        world
+    }
+
+    fn told(world: &World, from: usize) -> Vec<&NoticeKind> {
+        world.notices().skip(from).map(|notice| &notice.kind).collect()
+    }
+
+    #[test]
+    fn a_step_back_that_nobody_saw_end_is_told_once() {
+        let mut world = rolling_back(World::stuck());
+        let before = world.notices().count();
+        world.run_ends(8, RunOutcome::Unknown("we were away".into()));
+        let told = told(&world, before);
+        let about = |kind: &&&NoticeKind| matches!(kind, NoticeKind::StepUnknown { .. });
+        assert_eq!(told.iter().filter(about).count(), 0, "{told:?}");
+        let stopped = told.iter().filter_map(|kind| match kind {
+            NoticeKind::RollbackFailed { why, .. } => Some(why),
+            _ => None,
+        });
+        let stopped: Vec<_> = stopped.collect();
+        assert_eq!(stopped.len(), 1, "{told:?}");
+        assert!(stopped[0].contains("unknown outcome"), "{stopped:?}");
+    }
+
+    #[test]
+    fn the_last_word_of_a_release_that_went_back_is_how_long_the_way_back_took() {
+        let mut world = rolling_back(World::done());
+        while world.release().running().next().is_some() {
+            world.run_ends(30, RunOutcome::Worked);
+        }
+        let words: Vec<_> = world
+            .notices()
+            .filter_map(|notice| match &notice.kind {
+                NoticeKind::Finished { took_ms, smoke, state, .. } => {
+                    Some((state.as_str(), *took_ms, *smoke))
+                }
+                _ => None,
+            })
+            .collect();
+        let (state, took, smoke) = *words.last().expect("it is closed");
+        let back = world.release().rollback.as_ref().expect("it went back");
+        let exact = back.ended_at.expect("it is back") - back.asked_at;
+        assert_eq!(state, "ROLLED_BACK");
+        assert_eq!(
+            took.map(|took| i64::try_from(took).expect("short")),
+            Some(exact.num_milliseconds())
+        );
+        assert_eq!(smoke, None, "what was tried is gone");
+    }
 }
