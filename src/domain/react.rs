@@ -849,9 +849,9 @@ mod tests {
         let told = told(&world, before);
         let about = |kind: &&&NoticeKind| matches!(kind, NoticeKind::StepUnknown { .. });
         assert_eq!(told.iter().filter(about).count(), 0, "{told:?}");
-        let stopped = told.iter().filter_map(|kind| match kind {
-            NoticeKind::RollbackFailed { why, .. } => Some(why),
-            _ => None,
+        let stopped = told.iter().filter_map(|kind| {
+            let NoticeKind::RollbackFailed { why, .. } = kind else { return None };
+            Some(why)
         });
         let stopped: Vec<_> = stopped.collect();
         assert_eq!(stopped.len(), 1, "{told:?}");
@@ -866,11 +866,11 @@ mod tests {
         }
         let words: Vec<_> = world
             .notices()
-            .filter_map(|notice| match &notice.kind {
-                NoticeKind::Finished { took_ms, smoke, state, .. } => {
-                    Some((state.as_str(), *took_ms, *smoke))
-                }
-                _ => None,
+            .filter_map(|notice| {
+                let NoticeKind::Finished { took_ms, smoke, state, .. } = &notice.kind else {
+                    return None;
+                };
+                Some((state.as_str(), *took_ms, *smoke))
             })
             .collect();
         let (state, took, smoke) = *words.last().expect("it is closed");

@@ -198,6 +198,7 @@ fn named_people(plan: &Plan) -> Vec<(String, &PersonId)> {
     let checks = plan.checks.iter().map(|check| check.owner.as_ref());
     let watchers = plan.monitoring.watchers.iter().map(Some);
     let issues = plan.known_issues.iter().map(|issue| Some(&issue.accepted_by));
+    let effects = plan.irreversible.iter().map(|effect| effect.accepted_by.as_ref());
     let contacts = plan.contacts.iter().map(|contact| Some(&contact.who));
     let items = plan.checklist.items.iter().map(|item| item.owner.as_ref());
     people.extend(numbered("flag", ".owner", flags));
@@ -205,6 +206,7 @@ fn named_people(plan: &Plan) -> Vec<(String, &PersonId)> {
     people.extend(numbered("check", ".owner", checks));
     people.extend(numbered("monitoring.watchers", "", watchers));
     people.extend(numbered("known_issue", ".accepted_by", issues));
+    people.extend(numbered("irreversible", ".accepted_by", effects));
     people.extend(numbered("contact", ".who", contacts));
     people.extend(numbered("checklist.item", ".owner", items));
     people
