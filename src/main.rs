@@ -55,7 +55,13 @@ async fn run(asked: Asked) -> anyhow::Result<ExitCode> {
         }
         Program::Demo { step } => Ok(demo::run(step).await),
         Program::Say { .. } => unreachable!("`say` is a line for the running writer"),
-        printing => {
+        printing @ (Program::Rehearse { .. }
+        | Program::Check { .. }
+        | Program::Config { .. }
+        | Program::Doctor
+        | Program::Audit { .. }
+        | Program::Document { .. }
+        | Program::Completions { .. }) => {
             let mut out = screen(io::stdout().lock(), json || printing.is_for_programs());
             let exit = print(printing, &options, json, &mut out).await;
             out.flush()?;
