@@ -1,6 +1,8 @@
 //! The command line: the program's own commands, and every verb of the grammar, which goes to the
 //! running writer over HTTP. Nothing here decides; whatever is printed goes to a writer.
 
+mod screen;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -13,6 +15,8 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use serde::{Deserialize, Serialize};
+
+pub use self::screen::Screen;
 
 use crate::app::conversation::release_called;
 use crate::app::engine;
@@ -138,6 +142,27 @@ pub enum Program {
     },
 }
 
+impl Program {
+    /// What it prints is read by programs even where nobody asked for JSON.
+    pub fn is_for_programs(&self) -> bool {
+        match self {
+            Self::Completions { .. } => true,
+            Self::Audit { what: Audit::Export { format, output: None, .. } } => {
+                *format == Sheet::Jsonl
+            }
+            Self::Audit { what: Audit::Verify { .. } | Audit::Export { .. } }
+            | Self::Serve(_)
+            | Self::Rehearse { .. }
+            | Self::Check { .. }
+            | Self::Config { .. }
+            | Self::Doctor
+            | Self::Document { .. }
+            | Self::Say { .. }
+            | Self::Demo { .. } => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, Args)]
 pub struct Serve {
     /// Where to listen; beyond this machine only with an access token
@@ -175,6 +200,10 @@ pub enum Audit {
         against: Option<Witness>,
     },
     /// Write the entries
+    ///
+    /// Each line of `jsonl` holds `actor` and `event` as JSON, and under `raw` both as the texts
+    /// that were hashed, so that the chain can be computed again. `csv` and `markdown` show what
+    /// would steer a reader's eye, such as U+202E, as `\u202e`.
     Export {
         /// For programs, spreadsheets or people
         #[arg(long, value_enum, default_value = "jsonl")]
@@ -247,8 +276,12 @@ pub fn command() -> clap::Command {
     let order = order.filter(|name| *name != "help" && own.find_subcommand(name).is_none());
     let shown = |(place, name): (usize, &str)| {
         let verb = verbs.find_subcommand(name).expect("the help names verbs that there are");
-        let example = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-        verb.clone().after_help(format!("Example: tminus {example}")).display_order(100 + place)
+        let lines: Vec<_> = grammar::examples(verb).map(|line| format!("tminus {line}")).collect();
+        let example = match lines.as_slice() {
+            [only] => format!("Example: {only}"),
+            several => format!("Examples:\n  {}", several.join("\n  ")),
+        };
+        verb.clone().after_help(example).display_order(100 + place)
     };
     let shown: Vec<_> = order.enumerate().map(shown).collect();
     own.subcommands(shown)
@@ -267,6 +300,9 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Err
         let person = std::env::var("TMINUS_AS").ok().filter(|person| !person.is_empty());
         return Ok(asked(cli, |_| What::Line { line, person }));
     }
+    if let Some(wrong) = unknown_help(&args) {
+        return Err(wrong);
+    }
     let matches = command().try_get_matches_from(args)?;
     let cli = Cli::from_arg_matches(&matches)?;
     Ok(asked(cli, |program| {
@@ -282,6 +318,24 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Asked, clap::Err
     }))
 }
 
+/// `help rollbak`: clap says that there is no such command, and not which one was meant.
+fn unknown_help(args: &[OsString]) -> Option<clap::Error> {
+    let (_, words) = words_in(args)?;
+    let [help, said, ..] = words.as_slice() else { return None };
+    let command = command();
+    if help != "help" || said.starts_with('-') || command.find_subcommand(said).is_some() {
+        return None;
+    }
+    let names = command.get_subcommands().map(clap::Command::get_name);
+    let meant = grammar::nearest(said, names).map(|near| format!(" Did you mean `{near}`?"));
+    let shown: String = said.chars().take(60).collect();
+    let text = format!(
+        "I know no command `{shown}`.{} `tminus help` lists them.",
+        meant.unwrap_or_default()
+    );
+    Some(command.clone().error(clap::error::ErrorKind::InvalidSubcommand, text))
+}
+
 fn asked(cli: Cli, what: impl FnOnce(Program) -> What) -> Asked {
     let Cli { state, config, json, program } = cli;
     let program = program.unwrap_or(Program::Serve(Serve::default()));
@@ -291,6 +345,20 @@ fn asked(cli: Cli, what: impl FnOnce(Program) -> What) -> Asked {
 /// Tells the options that every command takes from the verb and its words. The words are the
 /// grammar's to read: only there is a release told from the first word of a text.
 fn verb_in(args: &[OsString]) -> Option<(Vec<OsString>, Vec<String>)> {
+    let (globals, words) = words_in(args)?;
+    let first = words.first()?.to_lowercase();
+    let verb = grammar::command().find_subcommand(&first)?.get_name();
+    let second = words.get(1).map(String::as_str);
+    let own = match verb {
+        "audit" => matches!(second, Some("verify" | "export")),
+        "document" | "help" => true,
+        _ => false,
+    };
+    (!own).then_some((globals, words))
+}
+
+/// Nothing where somebody asks for help.
+fn words_in(args: &[OsString]) -> Option<(Vec<OsString>, Vec<String>)> {
     let mut globals = vec![args.first()?.clone()];
     let mut words: Vec<String> = Vec::new();
     let mut rest = args[1..].iter();
@@ -314,15 +382,7 @@ fn verb_in(args: &[OsString]) -> Option<(Vec<OsString>, Vec<String>)> {
             }
         }
     }
-    let first = words.first()?.to_lowercase();
-    let verb = grammar::command().find_subcommand(&first)?.get_name();
-    let second = words.get(1).map(String::as_str);
-    let own = match verb {
-        "audit" => matches!(second, Some("verify" | "export")),
-        "document" | "help" => true,
-        _ => false,
-    };
-    (!own).then_some((globals, words))
+    Some((globals, words))
 }
 
 fn misspelt(wrong: &grammar::Wrong) -> clap::Error {
@@ -520,10 +580,11 @@ pub async fn audit(
                 Sheet::Markdown => Format::Markdown,
             };
             match output {
-                None => drop(export(&reader, which, format, describe, &mut *out).await?),
+                None => drop(export(&reader, which, format, describe, sheet(format, out)).await?),
                 Some(path) => {
                     let mut file = Whole::create(path)?;
-                    let count = export(&reader, which, format, describe, &mut file.0).await?;
+                    let to = sheet(format, &mut file.0);
+                    let count = export(&reader, which, format, describe, to).await?;
                     file.persist(path)?;
                     writeln!(out, "{count} entries are in {}.", path.display())?;
                 }
@@ -533,6 +594,14 @@ pub async fn audit(
     };
     reader.close().await;
     Ok(exit)
+}
+
+/// Programs get every byte. What people open must not mislead them, in a file neither.
+fn sheet<W: Write>(format: Format, out: W) -> Screen<W> {
+    match format {
+        Format::JsonLines => Screen::exact(out),
+        Format::Csv | Format::Markdown => Screen::readable(out),
+    }
 }
 
 async fn full_name(reader: &Reader, said: &str) -> anyhow::Result<String> {
@@ -672,6 +741,9 @@ mod tests {
             why.to_string().contains("For example: tminus evidence v1.2.0 staging pass"),
             "{why}"
         );
+        let why = parsed("tminus help rollbak").expect_err("it is wrong");
+        assert_eq!(why.exit_code(), Exit::Usage as i32);
+        assert!(why.to_string().contains("Did you mean `rollback`?"), "{why}");
         let why = parsed("tminus shedule").expect_err("it is wrong");
         assert!(why.to_string().contains("schedule"), "{why}");
     }
@@ -747,11 +819,11 @@ mod tests {
             request: "start/1".into(),
             release: None,
             schema: 1,
-            event: "{\"begun\":{\"jumpable\":true}}".into(),
+            event: "{\"begun\":{\"\u{202e}\":true}}".into(),
         };
         let batch = Batch { entries: vec![entry], ..Batch::default() };
         store.commit(&batch).await.expect("it is written");
-        let describe = |_: &crate::store::Entry| "begun".to_owned();
+        let describe = |_: &crate::store::Entry| "begun \u{202e}\u{1b}[2J".to_owned();
         let mut out = Vec::new();
         let check = Audit::Verify { against: None };
         let exit = audit(dir.path(), &check, false, &describe, &mut out).await.expect("it is read");
@@ -761,11 +833,24 @@ mod tests {
             said.starts_with("The log is what was written: 1 entry, up to #1 sha256:"),
             "{said}"
         );
-        let path = dir.path().join("log.csv");
-        let (output, format) = (Some(path.clone()), Sheet::Csv);
-        let all = Audit::Export { format, release: None, from: None, until: None, output };
-        audit(dir.path(), &all, false, &describe, &mut Vec::new()).await.expect("it is written");
-        assert_eq!(std::fs::read_to_string(path).expect("a file").lines().count(), 2);
+        let path = dir.path().join("log");
+        let exported = async |format| {
+            let output = Some(path.clone());
+            let all = Audit::Export { format, release: None, from: None, until: None, output };
+            let done = audit(dir.path(), &all, false, &describe, &mut Vec::new()).await;
+            done.expect("it is written");
+            std::fs::read_to_string(&path).expect("a file")
+        };
+        for format in [Sheet::Csv, Sheet::Markdown] {
+            let sheet = exported(format).await;
+            assert!(!sheet.contains(['\u{202e}', '\u{1b}']), "{sheet}");
+            // Once in what is said of it, once in the event.
+            assert_eq!(sheet.matches("u202e").count(), 2, "{sheet}");
+        }
+        assert_eq!(exported(Sheet::Csv).await.lines().count(), 2);
+        let line = exported(Sheet::Jsonl).await;
+        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(line["raw"]["event"], "{\"begun\":{\"\u{202e}\":true}}");
         store.close().await;
     }
 }

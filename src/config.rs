@@ -246,6 +246,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         rooms: judge::rooms(judge, &file),
         checklist: judge::checklist(judge, &file),
         freezes: judge::freezes(judge, &file),
+        holidays: file.holidays.clone(),
         people,
         roles,
         machines,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use tminus::app::rehearsal::Trouble;
-use tminus::cli::{self, Asked, Door, Exit, Program, Sent, What};
+use tminus::cli::{self, Asked, Door, Exit, Program, Screen, Sent, What};
 use tminus::config::{Log, LogFormat};
 use tminus::offline::{self, Rehearsing, Wanted};
 use tminus::serve::{self, End, Options};
@@ -33,7 +33,8 @@ fn main() -> ExitCode {
 }
 
 fn broken(why: &anyhow::Error) -> ExitCode {
-    let _ = writeln!(io::stderr(), "{why:#}");
+    let mut err = Screen::readable(io::stderr());
+    let _ = writeln!(err, "{why:#}");
     Exit::Refused.into()
 }
 
@@ -41,48 +42,70 @@ async fn run(asked: Asked) -> anyhow::Result<ExitCode> {
     let Asked { state, config, json, what } = asked;
     let options = Options { config, state: Some(state), listen: None };
     let state = options.state.clone().unwrap_or_default();
-    let mut out = io::stdout().lock();
-    let exit = match what {
+    let program = match what {
         What::Line { line, person } => {
             let sent = Sent { line, person };
             return line_to_the_writer(&state, &sent, json).await;
         }
-        What::Program(program) => match *program {
-            Program::Serve(serve) => {
-                drop(out);
-                return serve_until_told(Options { listen: serve.listen, ..options }).await;
-            }
-            Program::Demo { step } => {
-                drop(out);
-                return Ok(demo::run(step).await);
-            }
-            Program::Say { .. } => unreachable!("`say` is a line for the running writer"),
-            Program::Completions { shell } => {
-                let mut script = Vec::new();
-                cli::completions(shell, &mut script);
-                // Whoever reads may stop reading.
-                let _ = out.write_all(&script);
-                Exit::Done
-            }
-            Program::Check { plan } => offline::check(&options, &plan, json, &mut out)?,
-            Program::Config { what: cli::Config::Check } => {
-                offline::config_check(&options, json, &mut out)?
-            }
-            Program::Doctor => offline::doctor(&options, json, &mut out).await?,
-            Program::Audit { what } => audit(&options, &what, json, &mut out).await?,
-            Program::Document { kind, release, output, plan } => {
-                let (release, plan) = (release.as_deref(), plan.as_deref());
-                let wanted = Wanted { paper: kind, release, plan, output: output.as_deref() };
-                offline::document(&options, &wanted, &mut out).await?
-            }
-            Program::Rehearse { plan, trouble, report } => {
-                let trouble = trouble.map_or(Trouble::None, rehearsed_trouble);
-                let wanted = Rehearsing { plan: &plan, trouble, report: report.as_deref() };
-                offline::rehearse(&options, &wanted, json, &mut out).await?
-            }
-        },
+        What::Program(program) => *program,
     };
-    Ok(exit.into())
+    match program {
+        Program::Serve(serve) => {
+            serve_until_told(Options { listen: serve.listen, ..options }).await
+        }
+        Program::Demo { step } => Ok(demo::run(step).await),
+        Program::Say { .. } => unreachable!("`say` is a line for the running writer"),
+        printing @ (Program::Rehearse { .. }
+        | Program::Check { .. }
+        | Program::Config { .. }
+        | Program::Doctor
+        | Program::Audit { .. }
+        | Program::Document { .. }
+        | Program::Completions { .. }) => {
+            let mut out = screen(io::stdout().lock(), json || printing.is_for_programs());
+            let exit = print(printing, &options, json, &mut out).await;
+            out.flush()?;
+            Ok(exit?.into())
+        }
+    }
+}
+
+fn screen<W: Write>(out: W, exact: bool) -> Screen<W> {
+    if exact { Screen::exact(out) } else { Screen::readable(out) }
+}
+
+/// What is done here and now, and printed.
+async fn print(
+    program: Program,
+    options: &Options,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<Exit> {
+    match program {
+        Program::Serve(_) | Program::Demo { .. } | Program::Say { .. } => {
+            unreachable!("these print nothing here")
+        }
+        Program::Completions { shell } => {
+            let mut script = Vec::new();
+            cli::completions(shell, &mut script);
+            out.write_all(&script)?;
+            Ok(Exit::Done)
+        }
+        Program::Check { plan } => offline::check(options, &plan, json, out),
+        Program::Config { what: cli::Config::Check } => offline::config_check(options, json, out),
+        Program::Doctor => offline::doctor(options, json, out).await,
+        Program::Audit { what } => audit(options, &what, json, out).await,
+        Program::Document { kind, release, output, plan } => {
+            let (release, plan) = (release.as_deref(), plan.as_deref());
+            let wanted = Wanted { paper: kind, release, plan, output: output.as_deref() };
+            offline::document(options, &wanted, out).await
+        }
+        Program::Rehearse { plan, trouble, report } => {
+            let trouble = trouble.map_or(Trouble::None, rehearsed_trouble);
+            let wanted = Rehearsing { plan: &plan, trouble, report: report.as_deref() };
+            offline::rehearse(options, &wanted, json, out).await
+        }
+    }
 }
 
 fn rehearsed_trouble(trouble: cli::Trouble) -> Trouble {
@@ -98,12 +121,15 @@ async fn line_to_the_writer(state: &Path, sent: &Sent, json: bool) -> anyhow::Re
     let door = match Door::find(state) {
         Ok(door) => door,
         Err(why) => {
-            writeln!(io::stderr(), "{why}")?;
+            writeln!(Screen::readable(io::stderr()), "{why}")?;
             return Ok(Exit::Unreachable.into());
         }
     };
-    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
-    Ok(cli::remote(&door, sent, json, &mut out, &mut err).await?.into())
+    let mut out = screen(io::stdout().lock(), json);
+    let mut err = Screen::readable(io::stderr().lock());
+    let exit = cli::remote(&door, sent, json, &mut out, &mut err).await?;
+    out.flush()?;
+    Ok(exit.into())
 }
 
 /// The names in the exported sentences are those of the policy in the log.

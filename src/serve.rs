@@ -203,8 +203,10 @@ impl House {
         let embedded = embedded.map(|plan| (plan.name.clone(), plan.text.clone())).collect();
         let shelf = PlanShelf::new(embedded, self.config.plans_directory.clone(), read_plan);
         let messages = self.messages.clone();
-        let conversation =
-            Arc::new(Conversation::new(self.engine.clone(), shelf, messages, Platforms::default()));
+        let platforms = Platforms::default();
+        let conversation = Conversation::new(self.engine.clone(), shelf, messages, platforms)
+            .called(&self.config.console.slash);
+        let conversation = Arc::new(conversation);
         let served = Served::new(
             self.engine.clone(),
             delivery.clone(),

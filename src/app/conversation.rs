@@ -8,6 +8,7 @@ mod complete;
 mod find;
 mod forms;
 mod kept;
+mod prefix;
 mod say;
 mod shelf;
 mod turn;
@@ -51,6 +52,8 @@ pub struct Conversation {
     shelf: Arc<PlanShelf>,
     messages: Arc<Messages>,
     platforms: Arc<Platforms>,
+    /// What a command begins with: `/release`.
+    prefix: String,
 }
 
 /// Through whom answers go that are not given at once, and who vouches for people.
@@ -93,7 +96,17 @@ impl Conversation {
         messages: Arc<Messages>,
         platforms: Platforms,
     ) -> Self {
-        Self { engine, shelf: Arc::new(shelf), messages, platforms: Arc::new(platforms) }
+        let prefix = prefix::OURS.to_owned();
+        Self { engine, shelf: Arc::new(shelf), messages, platforms: Arc::new(platforms), prefix }
+    }
+
+    /// The same, where a command begins with something else.
+    pub fn called(self, prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned(), ..self }
+    }
+
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     fn words(&self) -> Words<'_> {
@@ -103,18 +116,18 @@ impl Conversation {
     /// As [`Ear::hear`], for people and machines alike, and whether it went through.
     pub async fn answer(&self, spoken: Spoken) -> (Came, Reply) {
         let (came, reply) = self.answer_from(spoken, From::Mouth).await;
-        (came, self.named_reply(reply).await)
+        (came, prefix::with(self.named_reply(reply).await, &self.prefix))
     }
 
     /// As [`answer`](Self::answer), for what waited in the inbox.
     async fn answer_kept(&self, spoken: Spoken) -> (Came, Reply) {
         let id = spoken.id.clone();
-        let answered = self.answer_from(spoken, From::Inbox).await;
+        let (came, reply) = self.answer_from(spoken, From::Inbox).await;
         // A command left the inbox with its events; what changes nothing leaves it now.
         if let Err(lost) = self.engine.drop_kept(&id).await {
             warn!(request.id = id, "`{id}` stays in the inbox: {lost}");
         }
-        answered
+        (came, prefix::with(reply, &self.prefix))
     }
 
     async fn answer_from(&self, spoken: Spoken, from: From) -> (Came, Reply) {
@@ -333,7 +346,7 @@ enum From {
 pub fn message_of(reply: Reply) -> Message {
     match reply {
         Reply::Private(message) => message,
-        Reply::Form(form) => as_message(&form),
+        Reply::Form(form) => as_message(&form, prefix::OURS),
     }
 }
 
@@ -432,6 +445,7 @@ impl Ear for Conversation {
 /// The words of the answers.
 pub const TEMPLATES: &[(&str, &str)] = &[
     ("answer-came-late.md", include_str!("../../messages/answer-came-late.md")),
+    ("answer-confirm-retry.md", include_str!("../../messages/answer-confirm-retry.md")),
     ("answer-confirm-rollback.md", include_str!("../../messages/answer-confirm-rollback.md")),
     ("answer-cut.md", include_str!("../../messages/answer-cut.md")),
     ("answer-done.md", include_str!("../../messages/answer-done.md")),
@@ -455,6 +469,11 @@ pub fn samples() -> Vec<(&'static str, serde_json::Value)> {
     use serde_json::json;
     let mut samples = vec![
         ("answer-came-late.md", json!({"command": "go v1.2.0"})),
+        (
+            "answer-confirm-retry.md",
+            json!({"step": "Pod 2", "why": "has an unknown outcome: we were away", "attempt": 1,
+                "action": "deploy", "version": "v1.2.0", "stale": true}),
+        ),
         (
             "answer-confirm-rollback.md",
             json!({"name": "Web shop production", "from": "v1.2.0", "to": "v1.1.9", "stale": true,

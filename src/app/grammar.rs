@@ -12,13 +12,15 @@ use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, FromArgMatches, Subcommand, ValueEnum};
 
-pub use self::guide::{Argument, Choose, CommandSpec, Group, Guide, Type, groups, specification};
+pub use self::guide::{
+    Argument, Choose, CommandSpec, Group, Guide, Type, examples, groups, specification,
+};
 pub use self::tokens::{line, text};
-pub use self::wrong::Wrong;
+pub use self::wrong::{Wrong, nearest};
 use crate::domain::plan::EvidenceKind;
 
 /// What can be said. The first line of each comment is its line in the help, the rest its depth;
-/// `after_help` is an example. RELEASE may be left out everywhere: then this room's release is
+/// `after_help` holds examples, a line each. RELEASE may be left out everywhere: then this room's release is
 /// meant, else the only open one.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
@@ -110,8 +112,15 @@ pub enum Verb {
     /// Show the checklist, or tick, fail, waive or reopen an item
     ///
     /// An item is named by any part of its name that fits it alone. To fail or to waive one takes a
-    /// reason. An item with a limit, such as `LCP < 2.5 s`, is judged by --value.
-    #[command(after_help = "checklist v1.2.0 pass rollback-rehearsed --link https://ci.example/7")]
+    /// reason. An item with a limit, such as `LCP < 2.5 s`, is judged by --value, or passed with a
+    /// --link to where it was measured.
+    #[command(
+        after_help = "checklist v1.2.0 pass rollback-rehearsed --link https://ci.example/7\n\
+        checklist v1.2.0 pass page-weight --value 2.1\n\
+        checklist v1.2.0 fail page-weight --reason \"a new font came in\"\n\
+        checklist v1.2.0 waive page-weight --reason \"an internal page\"\n\
+        checklist v1.2.0 reopen page-weight"
+    )]
     Checklist {
         /// The release
         #[arg(value_name = "RELEASE")]
@@ -138,7 +147,9 @@ pub enum Verb {
     /// Report what was found, as CI does
     ///
     /// A failed finding is no-go by itself, whoever has signed.
-    #[command(after_help = "evidence v1.2.0 staging pass --link https://ci.example/812")]
+    #[command(after_help = "evidence v1.2.0 staging pass --link https://ci.example/812\n\
+        evidence v1.2.0 security-scan pass-with-warnings --note \"two of low severity\"\n\
+        evidence v1.2.0 tests fail --note \"checkout fails\"")]
     Evidence {
         /// The release
         #[arg(value_name = "RELEASE")]
@@ -249,6 +260,8 @@ pub enum Verb {
         release: Option<String>,
     },
     /// Run the step that failed once more
+    ///
+    /// Where nobody can tell how it ended, it may have run already: that is asked about first.
     #[command(after_help = "retry v1.2.0")]
     Retry {
         /// The release
@@ -257,6 +270,9 @@ pub enum Verb {
         /// The run that was shown
         #[arg(long, value_name = "RUN", hide = true)]
         run: Option<String>,
+        /// The attempt that may have worked, and is repeated nevertheless
+        #[arg(long, value_name = "ATTEMPT", hide = true)]
+        despite: Option<u32>,
     },
     /// Say how a step ended that failed, or that nobody could tell
     #[command(after_help = "outcome v1.2.0 worked pod 2 answers with v1.2.0")]
@@ -292,7 +308,9 @@ pub enum Verb {
     ///
     /// Works from every stage, while it is watched, and afterwards until a newer version is live.
     /// It stops what runs first. With --dry-run it proves the mechanism and changes nothing.
-    #[command(after_help = "rollback v1.2.0 --reason \"checkout fails\"")]
+    #[command(
+        after_help = "rollback v1.2.0 --reason \"checkout fails\"\nrollback v1.2.0 --dry-run"
+    )]
     Rollback {
         /// The release
         #[arg(value_name = "RELEASE")]
@@ -397,7 +415,7 @@ pub enum Verb {
     ///
     /// `announce v1.2.0 preview` sends nothing: it shows each announcement that is still ahead, when
     /// it goes out, to whom, and how it would read if it went out now.
-    #[command(after_help = "announce v1.2.0 search is slower for an hour")]
+    #[command(after_help = "announce v1.2.0 search is slower for an hour\nannounce v1.2.0 preview")]
     Announce {
         /// The release
         #[arg(value_name = "RELEASE")]
@@ -407,7 +425,7 @@ pub enum Verb {
         text: Vec<String>,
     },
     /// Run an action that the operator allows from chat
-    #[command(after_help = "run v1.2.0 health")]
+    #[command(after_help = "run v1.2.0 health\nrun v1.2.0 restart pod=2")]
     Run {
         /// The release
         #[arg(value_name = "RELEASE")]

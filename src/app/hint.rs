@@ -4,7 +4,11 @@ use super::engine::Engine;
 use crate::domain::state::{Phase, Release};
 use crate::domain::verdict::{self, Reason};
 
-pub fn next_step(engine: &Engine) -> Option<String> {
+pub fn next_step(engine: &Engine, prefix: &str) -> Option<String> {
+    Some(hint(engine)?.replace("/release", prefix))
+}
+
+fn hint(engine: &Engine) -> Option<String> {
     let state = engine.state();
     let open = state.releases.values().find(|release| !release.phase.is_over());
     match open {

@@ -84,6 +84,36 @@ fn steers_direction(c: char) -> bool {
         || matches!(c, '\u{2066}'..='\u{2069}')
 }
 
+/// One line for a terminal or a spreadsheet: what [`clean`] takes away is shown as `\u202e`, for
+/// whoever looks for it. Tabs stay, and so do isolates of ours, as long as each one ends.
+pub fn visible(line: &str) -> String {
+    let is_ours = isolates_end(line);
+    let mut shown = String::with_capacity(line.len());
+    for c in line.chars() {
+        let harmless = c == '\t' || (is_ours && matches!(c, '\u{2068}' | '\u{2069}'));
+        match !harmless && (c.is_control() || steers_direction(c) || is_line_break(c)) {
+            true => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
+
+fn isolates_end(line: &str) -> bool {
+    let mut open = 0_i32;
+    for c in line.chars() {
+        open += i32::from(c == '\u{2068}') - i32::from(c == '\u{2069}');
+        if open < 0 {
+            return false;
+        }
+    }
+    open == 0
+}
+
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 pub(crate) fn isolate(text: String) -> String {
     if text.chars().any(is_right_to_left) { format!("\u{2068}{text}\u{2069}") } else { text }
 }

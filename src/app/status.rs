@@ -201,7 +201,8 @@ impl Look<'_> {
     fn start(&self) -> Wait {
         let release = self.release;
         if self.now < release.start.at {
-            return self.nobody("T-0", release.phase_since);
+            // Nobody is late before it: it has its time, and no age.
+            return Wait { what: "T-0".into(), who: Vec::new(), since: None };
         }
         let captain = self.policy.name_of(&release.captain);
         let who = self.people([&release.captain]);

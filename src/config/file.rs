@@ -52,6 +52,8 @@ pub(super) struct File {
     #[serde(default, rename = "freeze")]
     pub(super) freezes: Vec<Freeze>,
     #[serde(default)]
+    pub(super) holidays: std::collections::BTreeSet<chrono::NaiveDate>,
+    #[serde(default)]
     pub(super) plans: Directory,
     #[serde(default)]
     pub(super) messages: Directory,

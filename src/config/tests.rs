@@ -785,3 +785,12 @@ fn a_finding_leads_to_its_line() {
     assert_eq!(line_of(text, "rollback.to"), None);
     assert_eq!(line_of("not toml", "release"), None);
 }
+
+#[test]
+fn holidays_of_the_sample_reach_the_policy() {
+    let file: super::file::File =
+        toml::from_str("zone = \"UTC\"\nholidays = [\"2026-12-25\"]\n").expect("a configuration");
+    let day = chrono::NaiveDate::from_ymd_opt(2026, 12, 25).expect("a day");
+    assert!(file.holidays.contains(&day));
+    assert!(toml::from_str::<super::file::File>("holidays = [\"Christmas\"]\n").is_err());
+}

@@ -73,6 +73,7 @@ pub(crate) fn policy() -> Policy {
         announcements: announcements(),
         checklist: checklist(),
         freezes: Vec::new(),
+        holidays: Default::default(),
         timing: Timing::default(),
         rules: Rules::default(),
     }

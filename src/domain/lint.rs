@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::command::FreezeWish;
 use super::ids::{is_slug, is_version};
 use super::plan::{
-    Advance, EvidenceKind, Kind, Level, Migration, Plan, RollbackPlan, Stage, Strategy,
+    Advance, EvidenceKind, Flag, Kind, Level, Migration, Plan, RollbackPlan, Stage, Strategy,
 };
 use super::policy::Policy;
 use super::state::Start;
@@ -52,11 +52,10 @@ pub enum Severity {
 /// What plan and policy cannot know.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Facts {
-    /// Other open releases of this service and environment, by their titles.
+    /// Other open releases of this service, or in this environment, that it would meet.
     pub overlapping: Vec<String>,
     /// Freezes that people added; those of the configuration are in the policy.
     pub freezes: Vec<FreezeWish>,
-    pub holidays: BTreeSet<NaiveDate>,
     /// What somebody accepted by name: a destructive migration.
     pub accepted: BTreeSet<String>,
 }
@@ -103,6 +102,7 @@ pub fn lint(plan: &Plan, policy: &Policy, start: Option<&Start>, facts: &Facts) 
     found.extend(rollback(plan));
     found.extend(database(plan, facts));
     found.extend(flags(plan, start));
+    found.extend(irreversible(plan));
     found.extend(staging(plan, policy));
     found.extend(watching(plan));
     found.extend(strategy(plan));
@@ -110,7 +110,7 @@ pub fn lint(plan: &Plan, policy: &Policy, start: Option<&Start>, facts: &Facts) 
     found.extend(overlap(plan, facts));
     if let Some(start) = start {
         found.extend(freezes(plan, policy, start, facts));
-        found.extend(bad_hour(start, facts));
+        found.extend(bad_hour(start, policy));
     }
     found.sort_by_key(|finding| finding.severity);
     found
@@ -353,8 +353,32 @@ fn flags(plan: &Plan, start: Option<&Start>) -> Vec<Finding> {
             found.push(Finding::refuse("flag-depends", what).mend(mend).at(at("depends_on")));
         }
     }
+    found.extend(plan.flags.iter().enumerate().filter_map(|(index, flag)| half_tried(index, flag)));
     found.extend(unflagged(plan));
     found
+}
+
+/// Both ways through the code will be live, so both are tried.
+fn half_tried(index: usize, flag: &Flag) -> Option<Finding> {
+    let ways = [("ON", &flag.tested_on), ("OFF", &flag.tested_off)];
+    let untried = ways.iter().filter(|(_, tried)| tried.is_none()).map(|(way, _)| *way);
+    let untried: Vec<_> = untried.collect();
+    let what = format!("Nothing shows that {} works {}.", flag.name, untried.join(" and "));
+    let mend = "Say under `tested_on` and `tested_off` where it was seen.";
+    let at = format!("flag[{index}].name");
+    (!untried.is_empty()).then(|| Finding::warn("flag-half-tried", what).mend(mend).at(at))
+}
+
+/// What no rollback takes back goes out only in somebody's name.
+fn irreversible(plan: &Plan) -> Vec<Finding> {
+    let open = plan.irreversible.iter().enumerate().filter(|(_, it)| it.accepted_by.is_none());
+    open.map(|(index, effect)| {
+        let what = format!("It cannot be undone, and nobody has accepted it: {}.", effect.what);
+        let mend = "Add `accepted_by`: who answers for it.";
+        let at = format!("irreversible[{index}].what");
+        Finding::refuse("irreversible", what).mend(mend).at(at).overridable()
+    })
+    .collect()
 }
 
 /// The day on which everybody has it, if all goes as planned.
@@ -467,10 +491,13 @@ fn overlap(plan: &Plan, facts: &Facts) -> Option<Finding> {
     if facts.overlapping.is_empty() {
         return None;
     }
-    let target = format!("{} {}", plan.name(), plan.release.environment);
+    let (service, environment) = (plan.name(), &plan.release.environment);
     let others = facts.overlapping.join(", ");
-    let what = format!("Another release of {target} is open: {others}.");
-    let mend = "They start one after the other; make sure that the order is meant.";
+    let what = format!(
+        "While it is rolled out and watched, there is another release of {service} or in \
+         {environment}: {others}."
+    );
+    let mend = "Make sure that the order is meant, and that trouble could be told apart.";
     Some(Finding::warn("overlap", what).mend(mend).at("release.start"))
 }
 
@@ -497,7 +524,7 @@ fn freezes(plan: &Plan, policy: &Policy, start: &Start, facts: &Facts) -> Vec<Fi
     .collect()
 }
 
-fn bad_hour(start: &Start, facts: &Facts) -> Vec<Finding> {
+fn bad_hour(start: &Start, policy: &Policy) -> Vec<Finding> {
     let mut found = Vec::new();
     if start.local.weekday() == Weekday::Fri && start.local.hour() >= 12 {
         let what = "It starts on a Friday afternoon: whoever could mend it is about to leave.";
@@ -505,7 +532,7 @@ fn bad_hour(start: &Start, facts: &Facts) -> Vec<Finding> {
         found.push(Finding::warn("friday-afternoon", what).mend(mend).at("release.start"));
     }
     let tomorrow = start.local.date().succ_opt();
-    if tomorrow.is_some_and(|day| facts.holidays.contains(&day)) {
+    if tomorrow.is_some_and(|day| policy.holidays.contains(&day)) {
         let what = "It starts on the eve of a holiday.";
         let mend = "Choose a day that is followed by a working day.";
         found.push(Finding::warn("eve-of-a-holiday", what).mend(mend).at("release.start"));

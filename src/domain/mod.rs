@@ -6,6 +6,7 @@
 
 pub mod agenda;
 pub mod announcement;
+pub mod argument;
 pub mod authority;
 pub mod checklist;
 pub mod command;

@@ -36,6 +36,8 @@ pub struct Plan {
     pub risks: Vec<Risk>,
     #[serde(default, rename = "known_issue")]
     pub known_issues: Vec<KnownIssue>,
+    #[serde(default, rename = "irreversible", skip_serializing_if = "Vec::is_empty")]
+    pub irreversible: Vec<Irreversible>,
     #[serde(default, rename = "contact")]
     pub contacts: Vec<Contact>,
     /// What was already found when the plan was written; CI reports the rest.
@@ -371,6 +373,22 @@ pub struct Flag {
     pub steps: Vec<f64>,
     #[serde(default)]
     pub depends_on: Option<String>,
+    /// Where it was seen to work turned on: a link, or a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested_on: Option<String>,
+    /// The same, turned off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested_off: Option<String>,
+}
+
+/// What a rollback does not take back: a mail to all customers, a message in somebody's queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Irreversible {
+    pub what: String,
+    /// Without a name it cannot be scheduled.
+    #[serde(default)]
+    pub accepted_by: Option<PersonId>,
 }
 
 /// Something to check: by an action, or by a person.

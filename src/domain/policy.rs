@@ -31,6 +31,9 @@ pub struct Policy {
     pub checklist: BTreeMap<String, Section>,
     #[serde(default)]
     pub freezes: Vec<PolicyFreeze>,
+    /// Days on which nobody is there to mend what went out the day before.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub holidays: BTreeSet<chrono::NaiveDate>,
     #[serde(default)]
     pub timing: Timing,
     #[serde(default)]

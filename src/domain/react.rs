@@ -350,11 +350,8 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
             outcome: result.outcome.word().into(),
             state: result.state.word().into(),
             issues: result.issues.clone(),
-            took_ms: release
-                .started_at
-                .zip(release.rolled_out_at)
-                .and_then(|(from, to)| u64::try_from((to - from).num_milliseconds()).ok()),
-            smoke: release.smoke,
+            took_ms: took(release, at).and_then(|took| u64::try_from(took.num_milliseconds()).ok()),
+            smoke: release.smoke.filter(|_| release.rollback.is_none()),
         }),
         Happened::RehearsalEnded { worked, why } => {
             scene.room(NoticeKind::RehearsalEnded { at, worked: *worked, why: why.clone() })
@@ -706,6 +703,8 @@ fn step_ended(scene: &Scene, step: &Step, attempt: u32) -> Vec<Effect> {
             from: release.plan.release.version.clone(),
             to: release.plan.rollback.as_ref().map(|plan| plan.to.clone()),
         }),
+        // That the rollback has stopped says it, names the step and calls whoever is needed.
+        None if matches!(step, Step::Rollback(_) | Step::RollbackVerify(_)) => Vec::new(),
         None => scene.room(NoticeKind::StepUnknown {
             at,
             step: name,
@@ -847,6 +846,14 @@ fn rollback_begun(
     effects
 }
 
+/// What the last word says that it took: the way back, if it went back, and not the way out.
+fn took(release: &Release, at: Time) -> Option<chrono::Duration> {
+    match rollback_time(release, at) {
+        Some((took, _)) => Some(took),
+        None => release.started_at.zip(release.rolled_out_at).map(|(from, to)| to - from),
+    }
+}
+
 /// Everyone who was told gets told, the incident channel too; customers if they noticed for long.
 fn rolled_back(scene: &Scene, took_ms: u64) -> Vec<Effect> {
     let release = scene.release;
@@ -898,4 +905,64 @@ pub fn waiting_roles(release: &Release, policy: &Policy) -> String {
     let silent = release.seats.iter().filter(|seat| seat.vote(release.poll_revision).is_none());
     let titles: Vec<_> = silent.map(|seat| policy.title_of(&seat.role)).collect();
     words::and(&titles)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::{Command, Commitment, RunOutcome};
+    use super::super::fixture::{World, id};
+    use super::*;
+
+    fn rolling_back(mut world: World) -> World {
+        let commits = Commitment::default();
+        world.by("john", Command::Rollback { release: id(), reason: None, commits });
+        world
+    }
+
+    fn told(world: &World, from: usize) -> Vec<&NoticeKind> {
+        world.notices().skip(from).map(|notice| &notice.kind).collect()
+    }
+
+    #[test]
+    fn a_step_back_that_nobody_saw_end_is_told_once() {
+        let mut world = rolling_back(World::stuck());
+        let before = world.notices().count();
+        world.run_ends(8, RunOutcome::Unknown("we were away".into()));
+        let told = told(&world, before);
+        let about = |kind: &&&NoticeKind| matches!(kind, NoticeKind::StepUnknown { .. });
+        assert_eq!(told.iter().filter(about).count(), 0, "{told:?}");
+        let stopped = told.iter().filter_map(|kind| {
+            let NoticeKind::RollbackFailed { why, .. } = kind else { return None };
+            Some(why)
+        });
+        let stopped: Vec<_> = stopped.collect();
+        assert_eq!(stopped.len(), 1, "{told:?}");
+        assert!(stopped[0].contains("unknown outcome"), "{stopped:?}");
+    }
+
+    #[test]
+    fn the_last_word_of_a_release_that_went_back_is_how_long_the_way_back_took() {
+        let mut world = rolling_back(World::done());
+        while world.release().running().next().is_some() {
+            world.run_ends(30, RunOutcome::Worked);
+        }
+        let words: Vec<_> = world
+            .notices()
+            .filter_map(|notice| {
+                let NoticeKind::Finished { took_ms, smoke, state, .. } = &notice.kind else {
+                    return None;
+                };
+                Some((state.as_str(), *took_ms, *smoke))
+            })
+            .collect();
+        let (state, took, smoke) = *words.last().expect("it is closed");
+        let back = world.release().rollback.as_ref().expect("it went back");
+        let exact = back.ended_at.expect("it is back") - back.asked_at;
+        assert_eq!(state, "ROLLED_BACK");
+        assert_eq!(
+            took.map(|took| i64::try_from(took).expect("short")),
+            Some(exact.num_milliseconds())
+        );
+        assert_eq!(smoke, None, "what was tried is gone");
+    }
 }

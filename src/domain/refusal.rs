@@ -106,6 +106,8 @@ pub enum Refusal {
     NothingToDo { hint: String },
     #[error("The action {action} cannot be run from chat: the operator has not allowed it.")]
     ActionNotForChat { action: String },
+    #[error("The argument {name} of {action} {wrong} {right}")]
+    BadArgument { action: String, name: String, wrong: String, right: String },
     #[error("Nothing was deployed yet, so there is nothing to roll back. To call it off: `scrub`.")]
     NothingToRollBack,
     #[error("{newer} is live on {target} by now. Roll that one back first.")]

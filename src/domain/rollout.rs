@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::argument;
 use super::authority::is_in;
 use super::command::{Commitment, RunEnd, RunOutcome};
 use super::decide::{Case, Decided, already, did};
@@ -276,7 +277,8 @@ pub(super) fn resume(case: &Case) -> Decided {
 }
 
 /// Whoever may roll back settles a rollback that stopped; otherwise whoever may resume.
-fn right_to_settle(release: &Release) -> Right {
+/// What it takes to say how a step ended, or to run it again.
+pub fn right_to_settle(release: &Release) -> Right {
     if release.phase == Phase::RollbackFailed { Right::Rollback } else { Right::Resume }
 }
 
@@ -423,10 +425,16 @@ fn filled(
     }
     let step = Step::Named(action.clone());
     let arguments = arguments(release, &step, action, with, policy);
-    match declared.iter().find(|name| !arguments.contains_key(*name)) {
-        Some(missing) => Err(Refusal::NothingToDo {
-            hint: format!("{action} needs `{missing}`: `run {action} {missing}=…`."),
-        }),
+    if let Some(missing) = declared.iter().find(|name| !arguments.contains_key(*name)) {
+        let hint = format!("{action} needs `{missing}`: `run {action} {missing}=…`.");
+        return Err(Refusal::NothingToDo { hint });
+    }
+    let bad = |(name, value): (&String, &String)| {
+        let (wrong, right) = (argument::wrong(value)?, argument::right());
+        Some(Refusal::BadArgument { action: action.to_string(), name: name.clone(), wrong, right })
+    };
+    match arguments.iter().find_map(bad) {
+        Some(refusal) => Err(refusal),
         None => Ok(arguments),
     }
 }

@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::policy::{Policy, Right};
 use super::refusal::Refusal;
 use super::state::{Release, Start, State, target};
-use super::time::{Time, show};
+use super::time::{Span, Time, show};
 
 pub fn schedule(state: &State, by: &Actor, plan: &Plan, start: &Start, now: Time) -> Decided {
     let policy = state.house.policy();
@@ -131,22 +131,28 @@ fn linted(
     }
 }
 
-/// Other releases of the same target whose time overlaps.
+/// Other releases of this service, or in this environment, that it would meet from the start until
+/// nobody watches it any more.
 fn overlapping(
     state: &State,
     plan: &Plan,
     start: &Start,
     except: Option<&ReleaseId>,
 ) -> Vec<String> {
-    let length = |plan: &Plan| {
-        plan.release.duration.map_or(chrono::Duration::hours(1), super::time::Span::duration)
+    let watch = state.house.policy().timing.watch.duration();
+    let hour = chrono::Duration::hours(1);
+    let length = |plan: &Plan| plan.release.duration.map_or(hour, Span::duration) + watch;
+    let head = &plan.release;
+    let near = |other: &Plan| {
+        other.release.service == head.service || other.release.environment == head.environment
     };
     let end = start.at + length(plan);
-    let open = state.releases.values().filter(|other| {
-        !other.phase.is_over() && Some(&other.id) != except && other.target() == target(plan)
-    });
+    let open = state
+        .releases
+        .values()
+        .filter(|other| !other.phase.is_over() && Some(&other.id) != except && near(&other.plan));
     open.filter(|other| other.start.at < end && start.at < other.start.at + length(&other.plan))
-        .map(|other| other.title())
+        .map(|other| format!("{} ({})", other.title(), other.plan.release.environment))
         .collect()
 }
 
@@ -272,4 +278,29 @@ pub(super) fn keep_room(case: &Case) -> Decided {
         return already(case.release, "keep", "The room stays open already.");
     }
     case.did(Happened::RoomKept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{World, plan, start};
+    use super::*;
+
+    fn met(service: &str, environment: &str, hours: i64) -> Vec<String> {
+        let world = World::scheduled();
+        let mut other = plan();
+        other.release.service = service.into();
+        other.release.environment = environment.into();
+        let at = start().at + chrono::Duration::hours(hours);
+        overlapping(&world.state, &other, &Start { at, ..start() }, None)
+    }
+
+    #[test]
+    fn what_shares_a_service_or_an_environment_is_met_until_it_is_watched_no_more() {
+        let ours = ["Web shop v1.2.0 (production)"];
+        assert_eq!(met("web-shop", "staging", 3), ours);
+        assert_eq!(met("search", "production", 3), ours);
+        assert_eq!(met("search", "production", -20), ours, "ours starts while it is watched");
+        assert_eq!(met("search", "production", 30), [""; 0]);
+        assert_eq!(met("search", "staging", 0), [""; 0]);
+    }
 }

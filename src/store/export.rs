@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::log::{Entry, ReadError, Reader, Which, instant};
 
@@ -11,8 +12,9 @@ pub type Describe<'a> = &'a (dyn Fn(&Entry) -> String + Send + Sync);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// One object for each entry. `actor` and `event` are strings that hold the JSON exactly as it
-    /// was hashed, so that an auditor can recompute the chain: see `Hashed` for what is hashed.
+    /// One object for each entry. `actor` and `event` are JSON to look into; `raw` holds both as
+    /// the texts that were hashed, to the byte, so that an auditor can recompute the chain without
+    /// knowing how we write JSON: see `Hashed` for what is hashed.
     JsonLines,
     /// For a spreadsheet. A cell that begins with `=`, `+`, `-`, `@`, a tab or a line break gets an
     /// apostrophe in front, so that no spreadsheet takes it for a formula; an absent release is
@@ -107,12 +109,37 @@ struct Line<'a> {
     seq: u64,
     at: String,
     description: &'a str,
-    actor: &'a str,
+    actor: Inside<'a>,
     request: &'a str,
     release: Option<&'a str>,
     schema: u32,
-    event: &'a str,
+    event: Inside<'a>,
     hash: String,
+    raw: Raw<'a>,
+}
+
+#[derive(Serialize)]
+struct Raw<'a> {
+    actor: &'a str,
+    event: &'a str,
+}
+
+/// JSON of the log within JSON of ours. What is none, or would break the line, stays a text: an
+/// export of a damaged log is still one.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Inside<'a> {
+    Json(&'a RawValue),
+    Text(&'a str),
+}
+
+impl<'a> Inside<'a> {
+    fn of(text: &'a str) -> Self {
+        match serde_json::from_str(text) {
+            Ok(json) if !text.contains(['\n', '\r']) => Self::Json(json),
+            Ok(_) | Err(_) => Self::Text(text),
+        }
+    }
 }
 
 fn json_line(entry: &Entry, description: &str, out: &mut impl Write) -> io::Result<()> {
@@ -120,12 +147,13 @@ fn json_line(entry: &Entry, description: &str, out: &mut impl Write) -> io::Resu
         seq: entry.seq,
         at: instant(entry.at),
         description,
-        actor: &entry.actor,
+        actor: Inside::of(&entry.actor),
         request: &entry.request,
         release: entry.release.as_deref(),
         schema: entry.schema,
-        event: &entry.event,
+        event: Inside::of(&entry.event),
         hash: entry.hash.to_string(),
+        raw: Raw { actor: &entry.actor, event: &entry.event },
     };
     serde_json::to_writer(&mut *out, &line)?;
     out.write_all(b"\n")
@@ -238,14 +266,19 @@ mod tests {
         for line in text.lines() {
             let line: Value = serde_json::from_str(line)?;
             let text = |name: &str| line[name].as_str().expect("a text");
+            let raw = |name: &str| line["raw"][name].as_str().expect("a text");
+            for name in ["actor", "event"] {
+                assert!(line[name].is_object(), "{line}");
+                assert_eq!(line[name], serde_json::from_str::<Value>(raw(name))?);
+            }
             let entry = Hashed {
                 seq: line["seq"].as_u64().expect("a number"),
                 at: text("at"),
-                actor: text("actor"),
+                actor: raw("actor"),
                 request: text("request"),
                 release: line["release"].as_str(),
                 schema: u32::try_from(line["schema"].as_u64().expect("a number"))?,
-                event: text("event"),
+                event: raw("event"),
             };
             hash = entry.after(&hash);
             assert_eq!(hash.to_string(), text("hash"));

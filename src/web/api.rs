@@ -83,11 +83,12 @@ async fn command(
     let (platform, said) = ("api".into(), Said::Line(asked.line));
     let spoken = Spoken { id, by, platform, channel: None, said, keyed };
     let (came, reply) = served.conversation.answer(spoken).await;
+    let prefix = served.conversation.prefix();
     let message = match reply {
         Reply::Private(message) => message,
-        Reply::Form(form) => as_message(&form),
+        Reply::Form(form) => as_message(&form, prefix),
     };
-    let text = in_words(came, &message);
+    let text = in_words(came, &message, prefix);
     let answered = Answered { ok: came == Came::Through, outcome: came, text, message };
     match came {
         Came::Lost => Err(wrong(StatusCode::SERVICE_UNAVAILABLE, answered.text)),
@@ -96,7 +97,7 @@ async fn command(
 }
 
 /// What a reader without buttons gets: an answer that asks back names what can be chosen.
-fn in_words(came: Came, message: &Message) -> String {
+fn in_words(came: Came, message: &Message, prefix: &str) -> String {
     // Who reads this can scroll: a document comes whole.
     let mut text = match message.files.as_slice() {
         [] => markup::plain(&message.body),
@@ -105,7 +106,7 @@ fn in_words(came: Came, message: &Message) -> String {
     if matches!(came, Came::Refused | Came::Asked) {
         for button in message.buttons.iter().flatten() {
             if !text.contains(&button.command) {
-                text.push_str(&format!("\n- {}: /release {}", button.label, button.command));
+                text.push_str(&format!("\n- {}: {prefix} {}", button.label, button.command));
             }
         }
     }

@@ -37,7 +37,10 @@ async fn all_refused(program: &Program, cases: &[(&str, &str, &[&str])]) {
 
 /// The lines behind the buttons of an answer.
 fn offered(answer: &str) -> impl Iterator<Item = &str> {
-    answer.lines().filter_map(|line| line.split_once(": /release ").map(|(_, offered)| offered))
+    // A sentence may name a command as well, and goes on after it.
+    let behind = |line: &'_ str| line.starts_with("- ") || line.starts_with("To do it: ");
+    let lines = answer.lines().filter(move |line| behind(line));
+    lines.filter_map(|line| line.split_once(": /release ").map(|(_, offered)| offered))
 }
 
 #[tokio::test]

@@ -87,6 +87,52 @@ async fn every_plan_that_is_shipped_can_be_scheduled() {
 }
 
 #[tokio::test]
+async fn what_a_plan_says_steers_no_terminal() {
+    let here = Installed::demo();
+    let plan = std::fs::read_to_string(SAMPLE).unwrap();
+    let named = "name = \"Web \\u001b[2Jshop\\u202e\"";
+    assert!(plan.contains("name = \"Web shop\""));
+    let plan = here.write("odd.toml", &plan.replacen("name = \"Web shop\"", named, 1));
+    let plan = plan.to_str().unwrap();
+    let shown = "Web \\u001b[2Jshop\\u202e";
+    for args in [["check", plan].as_slice(), &["rehearse", plan]] {
+        let ended = here.cli(args).await.expect(0, &[shown]);
+        let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!ended.out.contains(steers), "{}", ended.out);
+    }
+    let exact = here.cli(&["check", plan, "--json"]).await.expect(0, &[]).json();
+    assert_eq!(exact["ok"], true, "{exact}");
+}
+
+#[tokio::test]
+async fn a_reader_who_has_seen_enough_ends_it_quietly() {
+    let here = Installed::demo();
+    let running = here.start().await;
+    here.cli(&["schedule", "web-shop-v1.2.0", "in 50h"]).await.expect(0, &[]);
+    let lines: &[&[&str]] = &[
+        &["agenda"],
+        &["agenda", "--json"],
+        &["check", SAMPLE],
+        &["audit", "export"],
+        &["audit", "export", "--format", "csv"],
+        &["document", "plan"],
+        &["completions", "bash"],
+    ];
+    for line in lines {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = here.command(line);
+        let child = command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        // The command holds the writing end too.
+        drop(command);
+        let ended = Ended::of(child.wait_with_output().await.unwrap());
+        assert!(ended.err.is_empty(), "{line:?}: {ended:?}");
+        ended.expect(0, &[]);
+    }
+    assert!(running.stopped().await.success());
+}
+
+#[tokio::test]
 async fn the_default_and_the_sample_configuration_are_sound() {
     let here = Installed::demo();
     here.cli(&["config", "check"]).await.expect(0, &["The embedded default is sound"]);

@@ -135,7 +135,8 @@ fn missing(action: &str, name: &str, with: &BTreeMap<String, String>) -> Failure
 }
 
 /// A value may not turn into an option, a path out of its place or a second line, whatever the
-/// program does with it.
+/// program does with it. The rules refuse the same before anything is run; what reaches this is a
+/// plan that was scheduled before they did.
 fn check(action: &str, name: &str, value: &str) -> Result<(), Failure> {
     let odd = |c: char| !(c.is_ascii_alphanumeric() || HARMLESS.contains(c));
     let wrong = if value.is_empty() {
@@ -189,6 +190,19 @@ mod tests {
         assert!(fill("{version}", "a", &with(&"x".repeat(200))).is_ok());
         for value in ["v1.2.0", "web-shop/production/v1.2.0#1", "a..b", "sha256:ab@x=1,y"] {
             assert!(fill("{version}", "a", &with(value)).is_ok(), "{value}");
+        }
+    }
+
+    /// What is decided must not be refused later, and an adapter trusts nobody: the rule is said
+    /// twice, and is one rule.
+    #[test]
+    fn the_rules_and_the_backends_refuse_the_same_values() {
+        let all = ('\0'..='\u{2fff}').map(|c| format!("a{c}b"));
+        let more = ["", "-x", "--", "..", "a/..", "../a", "x=..", "a:..:b", "a,..", "a..b", "..."];
+        let long = [200, 201].map(|length| "x".repeat(length));
+        for value in all.chain(more.map(str::to_owned)).chain(long) {
+            let refused = check("a", "version", &value).is_err();
+            assert_eq!(crate::domain::argument::wrong(&value).is_some(), refused, "{value:?}");
         }
     }
 

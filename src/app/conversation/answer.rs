@@ -4,6 +4,7 @@
 use chrono_tz::Tz;
 use serde::Serialize;
 
+use super::prefix::in_full;
 use super::say::Words;
 use crate::app::cards::headline;
 use crate::app::engine::Lost;
@@ -104,12 +105,16 @@ impl After<'_> {
             title: String,
             stands: String,
         }
+        // What is wrong with a plan names keys of the plan; `roles` is no command there.
+        let is_plan = matches!(why, Refusal::PlanRefused { .. });
+        let said = why.to_string();
+        let said = if is_plan { said } else { in_full(&said) };
         let release = release.and_then(|id| self.state.releases.get(id));
         let (title, stands) = match release.filter(|_| is_outdated(why)) {
             Some(release) => (release.title(), headline(release, self.policy, self.now)),
             None => Default::default(),
         };
-        let why_text = Why { why: why.to_string(), title, stands };
+        let why_text = Why { why: said, title, stands };
         let mut message = self.words.message(Tone::Warning, "answer-refused.md", &why_text);
         let buttons = match (why, release) {
             (Refusal::WhichSeat { seats, .. }, Some(release)) => self.seats(verb, seats, release),
@@ -409,6 +414,7 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
         | Refusal::NotForMachines
         | Refusal::UnknownRelease { .. }
         | Refusal::UnknownName { .. }
+        | Refusal::BadArgument { .. }
         | Refusal::PlanRefused { .. }
         | Refusal::InThePast { .. }
         | Refusal::AlreadyLive { .. }

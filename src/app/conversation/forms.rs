@@ -69,7 +69,7 @@ pub(super) fn choice(name: &str, label: &str, choices: &[(String, String)]) -> F
 
 /// The same for a mouth without dialogs, such as the command line: what would be submitted, as a
 /// line to send.
-pub fn as_message(form: &Form) -> Message {
+pub fn as_message(form: &Form, prefix: &str) -> Message {
     let blanks: BTreeMap<String, String> = form
         .fields
         .iter()
@@ -84,7 +84,7 @@ pub fn as_message(form: &Form) -> Message {
         .and_then(|said| grammar::fill(&said.words, &blanks));
     let line = words.map_or_else(|_| form.command.clone(), |words| grammar::line(&words));
     let mut body = form.text.clone();
-    let to_say = vec![Inline::Text("To do it: ".into()), Inline::Code(format!("/release {line}"))];
+    let to_say = vec![Inline::Text("To do it: ".into()), Inline::Code(format!("{prefix} {line}"))];
     body.push(Block::Paragraph(to_say));
     let button = Button { label: form.submit.clone(), command: line, style: form.style };
     let buttons = if form.fields.is_empty() { vec![vec![button]] } else { Vec::new() };

@@ -137,7 +137,7 @@ impl Conversation {
         let spoken = Spoken { id, by, platform, channel, said, keyed: false };
         match self.answer_kept(spoken).await.1 {
             // No dialog opens this late.
-            Reply::Form(form) => Reply::Private(as_message(&form)),
+            Reply::Form(form) => Reply::Private(as_message(&form, &self.prefix)),
             Reply::Private(message) => Reply::Private(message),
         }
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::find::Unclear;
+use super::prefix::OURS;
 use super::shelf::NoPlan;
 use super::turn::Stop;
 use crate::app::grammar::{self, Guide, Paper, Wrong};
@@ -10,7 +11,9 @@ use crate::app::markup;
 use crate::app::messages::Messages;
 use crate::app::reads;
 use crate::domain::plan::RollbackPlan;
-use crate::domain::state::Release;
+use crate::domain::report::step_name;
+use crate::domain::rollout::how_it_ended;
+use crate::domain::state::{Release, RunRecord};
 use crate::domain::time::span;
 use crate::domain::words;
 use crate::ports::{Block, Button, Form, Message, Reply, Style, Tone};
@@ -39,6 +42,16 @@ struct Confirm<'a> {
     constraints: &'a [String],
 }
 
+#[derive(Serialize)]
+struct ConfirmRetry<'a> {
+    stale: bool,
+    step: &'a str,
+    why: String,
+    attempt: u32,
+    action: &'a str,
+    version: &'a str,
+}
+
 impl Words<'_> {
     pub(super) fn blocks(self, name: &str, context: &impl Serialize) -> Vec<Block> {
         markup::parse(&self.0.render(name, context))
@@ -52,7 +65,7 @@ impl Words<'_> {
     pub(super) fn wrong(self, what: &str, example: Option<&str>) -> Message {
         let prefixed = |example: &str| match example.starts_with('/') {
             true => example.to_owned(),
-            false => format!("/release {example}"),
+            false => format!("{OURS} {example}"),
         };
         let line = WrongLine { what, example: example.map(prefixed) };
         self.message(Tone::Warning, "answer-wrong.md", &line)
@@ -156,6 +169,33 @@ impl Words<'_> {
             command,
             fields: Vec::new(),
             submit: format!("Roll back to {}", plan.to),
+            style: Style::Danger,
+        }
+    }
+
+    /// What running a step again would mean that may have run already.
+    pub(super) fn confirm_retry(
+        self,
+        release: &Release,
+        run: &RunRecord,
+        stale: bool,
+        command: String,
+    ) -> Form {
+        let step = step_name(release, &run.step);
+        let confirm = ConfirmRetry {
+            stale,
+            step: &step,
+            why: how_it_ended(run),
+            attempt: run.attempt,
+            action: run.action.as_str(),
+            version: &release.plan.release.version,
+        };
+        Form {
+            title: format!("Run {step} again"),
+            text: self.blocks("answer-confirm-retry.md", &confirm),
+            command,
+            fields: Vec::new(),
+            submit: "Run it again".into(),
             style: Style::Danger,
         }
     }

@@ -14,6 +14,8 @@ use crate::domain::state::{Phase, Room as WarRoom};
 use crate::ports::Form;
 use crate::store::Store;
 
+mod edges;
+
 pub(super) const POLICY: &str = r#"
 zone = "America/Los_Angeles"
 rooms = [{ platform = "console", tenant = "local" }]
@@ -49,6 +51,11 @@ limit = "5m"
 [actions.health]
 shows = "shop health"
 placeholders = []
+limit = "1m"
+from_chat = true
+[actions.restart]
+shows = "shop restart {pod}"
+placeholders = ["pod"]
 limit = "1m"
 from_chat = true
 
@@ -290,8 +297,8 @@ async fn a_release_is_scheduled_voted_on_and_moved() {
         1 sign-off and 2 checklist items.
 
     dave: no-go it's raining
-      You hold several seats here: QA and Support. Say which one, for example go --as qa.
-        Nothing was changed.
+      You hold several seats here: QA and Support. Say which one, for example /release go
+        --as qa. Nothing was changed.
       [ NO-GO for QA ] no-go web-shop/production/v1.2.0#1 --as qa --revision 1
       [ NO-GO for Support ] no-go web-shop/production/v1.2.0#1 --as support --revision 1
 
@@ -336,11 +343,11 @@ async fn the_checklist_is_judged_by_its_limits() {
     insta::assert_snapshot!(said, @r#"
     quinn: checklist pass page
       (Checklist of Web shop v1.2.0) checklist web-shop/production/v1.2.0#1 pass
-      Show the checklist, or tick, fail, waive or reopen an item. An item is named by any
-        part of its name that fits it alone. To fail or to waive one takes a reason. An item
-        with a limit, such as LCP < 2.5 s, is judged by --value.
+      ⚠️ It is judged by LCP < 2.5 s. Give the number that was measured, or a link to where
+        it can be seen. To fail or to waive it instead takes a reason.
       item*: quality/page-weight
-      value*:
+      value:
+      link:
       [ Save ]
 
     quinn: checklist v1.2.0 pass page weight --value 3.1
@@ -361,7 +368,8 @@ async fn the_checklist_is_judged_by_its_limits() {
       (Checklist of Web shop v1.2.0) checklist web-shop/production/v1.2.0#1 waive
       Show the checklist, or tick, fail, waive or reopen an item. An item is named by any
         part of its name that fits it alone. To fail or to waive one takes a reason. An item
-        with a limit, such as LCP < 2.5 s, is judged by --value.
+        with a limit, such as LCP < 2.5 s, is judged by --value, or passed with a --link to
+        where it was measured.
       item*: quality/release-notes-read
       reason*:
       [ Save ]
@@ -636,7 +644,7 @@ async fn a_button_that_came_too_late_is_answered_before_anything_is_asked() {
 async fn without_dialogs_a_form_is_a_line_to_send() {
     let house = house().await.scheduled().await;
     let asked = form(house.says("sam", "no-go --as support").await);
-    let message = as_message(&asked);
+    let message = as_message(&asked, "/release");
     assert_eq!(
         markup::plain(&message.body),
         "Sign NO-GO for your seat, with the reason.\n\nTo do it: \
@@ -659,7 +667,7 @@ async fn completion_knows_verbs_releases_items_roles_and_people() {
     assert_eq!(complete("handover v1.2.0 ma"), "handover v1.2.0 maria");
     assert_eq!(complete("schedule w"), "schedule web-shop");
     assert_eq!(complete("freeze l"), "freeze list | freeze lift");
-    assert_eq!(complete("run "), "run v1.2.0 | run health");
+    assert_eq!(complete("run "), "run v1.2.0 | run health | run restart");
 }
 
 #[tokio::test]
@@ -678,8 +686,8 @@ async fn freezes_and_locks_belong_to_the_house() {
         .await;
     insta::assert_snapshot!(said, @r#"
     maria: freeze add "fri 18:00" "mon 8:00" weekend
-      Frozen until Mon 21 Dec, 08:00 PST, America/Los_Angeles: weekend (#4). freeze lift
-        2026-12-18-weekend REASON ends it early.
+      Frozen until Mon 21 Dec, 08:00 PST, America/Los_Angeles: weekend (#4). /release freeze
+        lift 2026-12-18-weekend REASON ends it early.
 
     maria: freeze list
       1 freeze: nothing starts while one is in force.

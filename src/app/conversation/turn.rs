@@ -23,6 +23,7 @@ use crate::domain::plan::{EvidenceKind, Finding, Plan};
 use crate::domain::policy::{Policy, Right};
 use crate::domain::poll::TEXT_LIMIT;
 use crate::domain::refusal::Refusal;
+use crate::domain::rollout::right_to_settle;
 use crate::domain::state::{Phase, Release, Start, State};
 use crate::domain::time::Time;
 use crate::domain::verdict;
@@ -92,9 +93,9 @@ impl<'a> Turn<'a> {
             Verb::Advance { release, stage } => self.advance(self.one(release)?, *stage),
             Verb::Hold { release, reason } => self.hold(self.one(release)?, &text(reason)),
             Verb::Resume { release } => self.plain(release, |release| Command::Resume { release }),
-            Verb::Retry { release, run } => {
+            Verb::Retry { release, run, despite } => {
                 let release = self.one(release)?;
-                ask(Command::Retry { release: release.id.clone(), run: run_of(release, run) })
+                self.retry(release, run_of(release, run), *despite)
             }
             Verb::Outcome { release, .. } => self.outcome(self.one(release)?),
             Verb::Verify { release } => self.plain(release, |release| Command::Verify { release }),
@@ -254,7 +255,10 @@ impl<'a> Turn<'a> {
     fn complete(&self, release: Option<&Release>, draft: Draft) -> Understood<()> {
         let long = |field: &&Field| field.value.chars().count() > TEXT_LIMIT;
         if let Some(field) = draft.fields.iter().find(long) {
-            let text = format!("The {}", field.label.to_lowercase());
+            let text = match is_noun(&field.label) {
+                true => format!("The {}", field.label.to_lowercase()),
+                false => format!("\"{}\"", field.label),
+            };
             let what = Refusal::TooLong { text, limit: TEXT_LIMIT }.to_string();
             return Err(self.wrong(release, draft, &what));
         }
@@ -263,7 +267,10 @@ impl<'a> Turn<'a> {
             None => Ok(()),
             Some(_) if !self.is_form => Err(self.form(release, draft, None)),
             Some(field) => {
-                let what = format!("{} is missing.", field.label);
+                let what = match is_noun(&field.label) {
+                    true => format!("{} is missing.", field.label),
+                    false => format!("\"{}\" is missing.", field.label),
+                };
                 Err(self.form(release, draft, Some(&what)))
             }
         }
@@ -533,12 +540,22 @@ impl<'a> Turn<'a> {
         }
         let limit = found.filter(|_| mark == Mark::Pass).and_then(|item| item.limit.as_ref());
         if let Some(limit) = limit {
-            let label = format!("Measured: {limit}");
-            fields.push(line_field("value", &label, given(value).unwrap_or_default(), true));
+            let line = |name, label: &str, value: &Option<String>| {
+                line_field(name, label, given(value).unwrap_or_default(), false)
+            };
+            fields.push(line("value", &format!("Measured: {limit}"), value));
+            fields.push(line("link", "Or a link to where it was measured", link));
         }
         let title = format!("Checklist of {}", release.title());
         let draft = || Draft::new(&title, "Save", fields.clone());
         self.complete(Some(release), draft())?;
+        if let (Some(limit), None, None) = (limit, given(value), given(link)) {
+            let what = format!(
+                "It is judged by {limit}. Give the number that was measured, or a link to where it \
+                 can be seen. To fail or to waive it instead takes a reason."
+            );
+            return Err(self.form(Some(release), draft(), Some(&what)));
+        }
         let mut why = given(reason).map(str::to_owned);
         let mut mark = mark;
         if let (Some(limit), Some(said)) = (limit, given(value)) {
@@ -700,18 +717,45 @@ impl<'a> Turn<'a> {
             let draft = Draft::new(&format!("Run for {}", release.title()), "Run", fields);
             return Err(self.form(Some(release), draft, None));
         };
+        let wrong =
+            |what: &str| Box::new(Reply::Private(self.words.wrong(what, Some("run health pod=2"))));
         let mut values = BTreeMap::new();
         for pair in with.iter().filter(|pair| !pair.is_empty()) {
             let Some((name, value)) = pair.split_once('=') else {
-                let what = format!("`{pair}` is no argument. Write `name=value`.");
-                return Err(Box::new(Reply::Private(
-                    self.words.wrong(&what, Some("run health pod=2")),
-                )));
+                return Err(wrong(&format!("`{pair}` is no argument. Write `name=value`.")));
             };
-            values.insert(name.to_owned(), value.to_owned());
+            if let Some(first) = values.insert(name.to_owned(), value.to_owned()) {
+                let what =
+                    format!("`{name}` is given twice, as `{first}` and as `{value}`. Say it once.");
+                return Err(wrong(&what));
+            }
         }
         let action = ActionName::new(action);
         ask(Command::RunAction { release: release.id.clone(), action, with: values })
+    }
+
+    /// What may have run already is not repeated by a slip: it is confirmed once, for that attempt.
+    fn retry(&self, release: &Release, shown: Option<RunId>, despite: Option<u32>) -> Understood {
+        let id = release.id.clone();
+        let right = right_to_settle(release);
+        // Who may not is refused at once, on record, rather than after a dialog.
+        let may = authority::may(self.by, right, self.policy).is_ok();
+        let unknown = release.unsettled().filter(|run| may && run.is_unknown());
+        // A button of another failure is refused as such.
+        let unknown = unknown.filter(|run| shown.as_ref().is_none_or(|shown| *shown == run.id));
+        match unknown.filter(|run| despite != Some(run.attempt)) {
+            None => ask(Command::Retry { release: id, run: shown }),
+            Some(run) => {
+                let filled = BTreeMap::from([
+                    ("release".to_owned(), id.to_string()),
+                    ("despite".to_owned(), run.attempt.to_string()),
+                ]);
+                let words = grammar::fill(&self.said.words, &filled).unwrap_or_default();
+                let line = grammar::line(&words);
+                let form = self.words.confirm_retry(release, run, despite.is_some(), line);
+                Err(Box::new(Reply::Form(form)))
+            }
+        }
     }
 
     /// Confirmed once, with everything spelled out. What cannot be rolled back is refused at once,
@@ -876,6 +920,11 @@ impl<'a> Turn<'a> {
         self.complete(None, Draft::new("Lift a freeze", "Lift", fields))?;
         ask(Command::LiftFreeze { id: FreezeId::new(id), reason: reason.to_owned() })
     }
+}
+
+/// `Reason` can be part of a sentence; `What happened` is quoted in it.
+fn is_noun(label: &str) -> bool {
+    !label.contains(' ')
 }
 
 /// `Hold` of `Hold Web shop v1.2.0`: what the button of a form says.

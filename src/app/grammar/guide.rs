@@ -45,8 +45,12 @@ pub struct Guide {
     /// More than one line, if there is more to say.
     pub depth: String,
     pub example: String,
+    /// What else can be said with it, a line each.
+    pub more: Vec<String>,
     /// Each argument with what it means.
     pub arguments: Vec<(String, String)>,
+    /// What stands behind it, such as `freeze add`, each with a guide of its own.
+    pub parts: Vec<Guide>,
 }
 
 impl Guide {
@@ -69,13 +73,17 @@ impl Guide {
         });
         let arguments = arguments.collect();
         let name = canonical(verb)?;
+        let parts = spec.get_subcommands().map(|part| format!("{name} {}", part.get_name()));
+        let parts = parts.filter_map(|part| Self::of(&part)).collect();
         Some(Self {
             usage: usage(&name, spec),
             about,
             depth,
             example: example(spec),
+            more: examples(spec).skip(1).collect(),
             name,
             arguments,
+            parts,
         })
     }
 }
@@ -101,8 +109,14 @@ fn find(verb: &str) -> Option<&'static clap::Command> {
     }
 }
 
+/// Lines that could be sent, the most useful first.
+pub fn examples(spec: &clap::Command) -> impl Iterator<Item = String> + use<> {
+    let lines = spec.get_after_help().map(ToString::to_string).unwrap_or_default();
+    lines.lines().map(str::to_owned).collect::<Vec<_>>().into_iter()
+}
+
 fn example(spec: &clap::Command) -> String {
-    spec.get_after_help().map(ToString::to_string).unwrap_or_default()
+    examples(spec).next().unwrap_or_default()
 }
 
 pub(super) fn example_of(verb: &str) -> Option<String> {

@@ -1,4 +1,4 @@
-//! From a line to words and back. Only double quotes hold words together; an apostrophe is text.
+//! From a line to words and back. Quotes hold words together; an apostrophe is text.
 
 use clap::Arg;
 
@@ -36,8 +36,16 @@ fn is_quote(c: char) -> bool {
     matches!(c, '"' | '“' | '”' | '„' | '«' | '»')
 }
 
+/// `'` where a word begins; within a word and at its end it is an apostrophe.
+fn is_single(c: char) -> bool {
+    matches!(c, '\'' | '‘' | '’' | '‚')
+}
+
 /// A word in quotes, and where it ends. A quote that nothing closes is text.
 fn quoted(chars: &[char], start: usize) -> Option<(String, usize)> {
+    if is_single(chars[start]) {
+        return single(chars, start);
+    }
     if !is_quote(chars[start]) {
         return None;
     }
@@ -56,6 +64,18 @@ fn quoted(chars: &[char], start: usize) -> Option<(String, usize)> {
         at += 1;
     }
     None
+}
+
+/// As in a shell, nothing is escaped in it. What it holds ends with a word: `it's` does not end it,
+/// and `'tis late` is no quote.
+fn single(chars: &[char], start: usize) -> Option<(String, usize)> {
+    let ends = |at: &usize| {
+        is_single(chars[*at])
+            && !is_space(chars[*at - 1])
+            && chars.get(*at + 1).is_none_or(|next| is_space(*next))
+    };
+    let end = (start + 1..chars.len()).find(ends)?;
+    Some((chars[start + 1..end].iter().collect(), end + 1))
 }
 
 /// A word up to the next space; `--reason="two words"` and `name="two words"` are one.
@@ -95,7 +115,10 @@ pub fn line(words: &[String]) -> String {
 }
 
 fn needs_quotes(word: &str) -> bool {
-    word.is_empty() || word.contains(is_space) || word.contains(is_quote)
+    word.is_empty()
+        || word.contains(is_space)
+        || word.contains(is_quote)
+        || word.contains(is_single)
 }
 
 fn quote(word: &str) -> String {
@@ -158,11 +181,17 @@ fn known_option<'a>(spec: &'a clap::Command, word: &str) -> Result<Option<&'a Ar
     let Some(name) = word.strip_prefix("--") else { return Ok(None) };
     let name = name.split('=').next().unwrap_or(name);
     let known = spec.get_arguments().find(|arg| arg.get_long() == Some(name));
-    let takes_text = spec.get_positionals().any(super::guide::is_many);
+    let takes_text = spec.get_positionals().any(is_prose);
     match known {
         Some(arg) => Ok(Some(arg)),
         None => wrong::misspelt_option(spec, name, takes_text).map(|()| None),
     }
+}
+
+/// Takes the rest of the line as a text, in which two dashes may stand; a time holds none.
+fn is_prose(arg: &Arg) -> bool {
+    let name = arg.get_value_names().and_then(|names| names.first());
+    super::guide::is_many(arg) && name.is_none_or(|name| name != "WHEN")
 }
 
 fn put_release(places: &mut Vec<String>, spec: &clap::Command, is: &dyn Fn(&str) -> bool) {

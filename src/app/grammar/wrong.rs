@@ -14,7 +14,7 @@ const NEAR: f64 = 0.72;
 pub enum Wrong {
     Nothing,
     UnknownVerb { said: String, nearest: Option<String> },
-    UnknownOption { verb: String, said: String, nearest: Option<String> },
+    UnknownOption { verb: String, said: String, nearest: Option<String>, known: Vec<String> },
     NotOneOf { verb: String, said: String, choices: Vec<String>, nearest: Option<String> },
     NotANumber { verb: String, option: String, said: String },
     NoValue { verb: String, option: String },
@@ -117,14 +117,18 @@ pub(super) fn misspelt_option(
         return Ok(());
     }
     let nearest = nearest.map(|near| format!("--{near}"));
+    let shown = spec.get_arguments().filter(|arg| !arg.is_hide_set());
+    let known = shown.filter_map(clap::Arg::get_long).map(|long| format!("--{long}"));
     Err(Wrong::UnknownOption {
         verb: spec.get_name().to_owned(),
         said: format!("--{}", excerpt(name)),
         nearest,
+        known: known.collect(),
     })
 }
 
-pub(super) fn nearest<'a>(said: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+/// The name that was meant, if one is near.
+pub fn nearest<'a>(said: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     known
         .map(|name| (strsim::normalized_damerau_levenshtein(said, name), name))
         .filter(|(likeness, name)| {
@@ -154,8 +158,8 @@ impl fmt::Display for Wrong {
             Self::UnknownVerb { said, nearest } => {
                 write!(f, "I don't know `/release {said}`.{}", meant(nearest))
             }
-            Self::UnknownOption { verb, said, nearest } => {
-                write!(f, "`{verb}` has no option `{said}`.{}", meant(nearest))
+            Self::UnknownOption { verb, said, nearest, known } => {
+                write!(f, "`{verb}` has no option `{said}`.{} {}", meant(nearest), options(known))
             }
             Self::NotOneOf { said, choices, nearest, .. } => {
                 let choices: Vec<_> = choices.iter().map(|choice| format!("`{choice}`")).collect();
@@ -174,6 +178,15 @@ impl fmt::Display for Wrong {
             }
             Self::Missing { verb, what } => write!(f, "`{verb}` needs {what}."),
         }
+    }
+}
+
+fn options(known: &[String]) -> String {
+    let known: Vec<_> = known.iter().map(|option| format!("`{option}`")).collect();
+    match known.as_slice() {
+        [] => "It has none.".into(),
+        [only] => format!("Its only option is {only}."),
+        several => format!("Its options are {}.", crate::domain::words::and(several)),
     }
 }
 

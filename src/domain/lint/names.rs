@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::argument;
 use super::super::ids::{ActionName, PersonId, Role};
 use super::super::plan::Plan;
 use super::super::policy::Policy;
@@ -15,7 +16,21 @@ pub(super) fn unknown(plan: &Plan, policy: &Policy) -> Vec<Finding> {
     found.extend(audiences(plan, policy));
     found.extend(flags(plan));
     found.extend(places(plan).iter().flat_map(|place| place.judge(policy)));
+    found.extend(bad_marks(plan, policy));
     found
+}
+
+/// What the head names fills placeholders too; service, environment and version are stricter still.
+fn bad_marks(plan: &Plan, policy: &Policy) -> Vec<Finding> {
+    let head = &plan.release;
+    let marks = [("artifact", &head.artifact), ("commit", &head.commit), ("tag", &head.tag)];
+    let passed = |key: &str| policy.actions.values().any(|each| each.placeholders.contains(key));
+    let bad = marks.into_iter().filter(|(key, _)| passed(key)).filter_map(|(key, value)| {
+        let what = format!("The {key} {}", argument::wrong(value.as_deref()?)?);
+        let at = format!("release.{key}");
+        Some(Finding::refuse("bad-value", what).mend(argument::right()).at(at))
+    });
+    bad.collect()
 }
 
 /// What every run of an action knows by itself. A stage passes the version that is released, a
@@ -101,6 +116,7 @@ impl Place<'_> {
             let missing = action.placeholders.iter().filter(|key| !self.fills(key));
             found.extend(missing.map(|key| missing_value(name, key).at(&at)));
         }
+        found.extend(wanted.iter().filter_map(|key| self.bad_value(key)));
         if is_known {
             let strays = self.with.keys().filter(|key| !wanted.contains(key.as_str()));
             found.extend(strays.map(|key| self.stray(key, &wanted)));
@@ -110,6 +126,14 @@ impl Place<'_> {
 
     fn fills(&self, key: &str) -> bool {
         self.with.contains_key(key) || self.given.contains_key(key)
+    }
+
+    /// A value that every backend would refuse. Those of the head have rules of their own, or are
+    /// said once, where they stand.
+    fn bad_value(&self, key: &str) -> Option<Finding> {
+        let what = format!("The value of `{key}` {}", argument::wrong(self.with.get(key)?)?);
+        let at = format!("{}.with.{key}", self.at);
+        Some(Finding::refuse("bad-value", what).mend(argument::right()).at(at))
     }
 
     /// A value that none of the actions takes.
@@ -174,6 +198,7 @@ fn named_people(plan: &Plan) -> Vec<(String, &PersonId)> {
     let checks = plan.checks.iter().map(|check| check.owner.as_ref());
     let watchers = plan.monitoring.watchers.iter().map(Some);
     let issues = plan.known_issues.iter().map(|issue| Some(&issue.accepted_by));
+    let effects = plan.irreversible.iter().map(|effect| effect.accepted_by.as_ref());
     let contacts = plan.contacts.iter().map(|contact| Some(&contact.who));
     let items = plan.checklist.items.iter().map(|item| item.owner.as_ref());
     people.extend(numbered("flag", ".owner", flags));
@@ -181,6 +206,7 @@ fn named_people(plan: &Plan) -> Vec<(String, &PersonId)> {
     people.extend(numbered("check", ".owner", checks));
     people.extend(numbered("monitoring.watchers", "", watchers));
     people.extend(numbered("known_issue", ".accepted_by", issues));
+    people.extend(numbered("irreversible", ".accepted_by", effects));
     people.extend(numbered("contact", ".who", contacts));
     people.extend(numbered("checklist.item", ".owner", items));
     people

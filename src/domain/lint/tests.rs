@@ -253,9 +253,11 @@ fn a_flag_has_an_owner_an_end_and_no_other_flag() {
             "flag-without-owner at flag[0].name",
             "flag-without-expiry at flag[0].name",
             "flag-depends at flag[0].depends_on",
+            "flag-half-tried at flag[0].name",
         ]
     );
-    let flag = "[[flag]]\nname = \"search\"\nowner = \"john\"\nexpires = \"2027-01-31\"\n";
+    let flag = "[[flag]]\nname = \"search\"\nowner = \"john\"\nexpires = \"2027-01-31\"\n\
+                tested_on = \"seen\"\ntested_off = \"seen\"\n";
     let late = lint(&with(flag), &policy(), Some(&start("2026-12-15 10:00")), &Facts::default());
     assert_eq!(named(&late), ["flag-outlives at flag[0].expires"]);
     let feature = "[[scope.feature]]\nname = \"Search\"\nflag = \"serach\"\n";
@@ -316,6 +318,25 @@ fn placeholders_fit_their_action() {
 }
 
 #[test]
+fn values_that_no_backend_would_take_are_refused_before_anybody_schedules() {
+    let found = found(&changed("pod = \"1\"", "pod = \"1;reboot\""));
+    assert_eq!(named(&found), ["bad-value at stage[0].with.pod"]);
+    assert_eq!(found[0].what, "The value of `pod` holds `;`: \"1;reboot\".");
+    assert!(found[0].mend.starts_with("Allowed are 1 to 200 letters"), "{}", found[0].mend);
+    let back = PLAN.replace(
+        "name = \"Pod 1\"\naction = \"deploy\"\nwith = { pod = \"1\" }\n[[rollback.verify]]",
+        "name = \"Pod 1\"\naction = \"deploy\"\nwith = { pod = \"\" }\n[[rollback.verify]]",
+    );
+    let back: Plan = toml::from_str(&back).expect("a plan");
+    assert_eq!(rules(&back), ["bad-value at rollback.step[0].with.pod"]);
+    let artifact = "version = \"v1.2.0\"\nartifact = \"sha256:ab cd\"";
+    assert_eq!(
+        rules(&changed("version = \"v1.2.0\"", artifact)),
+        ["bad-value at release.artifact"]
+    );
+}
+
+#[test]
 fn names_that_become_paths_are_slugs_and_versions() {
     assert_eq!(rules(&changed("\"web-shop\"", "\"Web shop\"")), ["bad-name at release.service"]);
     assert_eq!(rules(&changed("\"v1.2.0\"", "\"--force\"")), ["bad-version at release.version"]);
@@ -367,13 +388,13 @@ fn nothing_starts_in_a_freeze_of_its_own_service() {
 
 #[test]
 fn friday_afternoons_and_eves_of_holidays_are_warned_about_in_the_plans_zone() {
-    let rules = |local: &str, facts: &Facts| named(&at(local, &policy(), facts));
-    let none = Facts::default();
+    let rules = |local: &str, policy: &Policy| named(&at(local, policy, &Facts::default()));
+    let none = policy();
     assert_eq!(rules("2026-12-11 12:00", &none), ["friday-afternoon at release.start"]);
     assert_eq!(rules("2026-12-11 11:59", &none), [""; 0]);
     let christmas = NaiveDate::from_ymd_opt(2026, 12, 25).expect("a day");
-    let facts = Facts { holidays: [christmas].into(), ..Facts::default() };
-    assert_eq!(rules("2026-12-24 10:00", &facts), ["eve-of-a-holiday at release.start"]);
+    let strict = Policy { holidays: [christmas].into(), ..policy() };
+    assert_eq!(rules("2026-12-24 10:00", &strict), ["eve-of-a-holiday at release.start"]);
 }
 
 #[test]
@@ -381,7 +402,11 @@ fn another_open_release_is_warned_about() {
     let facts = Facts { overlapping: vec!["Web shop v1.1.10".into()], ..Facts::default() };
     let found = lint(&plan(), &policy(), None, &facts);
     assert_eq!(found[0].severity, Severity::Warn);
-    assert_eq!(found[0].what, "Another release of Web shop production is open: Web shop v1.1.10.");
+    assert_eq!(
+        found[0].what,
+        "While it is rolled out and watched, there is another release of Web shop or in \
+         production: Web shop v1.1.10."
+    );
 }
 
 #[test]
@@ -406,4 +431,25 @@ fn a_strategy_is_suggested_and_a_riskier_one_warned_about() {
     let bound = MIGRATION.replace("backward_compatible = true", "backward_compatible = false");
     assert_eq!(suggest(&with(&bound)).strategy, Strategy::BlueGreen);
     assert!(!suggest(&with(&bound)).rolled_back_by.is_empty());
+}
+
+#[test]
+fn a_flag_is_tried_both_ways() {
+    let flag = "[[flag]]\nname = \"search\"\nowner = \"john\"\nexpires = \"2027-01-01\"\n\
+                tested_on = \"https://ci.example/7\"\n";
+    let found = found(&with(flag));
+    assert_eq!(named(&found), ["flag-half-tried at flag[0].name"]);
+    assert_eq!(found[0].what, "Nothing shows that search works OFF.");
+    assert_eq!(rules(&with(&format!("{flag}tested_off = \"staging\"\n"))), [""; 0]);
+}
+
+#[test]
+fn what_cannot_be_undone_goes_out_in_somebodys_name() {
+    let mail = "[[irreversible]]\nwhat = \"All customers get a mail\"\n";
+    let found = found(&with(mail));
+    assert_eq!(named(&found), ["irreversible at irreversible[0].what"]);
+    assert_eq!(found[0].severity, Severity::Refuse);
+    assert_eq!(rules(&with(&format!("{mail}accepted_by = \"john\"\n"))), [""; 0]);
+    let stranger = rules(&with(&format!("{mail}accepted_by = \"jon\"\n")));
+    assert_eq!(stranger, ["unknown-person at irreversible[0].accepted_by"]);
 }
