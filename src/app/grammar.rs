@@ -37,6 +37,15 @@ pub enum Verb {
         /// The start: `2026-12-15 10:00 Europe/Berlin`, `tomorrow 10:00`, `in 3h`
         #[arg(value_name = "WHEN")]
         when: Vec<String>,
+        /// The day of the start, where a calendar gives it: `2026-12-15`
+        #[arg(long, value_name = "DAY")]
+        on: Option<String>,
+        /// The time of day of the start: `10:00`
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+        /// Another captain than the plan names
+        #[arg(long, value_name = "PERSON")]
+        captain: Option<String>,
         /// Another version than the plan names
         #[arg(long, value_name = "VERSION")]
         version: Option<String>,

@@ -21,6 +21,14 @@ impl Draft {
         Self { title: title.into(), submit: submit.into(), fields, style: Style::Primary }
     }
 
+    /// With what is wrong said beside one field.
+    pub(super) fn marked(mut self, field: &str, problem: &str) -> Self {
+        for marked in self.fields.iter_mut().filter(|known| known.name == field) {
+            problem.clone_into(&mut marked.problem);
+        }
+        self
+    }
+
     /// With what is wrong in front, if something is.
     pub(super) fn form(self, words: Words<'_>, command: String, problem: Option<&str>) -> Form {
         #[derive(Serialize)]
@@ -59,6 +67,14 @@ pub(super) fn line_field(name: &str, label: &str, value: &str, required: bool) -
     Field { value: value.into(), required, ..field(name, label, FieldKind::Line) }
 }
 
+pub(super) fn date_field(name: &str, label: &str, value: &str) -> Field {
+    Field { value: value.into(), required: false, ..field(name, label, FieldKind::Date) }
+}
+
+pub(super) fn clock_field(name: &str, label: &str, value: &str) -> Field {
+    Field { value: value.into(), required: false, ..field(name, label, FieldKind::Clock) }
+}
+
 /// From nothing to choose from, one types.
 pub(super) fn choice(name: &str, label: &str, choices: &[(String, String)]) -> Field {
     match choices.is_empty() {
@@ -84,6 +100,11 @@ pub fn as_message(form: &Form, prefix: &str) -> Message {
         .and_then(|said| grammar::fill(&said.words, &blanks));
     let line = words.map_or_else(|_| form.command.clone(), |words| grammar::line(&words));
     let mut body = form.text.clone();
+    let wrong = form.fields.iter().filter(|field| !field.problem.is_empty());
+    body.extend(wrong.map(|field| {
+        let label = Inline::Strong(vec![Inline::Text(format!("{}:", field.label))]);
+        Block::Paragraph(vec![label, Inline::Text(format!(" {}", field.problem))])
+    }));
     let to_say = vec![Inline::Text("To do it: ".into()), Inline::Code(format!("{prefix} {line}"))];
     body.push(Block::Paragraph(to_say));
     let button = Button { label: form.submit.clone(), command: line, style: form.style };

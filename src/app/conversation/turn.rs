@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono_tz::Tz;
 
 use super::find::{self, Room, Unclear};
-use super::forms::{Draft, choice, line_field, text_field};
+use super::forms::{Draft, choice, clock_field, date_field, line_field, text_field};
 use super::say::{self, Words};
 use super::shelf::{NoPlan, PlanShelf};
 use crate::app::grammar::{self, Act, Ended, Found, Freeze, Paper, Verb, Wrong, text};
@@ -31,6 +31,18 @@ use crate::ports::{Button, Field, Message, Reply, Style};
 
 /// The version that a template of a plan has, until somebody says one.
 const TEMPLATE_VERSION: &str = "v0.0.0";
+
+/// What a new release is to be; empty where the plan says it.
+#[derive(Default)]
+struct Wish<'a> {
+    plan: &'a str,
+    on: &'a str,
+    at: &'a str,
+    captain: &'a str,
+    version: &'a str,
+    title: &'a str,
+    artifact: &'a str,
+}
 
 /// What a line came to.
 pub(super) enum Meant {
@@ -75,9 +87,7 @@ impl<'a> Turn<'a> {
     /// The table of the verbs.
     pub(super) fn meant(&self) -> Understood {
         match &self.said.verb {
-            Verb::Schedule { plan, when, version, title, artifact } => {
-                self.schedule(given(plan), &text(when), [version, title, artifact])
-            }
+            Verb::Schedule { .. } => self.schedule(),
             Verb::New => self.new_release(),
             Verb::Reschedule { release, when, reason } => {
                 self.reschedule(self.one(release)?, &text(when), given(reason))
@@ -243,12 +253,22 @@ impl<'a> Turn<'a> {
     fn wrong(&self, release: Option<&Release>, draft: Draft, what: &str) -> Stop {
         match self.is_form {
             true => self.form(release, draft, Some(what)),
-            false => {
-                let verb = self.said.words.first().map(String::as_str).unwrap_or_default();
-                let example = grammar::Guide::of(verb).map(|guide| guide.example);
-                Box::new(Reply::Private(self.words.wrong(what, example.as_deref())))
-            }
+            false => self.wrong_line(what),
         }
+    }
+
+    /// As [`wrong`](Self::wrong), where it is one field that is wrong: it is said beside it.
+    fn wrong_in(&self, release: Option<&Release>, draft: Draft, field: &str, what: &str) -> Stop {
+        match self.is_form {
+            true => self.form(release, draft.marked(field, what), None),
+            false => self.wrong_line(what),
+        }
+    }
+
+    fn wrong_line(&self, what: &str) -> Stop {
+        let verb = self.said.words.first().map(String::as_str).unwrap_or_default();
+        let example = grammar::Guide::of(verb).map(|guide| guide.example);
+        Box::new(Reply::Private(self.words.wrong(what, example.as_deref())))
     }
 
     /// Every required field is filled and none is too long; else the form, with what was typed.
@@ -271,7 +291,8 @@ impl<'a> Turn<'a> {
                     true => format!("{} is missing.", field.label),
                     false => format!("\"{}\" is missing.", field.label),
                 };
-                Err(self.form(release, draft, Some(&what)))
+                let name = field.name.clone();
+                Err(self.form(release, draft.marked(&name, &what), None))
             }
         }
     }
@@ -323,57 +344,111 @@ impl<'a> Turn<'a> {
     // Planning
 
     fn new_release(&self) -> Understood {
-        Err(self.form(None, self.schedule_draft("", "", [&None, &None, &None]), None))
+        let captain = authority::person(self.by, self.policy).ok();
+        let captain =
+            captain.filter(|_| authority::may(self.by, Right::Schedule, self.policy).is_ok());
+        let captain = captain.map(|person| person.to_string()).unwrap_or_default();
+        let wish = Wish { captain: &captain, ..Wish::default() };
+        Err(self.form(None, self.schedule_draft(&wish), None))
     }
 
-    fn schedule_draft(&self, plan: &str, when: &str, more: [&Option<String>; 3]) -> Draft {
+    /// The most important first: no platform cuts those.
+    fn schedule_draft(&self, wish: &Wish) -> Draft {
         let plans = self.shelf.names().into_iter().map(|name| (name.clone(), name));
         let plans: Vec<_> = plans.collect();
-        let hint = "tomorrow 10:00, 2026-12-15 10:00 Europe/Berlin; empty: as the plan says";
-        let value = |option: &Option<String>| option.clone().unwrap_or_default();
+        let people = self.policy.people.iter();
+        let people: Vec<_> =
+            people.map(|(id, known)| (id.to_string(), known.name.clone())).collect();
+        let optional = |field: Field| Field { required: false, ..field };
+        let hint = "Empty: as the plan says.";
         let mut fields = vec![
-            Field { value: plan.to_owned(), ..choice("plan", "Plan", &plans) },
-            Field { hint: hint.into(), ..line_field("when", "Start", when, false) },
-            line_field("version", "Version, if not the plan's", &value(more[0]), false),
-            line_field("title", "Title, if not the plan's", &value(more[1]), false),
+            Field { value: wish.plan.to_owned(), ..choice("plan", "Plan", &plans) },
+            line_field("version", "Version, if not the plan's", wish.version, false),
+            Field { hint: hint.into(), ..date_field("on", "Day of the start", wish.on) },
+            Field { hint: hint.into(), ..clock_field("at", "Time of the start", wish.at) },
+            line_field("title", "Title, if not the plan's", wish.title, false),
+            optional(Field {
+                value: wish.captain.to_owned(),
+                ..choice("captain", "Captain, if not the plan's", &people)
+            }),
         ];
-        if let Some(artifact) = more[2] {
-            fields.push(line_field("artifact", "Digest of the artifact", artifact, false));
+        if !wish.artifact.is_empty() {
+            fields.push(line_field("artifact", "Digest of the artifact", wish.artifact, false));
         }
         Draft::new("Schedule a release", "Schedule", fields)
     }
 
-    fn schedule(&self, name: Option<&str>, when: &str, more: [&Option<String>; 3]) -> Understood {
-        let draft = || self.schedule_draft(name.unwrap_or_default(), when, more);
+    fn schedule(&self) -> Understood {
+        let Verb::Schedule { plan, when, on, at, captain, version, title, artifact } =
+            &self.said.verb
+        else {
+            unreachable!("only asked for this verb")
+        };
+        let said = |option: &'a Option<String>| given(option).unwrap_or_default();
+        let wish = Wish {
+            plan: said(plan),
+            on: said(on),
+            at: said(at),
+            captain: said(captain),
+            version: said(version),
+            title: said(title),
+            artifact: said(artifact),
+        };
+        let draft = || self.schedule_draft(&wish);
         self.complete(None, draft())?;
-        let mut plan = self.plan(name.unwrap_or_default(), draft())?;
-        let [version, title, artifact] = more.map(given);
-        if let Some(version) = version {
-            if !crate::domain::ids::is_version(version) {
-                let what = format!("`{version}` is no version. Say one such as `v1.2.0`.");
-                return Err(self.wrong(None, draft(), &what));
+        let plan = self.wished(&wish)?;
+        let zone = plan.release.zone.unwrap_or(self.policy.zone);
+        let phrase = self.start_phrase(&wish, text(when), &plan)?;
+        let start = self
+            .time(&phrase, zone)
+            .map_err(|why| self.wrong_in(None, draft(), "on", &why.to_string()))?;
+        ask(Command::Schedule { plan: Box::new(plan), start })
+    }
+
+    /// What was typed, else what was picked, else what the plan says.
+    fn start_phrase(&self, wish: &Wish, typed: String, plan: &Plan) -> Understood<String> {
+        let wrong = |field, what| Err(self.wrong_in(None, self.schedule_draft(wish), field, what));
+        match (typed.is_empty(), wish.on, wish.at) {
+            (false, "", "") => Ok(typed),
+            (false, ..) => wrong("on", "Say the start once: as `WHEN`, or with `--on` and `--at`."),
+            (true, "", "") => Ok(plan.release.start.clone().unwrap_or_default()),
+            (true, _, "") => wrong("at", "Say the time of day as well, for example `--at 10:00`."),
+            (true, "", _) => wrong("on", "Say the day as well, for example `--on 2026-12-15`."),
+            (true, on, at) => Ok(format!("{on} {at}")),
+        }
+    }
+
+    /// The plan from the shelf, with what was said to be otherwise.
+    fn wished(&self, wish: &Wish) -> Understood<Plan> {
+        let draft = || self.schedule_draft(wish);
+        let mut plan = self.plan(wish.plan, draft())?;
+        let head = &mut plan.release;
+        if !wish.version.is_empty() {
+            if !crate::domain::ids::is_version(wish.version) {
+                let what = format!("`{}` is no version. Say one such as `v1.2.0`.", wish.version);
+                return Err(self.wrong_in(None, draft(), "version", &what));
             }
             // What was found of one version says nothing of another.
-            if plan.release.version != version {
+            if head.version != wish.version {
                 plan.evidence.clear();
-                (plan.release.commit, plan.release.tag, plan.release.artifact) = (None, None, None);
+                (head.commit, head.tag, head.artifact) = (None, None, None);
             }
-            plan.release.version = version.to_owned();
+            head.version = wish.version.to_owned();
         }
-        if plan.release.version == TEMPLATE_VERSION {
+        if head.version == TEMPLATE_VERSION {
             let what = "That plan is a template. Say which version it is for: `--version v1.2.3`.";
-            return Err(self.wrong(None, draft(), what));
+            return Err(self.wrong_in(None, draft(), "version", what));
         }
-        plan.release.title = title.map_or(plan.release.title, str::to_owned);
-        plan.release.artifact = artifact.map(str::to_owned).or(plan.release.artifact);
-        let zone = plan.release.zone.unwrap_or(self.policy.zone);
-        let phrase = match when.is_empty() {
-            true => plan.release.start.clone().unwrap_or_default(),
-            false => when.to_owned(),
-        };
-        let start =
-            self.time(&phrase, zone).map_err(|why| self.wrong(None, draft(), &why.to_string()))?;
-        ask(Command::Schedule { plan: Box::new(plan), start })
+        if !wish.title.is_empty() {
+            head.title = wish.title.to_owned();
+        }
+        if !wish.artifact.is_empty() {
+            head.artifact = Some(wish.artifact.to_owned());
+        }
+        if !wish.captain.is_empty() {
+            head.captain = self.person(wish.captain);
+        }
+        Ok(plan)
     }
 
     fn plan(&self, name: &str, draft: Draft) -> Understood<Plan> {

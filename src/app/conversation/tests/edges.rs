@@ -285,13 +285,14 @@ async fn help_and_hints_say_what_there_is() {
       [ Help ] help freeze add
 
     maria: schedule web-shop tue 10:00 --wat
-      schedule has no option --wat. Its options are --version, --title and --artifact.
+      schedule has no option --wat. Did you mean --at? Its options are --on, --at,
+        --captain, --version, --title and --artifact.
       For example: /release schedule web-shop-v1.2.0 tue 10:00
       [ Help ] help schedule
 
     maria: schedule web-shop --versoin v1
-      schedule has no option --versoin. Did you mean --version? Its options are --version,
-        --title and --artifact.
+      schedule has no option --versoin. Did you mean --version? Its options are --on, --at,
+        --captain, --version, --title and --artifact.
       For example: /release schedule web-shop-v1.2.0 tue 10:00
       [ Help ] help schedule
 

@@ -59,9 +59,9 @@ function fieldOf(field, id) {
   const attributes = {
     id, name: field.name, "aria-describedby": `${id}-hint ${id}-error`,
     "aria-required": field.required ? "true" : null, autocomplete: "off",
-    type: field.type ?? (kind === "line" ? "text" : null), rows: kind === "paragraph" ? "4" : null,
+    type: field.type ?? { line: "text", date: "date", clock: "time" }[kind] ?? null, rows: kind === "paragraph" ? "4" : null,
   };
-  const tag = { line: "input", paragraph: "textarea", choice: "select" }[kind];
+  const tag = { paragraph: "textarea", choice: "select" }[kind] ?? "input";
   const input = make(tag, attributes);
   if (kind === "choice") {
     const blank = field.required && field.value ? [] : [["", "Please choose"]];
@@ -70,7 +70,8 @@ function fieldOf(field, id) {
   }
   input.value = field.value ?? "";
   const mark = field.required ? "" : make("span", { class: "soft" }, " (optional)");
-  const error = make("p", { id: `${id}-error`, class: "error" });
+  const error = make("p", { id: `${id}-error`, class: "error" }, field.problem ?? "");
+  if (field.problem) input.setAttribute("aria-invalid", "true");
   const element = make("div", { class: "field" }, make("label", { for: id }, field.label, mark),
     make("p", { id: `${id}-hint`, class: "hint" }, field.hint ?? ""), input, error);
   return { name: field.name, label: field.label, required: field.required, input, error, element };
