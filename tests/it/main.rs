@@ -19,5 +19,6 @@ mod program;
 mod readme;
 mod rules;
 mod sample;
+mod slack_world;
 mod story;
 mod tidy;
