@@ -19,6 +19,7 @@ mod program;
 mod readme;
 mod rules;
 mod sample;
+mod slack_adapter;
 mod slack_world;
 mod story;
 mod tidy;

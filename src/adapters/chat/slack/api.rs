@@ -102,7 +102,7 @@ fn mend(code: &str) -> String {
              configuration, and invite me there with `/invite`"
         }
         "not_in_channel" => "I am not in that channel. Invite me there with `/invite`",
-        "is_archived" => "the channel is archived. Unarchive it, or choose another",
+        "is_archived" | "is_inactive" => "the channel is archived. Unarchive it, or choose another",
         "msg_too_long" | "msg_blocks_too_long" => "it is too long for one message",
         "invalid_blocks" | "invalid_blocks_format" | "invalid_attachments" => {
             "Slack does not take its layout, which is our mistake: please report it"

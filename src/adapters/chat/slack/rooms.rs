@@ -3,8 +3,6 @@
 //! A channel that we opened is known again by a mark in its purpose, which outlives us. Nobody
 //! else's is ever taken over, and the workspace is never listed: only where we are ourselves.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing::warn;
@@ -233,30 +231,21 @@ fn opening(wish: &RoomWish) -> Message {
 fn mark(key: &str) -> String {
     let digest = Sha256::digest(key.as_bytes());
     let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("[{MARKED}{hex}]")
+    format!("[tminus {hex}]")
 }
 
-const MARKED: &str = "tminus ";
-
-fn is_marked(channel: &Value) -> bool {
-    text(channel, "/purpose/value").contains(&format!("[{MARKED}"))
-}
-
-/// An older one without a mark has lost it to a person, and is somebody's room.
+/// Nobody has given it a purpose yet. One that lost its mark to a person is somebody's room.
 fn is_half_open(channel: &Value) -> bool {
-    let created = channel["created"].as_u64().unwrap_or(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    !is_marked(channel) && channel["is_archived"] != true && now.saturating_sub(created) < HALF_OPEN
+    let never = channel.pointer("/purpose/last_set").is_none_or(|at| *at == 0);
+    text(channel, "/purpose/value").is_empty() && never && channel["is_archived"] != true
 }
-
-/// Seconds. As long as delivery may take to come back to a room that it was cut off from.
-const HALF_OPEN: u64 = 60 * 60;
 
 /// Lower case, at most 80, nothing but letters, digits, `-` and `_`; the suffix always fits.
 fn name(wish: &str, number: usize) -> String {
     let mut name = String::new();
     for c in wish.chars().flat_map(char::to_lowercase) {
-        if c.is_alphanumeric() || c == '_' {
+        // Some letters, of mathematics for one, have no small form.
+        if (c.is_alphanumeric() && !c.is_uppercase()) || c == '_' {
             name.push(c);
         } else if !name.is_empty() && !name.ends_with('-') {
             name.push('-');
@@ -302,7 +291,17 @@ mod tests {
     fn a_mark_is_of_one_key_and_fits_beside_a_purpose() {
         assert_ne!(mark("a"), mark("b"));
         assert_eq!(mark("a"), mark("a"));
-        assert!(is_marked(&json!({"purpose": {"value": format!("War room {}", mark("a"))}})));
-        assert!(!is_marked(&json!({"purpose": {"value": "War room of tminus"}})));
+        assert!(mark("a").len() < 30 && mark("a").starts_with("[tminus "));
+    }
+
+    #[test]
+    fn only_a_room_that_was_never_furnished_is_half_open() {
+        let with =
+            |value: &str, last_set: u64| json!({"purpose": {"value": value, "last_set": last_set}});
+        assert!(is_half_open(&with("", 0)));
+        assert!(!is_half_open(&with("", 1_700_000_000)), "somebody emptied it");
+        assert!(!is_half_open(&with("lunch", 1_700_000_000)));
+        let archived = json!({"purpose": {"value": "", "last_set": 0}, "is_archived": true});
+        assert!(!is_half_open(&archived));
     }
 }

@@ -25,6 +25,8 @@ const VALUE: usize = 2_000;
 const BLOCK_TEXT: usize = 2_900;
 /// Of all blocks of a message.
 const PART_TEXT: usize = 11_000;
+/// Of all blocks and the buttons below them.
+const SOME_TEXT: usize = 12_500;
 /// Of the fallback.
 const FALLBACK: usize = 3_500;
 /// More than this is no message but a document.
@@ -33,8 +35,9 @@ const WHOLE: usize = 40_000;
 const ABREAST: usize = 5;
 /// Slack takes 25 in one block.
 const IN_BLOCK: usize = 25;
-/// Blocks that buttons may take of a message.
+/// Blocks and characters that buttons may take of a message.
 const FOR_BUTTONS: usize = 25;
+const LABELS: usize = 9_000;
 
 /// One message of Slack's.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,8 +82,10 @@ pub(super) fn message(message: &Message, ground: Ground) -> Result<Vec<Part>, Fa
         )));
     }
     let actions = actions(&message.buttons, ground)?;
+    let labels = message.buttons.iter().flatten().map(|it| length(&it.label).min(LABEL)).sum();
+    let first = Space { blocks: BLOCKS - actions.len(), text: PART_TEXT.min(SOME_TEXT - labels) };
     let mut parts = Vec::new();
-    for (number, pieces) in parts_of(pieces, BLOCKS - actions.len()).into_iter().enumerate() {
+    for (number, pieces) in parts_of(pieces, first).into_iter().enumerate() {
         let text = fallback(&pieces);
         let mut blocks: Vec<Value> = pieces.into_iter().map(Piece::block).collect();
         if number == 0 {
@@ -344,13 +349,24 @@ fn code(text: &str) -> Vec<String> {
 // ---------------------------------------------------------------------------------------------
 // Parts
 
-/// Fills messages one after the other. The first has fewer blocks, since the buttons are on it.
-fn parts_of(pieces: Vec<Piece>, first: usize) -> Vec<Vec<Piece>> {
-    let pieces = if pieces.len() > first { merged(pieces) } else { pieces };
+/// What a message has room for.
+#[derive(Clone, Copy)]
+struct Space {
+    blocks: usize,
+    text: usize,
+}
+
+/// Fills messages one after the other. The first has less room, since the buttons are on it.
+fn parts_of(pieces: Vec<Piece>, first: Space) -> Vec<Vec<Piece>> {
+    let pieces = if pieces.len() > first.blocks { merged(pieces) } else { pieces };
     let (mut parts, mut part, mut size) = (Vec::new(), Vec::new(), 0);
     for piece in pieces {
-        let room = if parts.is_empty() { first } else { BLOCKS };
-        if !part.is_empty() && (part.len() == room || size + piece.length() > PART_TEXT) {
+        let space = match parts.is_empty() {
+            true => first,
+            false => Space { blocks: BLOCKS, text: PART_TEXT },
+        };
+        let is_full = part.len() == space.blocks || size + piece.length() > space.text;
+        if is_full && !part.is_empty() {
             parts.push(std::mem::take(&mut part));
             size = 0;
         }
@@ -396,9 +412,9 @@ fn actions(rows: &[Vec<Button>], ground: Ground) -> Result<Vec<Value>, Failure> 
         let all: Vec<&Button> = rows.iter().flatten().collect();
         blocks = all.chunks(IN_BLOCK).map(<[_]>::to_vec).collect();
     }
-    if blocks.len() > FOR_BUTTONS {
-        let most = FOR_BUTTONS * IN_BLOCK;
-        return Err(Failure::permanent(format!("The message has more than {most} buttons")));
+    let labels: usize = rows.iter().flatten().map(|it| length(&it.label).min(LABEL)).sum();
+    if blocks.len() > FOR_BUTTONS || labels > LABELS {
+        return Err(Failure::permanent("The message has more buttons than Slack takes"));
     }
     let block = |(number, row): (usize, Vec<&Button>)| {
         let elements: Result<Vec<_>, _> = row.into_iter().enumerate().map(button).collect();
