@@ -9,6 +9,7 @@ mod judge;
 mod plans;
 mod problem;
 mod secret;
+mod slack;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -31,6 +32,7 @@ pub use file::{Channel, Log, LogFormat};
 pub use plans::{PlanFile, line_of, read_plan};
 pub use problem::Problem;
 pub use secret::Secret;
+pub use slack::{SlackMode, SlackTarget};
 
 /// Everything that the operator decides, with nothing left to doubt.
 #[derive(Debug, Clone)]
@@ -38,6 +40,7 @@ pub struct Config {
     pub policy: Policy,
     pub server: Server,
     pub console: Console,
+    pub slack: Option<SlackTarget>,
     /// What the deploy backends may run and call.
     pub actions: Actions,
     /// Webhooks that get announcements, by name.
@@ -234,6 +237,8 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
             who: Bearer::Person(person.clone()),
         }));
     }
+    let slack = slack::slack(judge, &file);
+    slack::groups(judge, &file);
     judge::audiences(judge, &file);
     judge::announcements(judge, &file.announcements);
     judge::rules(judge, &file);
@@ -255,6 +260,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
     Some(Config {
         policy,
         console,
+        slack,
         actions: sections,
         couriers: judge::couriers(judge, &file),
         api_tokens,

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::adapters::chat::console::{self, Console, ConsoleSettings};
+use crate::adapters::chat::slack::{self, SlackSettings};
 use crate::adapters::courier;
 use crate::adapters::deploy::{self, Backends};
 use crate::app::clock::{self, Clock};
@@ -385,6 +386,25 @@ fn backends(config: &Config) -> anyhow::Result<Backends> {
     let public = config.server.public_url.clone();
     let webhooks = deploy::webhook::Webhook::new(webhooks.collect(), public, secrets)?;
     Ok(Backends::new(programs, webhooks)?)
+}
+
+/// Slack as the configuration wants it.
+pub fn slack_settings(target: &config::SlackTarget) -> SlackSettings {
+    let hidden = |secret: &config::Secret| slack::Hidden::new(secret.expose());
+    let own = SlackSettings::new(&target.team, hidden(&target.bot_token));
+    SlackSettings {
+        app_token: target.app_token.as_ref().map(hidden),
+        signing_secret: target.signing_secret.as_ref().map(hidden),
+        mode: match target.mode {
+            config::SlackMode::Socket => slack::Mode::Socket,
+            config::SlackMode::Http => slack::Mode::Http,
+            config::SlackMode::Both => slack::Mode::Both,
+        },
+        slash: target.slash.clone(),
+        api_url: target.api_url.clone().unwrap_or(own.api_url.clone()),
+        timeout: target.timeout,
+        ..own
+    }
 }
 
 fn couriers(config: &Config) -> anyhow::Result<BTreeMap<String, Arc<dyn Courier>>> {

@@ -20,6 +20,7 @@ mod readme;
 mod rules;
 mod sample;
 mod slack_adapter;
+mod slack_manifest;
 mod slack_world;
 mod story;
 mod tidy;

@@ -17,7 +17,7 @@ pub struct Finding {
 }
 
 /// The scopes without which something does not work, and what.
-pub(super) const NEEDED: [(&str, &str); 16] = [
+const NEEDED: [(&str, &str); 15] = [
     ("app_mentions:read", "answering a mention"),
     ("channels:history", "finding out whether a message was posted"),
     ("channels:join", "joining the channel of an announcement"),
@@ -31,7 +31,6 @@ pub(super) const NEEDED: [(&str, &str); 16] = [
     ("im:history", "the same in private conversations"),
     ("im:write", "writing to people in private"),
     ("pins:write", "pinning the live card"),
-    ("team:read", "telling workspaces apart"),
     ("usergroups:read", "roles that are user groups"),
     ("users:read", "telling members from guests"),
 ];
@@ -208,6 +207,15 @@ mod tests {
             panic!("{found:?}")
         };
         assert!(what.contains("pins:write") && trouble.contains("reinstall"), "{what}: {trouble}");
+    }
+
+    #[test]
+    fn the_manifest_asks_for_what_is_needed_and_for_nothing_else() {
+        let manifest = include_str!("../../../../deploy/slack/manifest.yaml");
+        let asked = manifest.split("    bot:").nth(1).and_then(|it| it.split("settings:").next());
+        let lines = asked.expect("it has a list of scopes").lines();
+        let asked: Vec<_> = lines.filter_map(|line| line.trim().strip_prefix("- ")).collect();
+        assert_eq!(asked, NEEDED.map(|(scope, _)| scope));
     }
 
     #[test]

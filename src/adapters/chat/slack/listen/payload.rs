@@ -247,10 +247,8 @@ mod tests {
     use super::*;
 
     fn heard(asked: Asked) -> (Heard, Back) {
-        match asked {
-            Asked::Heard(heard, back) => (*heard, back),
-            other => panic!("{other:?}"),
-        }
+        let Asked::Heard(heard, back) = asked else { panic!("{asked:?}") };
+        (*heard, back)
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(super) fn message(message: &Message, ground: Ground) -> Result<Vec<Part>, Fa
         )));
     }
     let actions = actions(&message.buttons, ground)?;
-    let labels = message.buttons.iter().flatten().map(|it| length(&it.label).min(LABEL)).sum();
+    let labels = labels(&message.buttons);
     let first = Space { blocks: BLOCKS - actions.len(), text: PART_TEXT.min(SOME_TEXT - labels) };
     let mut parts = Vec::new();
     for (number, pieces) in parts_of(pieces, first).into_iter().enumerate() {
@@ -412,8 +412,7 @@ fn actions(rows: &[Vec<Button>], ground: Ground) -> Result<Vec<Value>, Failure> 
         let all: Vec<&Button> = rows.iter().flatten().collect();
         blocks = all.chunks(IN_BLOCK).map(<[_]>::to_vec).collect();
     }
-    let labels: usize = rows.iter().flatten().map(|it| length(&it.label).min(LABEL)).sum();
-    if blocks.len() > FOR_BUTTONS || labels > LABELS {
+    if blocks.len() > FOR_BUTTONS || labels(rows) > LABELS {
         return Err(Failure::permanent("The message has more buttons than Slack takes"));
     }
     let block = |(number, row): (usize, Vec<&Button>)| {
@@ -422,6 +421,11 @@ fn actions(rows: &[Vec<Button>], ground: Ground) -> Result<Vec<Value>, Failure> 
         Ok(json!({"type": "actions", "block_id": id, "elements": elements?}))
     };
     blocks.into_iter().enumerate().map(block).collect()
+}
+
+/// What stands on them, all together.
+fn labels(rows: &[Vec<Button>]) -> usize {
+    rows.iter().flatten().map(|button| length(&button.label).min(LABEL)).sum()
 }
 
 fn button((number, button): (usize, &Button)) -> Result<Value, Failure> {
