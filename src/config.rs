@@ -10,6 +10,7 @@ mod mail;
 mod plans;
 mod problem;
 mod secret;
+mod slack;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -33,6 +34,7 @@ pub use mail::{Mail, MailList};
 pub use plans::{PlanFile, line_of, read_plan};
 pub use problem::Problem;
 pub use secret::Secret;
+pub use slack::{SlackMode, SlackTarget};
 
 /// Everything that the operator decides, with nothing left to doubt.
 #[derive(Debug, Clone)]
@@ -40,6 +42,7 @@ pub struct Config {
     pub policy: Policy,
     pub server: Server,
     pub console: Console,
+    pub slack: Option<SlackTarget>,
     /// What the deploy backends may run and call.
     pub actions: Actions,
     /// Webhooks that get announcements, by name.
@@ -238,6 +241,8 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
             who: Bearer::Person(person.clone()),
         }));
     }
+    let slack = slack::slack(judge, &file);
+    slack::groups(judge, &file);
     judge::audiences(judge, &file);
     judge::announcements(judge, &file.announcements);
     judge::rules(judge, &file);
@@ -260,6 +265,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
     Some(Config {
         policy,
         console,
+        slack,
         actions: sections,
         couriers: judge::couriers(judge, &file),
         mail: mail::mail(judge, &file),

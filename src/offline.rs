@@ -1,6 +1,7 @@
 //! The commands that need no running bot: judging plans and configurations, writing documents,
 //! looking around, rehearsing.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use anyhow::{Context, bail};
 use chrono::{Datelike, Utc};
 use serde_json::json;
 
+use crate::adapters::chat::slack::Slack;
 use crate::app::clock::behind;
 use crate::app::conversation::release_called;
 use crate::app::grammar::Paper;
@@ -20,11 +22,11 @@ use crate::domain::event::Event;
 use crate::domain::ids::ReleaseId;
 use crate::domain::lint::{self, Facts, Finding, Severity};
 use crate::domain::plan::Plan;
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Destination, Policy};
 use crate::domain::schedule;
 use crate::domain::state::{Release, Start, State};
 use crate::domain::time::{Offset, Span, Time, show};
-use crate::serve::{self, Options, configured};
+use crate::serve::{self, Options, configured, slack_settings};
 use crate::store::{Reader, Which};
 
 type Out<'a> = &'a mut dyn Write;
@@ -202,6 +204,7 @@ pub async fn doctor(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
     looks.extend(holders(&config.policy));
     looks.extend(plans(&config));
     looks.extend(mail(&config).await);
+    looks.extend(slack(&config).await);
     looks.push(log(&config).await);
     looks.extend(clock(&config).await);
     looks.push(writer(&config).await);
@@ -299,6 +302,31 @@ async fn mail(config: &Config) -> Option<Look> {
         Ok(()) => good(format!("{what}: answers")),
         Err(failure) => bad(what, failure.to_string()),
     })
+}
+
+/// The workspace, with every channel and group of it that the configuration names.
+async fn slack(config: &Config) -> Vec<Look> {
+    let Some(target) = &config.slack else { return Vec::new() };
+    let slack = match Slack::new(slack_settings(target)) {
+        Ok(slack) => slack,
+        Err(why) => return vec![bad("Slack", why.to_string())],
+    };
+    let all = config.policy.audiences.values().flatten();
+    let channels: BTreeSet<String> = all
+        .filter_map(|destination| match destination {
+            Destination::Channel { platform, channel, .. } if platform == "slack" => {
+                Some(channel.clone())
+            }
+            Destination::Channel { .. } | Destination::Courier { .. } => None,
+        })
+        .collect();
+    let groups = config.policy.roles.values().flat_map(|role| &role.groups);
+    let groups: BTreeSet<String> =
+        groups.filter(|group| group.starts_with("slack/")).cloned().collect();
+    let (channels, groups): (Vec<_>, Vec<_>) =
+        (channels.into_iter().collect(), groups.into_iter().collect());
+    let found = slack.doctor(&channels, &groups).await;
+    found.into_iter().map(|it| Look { what: it.what, trouble: it.trouble }).collect()
 }
 
 async fn log(config: &Config) -> Look {

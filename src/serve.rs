@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::adapters::chat::console::{self, Console, ConsoleSettings};
+use crate::adapters::chat::slack::{self, Slack, SlackSettings};
 use crate::adapters::courier;
 use crate::adapters::deploy::{self, Backends};
 use crate::app::clock::{self, Clock};
@@ -21,13 +22,14 @@ use crate::app::conversation::{Conversation, PlanShelf, Platforms};
 use crate::app::delivery::{Delivery, Neighbours, World};
 use crate::app::engine::Engine;
 use crate::app::messages::Messages;
+use crate::app::people::People;
 use crate::app::{times, words};
 use crate::config::{self, Access, Bearer, Config, Ending, MailTls, Surroundings};
 use crate::demo;
 use crate::domain::command::{Actor, Command, Request};
 use crate::domain::policy::Right;
 use crate::domain::state::Start;
-use crate::ports::{Chat, Courier};
+use crate::ports::{Chat, Courier, Directory};
 use crate::store::{OpenError, Store, Which};
 use crate::web::{self, Served, StartOver, Token};
 
@@ -123,6 +125,7 @@ struct House {
     engine: Engine,
     messages: Arc<Messages>,
     console: Arc<Console>,
+    slack: Option<Arc<Slack>>,
     backends: Arc<Backends>,
     couriers: BTreeMap<String, Arc<dyn Courier>>,
 }
@@ -141,7 +144,8 @@ impl House {
             welcome(&engine, &config).await?;
         }
         let console = console(&config, &engine)?;
-        Ok(Self { config, engine, messages, console, backends, couriers })
+        let slack = config.slack.as_ref().map(|own| Slack::new(slack_settings(own))).transpose()?;
+        Ok(Self { config, engine, messages, console, slack, backends, couriers })
     }
 
     async fn run(
@@ -161,23 +165,29 @@ impl House {
                 tokio::select! { _ = served => {}, () = closed.cancelled() => {} }
             });
         }
-        let chat: Arc<dyn Chat> = self.console.clone();
+        let platforms = self.platforms();
         let neighbours = Neighbours {
-            chats: BTreeMap::from([("console".to_owned(), chat)]),
+            chats: platforms.chats.clone(),
             couriers: self.couriers.clone(),
             deployer: self.backends.clone(),
-            people: Arc::default(),
+            people: platforms.people.clone(),
         };
         let delivery = Delivery::start(
             self.engine.clone(),
             World::Real(neighbours),
             self.messages.clone(),
-            &self.config.console.slash,
+            platforms.prefixes.clone(),
             stop.child_token(),
         )
         .await?;
         tokio::spawn(clock::follow_agenda(self.engine.clone(), stop.clone()));
-        let router = self.router(&delivery, &again, metrics, &stop)?;
+        let conversation = Arc::new(self.conversation(platforms));
+        let slack =
+            self.slack.clone().map(|slack| slack::Listener::new(slack, conversation.clone()));
+        let mut router = self.router(&delivery, &conversation, &again, metrics, &stop)?;
+        if let Some(slack) = &slack {
+            router = router.merge(slack.router());
+        }
         let address = listener.local_addr()?;
         let url = self.config.state.join("url");
         std::fs::write(&url, format!("http://{address}\n"))
@@ -187,26 +197,46 @@ impl House {
         tokio::spawn(signals.stop(stop.clone()));
         info!(%address, shop = shop_url, "ready on http://{address}/");
         ready(address, &self.config);
+        conversation.resume().await?;
+        let listening = slack.map(|slack| tokio::spawn(slack.listen(stop.clone())));
         serve_until(listener, router, &stop, &self.console).await;
+        if let Some(listening) = listening {
+            let _ = listening.await;
+        }
         delivery.finish().await;
         Ok(if again.is_wanted() { End::Again } else { End::Stopped })
+    }
+
+    /// Everybody who is spoken with, and who of them vouches for people.
+    fn platforms(&self) -> Platforms {
+        let console: Arc<dyn Chat> = self.console.clone();
+        let mut chats = BTreeMap::from([("console".to_owned(), console)]);
+        let mut directories: BTreeMap<String, Arc<dyn Directory>> = BTreeMap::new();
+        let own = &self.config.console.slash;
+        let mut prefixes = BTreeMap::from([("console".to_owned(), own.clone())]);
+        if let (Some(slack), Some(own)) = (&self.slack, &self.config.slack) {
+            chats.insert("slack".to_owned(), slack.clone());
+            directories.insert("slack".to_owned(), slack.clone());
+            prefixes.insert("slack".to_owned(), own.slash.clone());
+        }
+        Platforms { chats, people: Arc::new(People::new(directories)), prefixes }
+    }
+
+    fn conversation(&self, platforms: Platforms) -> Conversation {
+        let embedded = self.config.plans.iter();
+        let embedded = embedded.map(|plan| (plan.name.clone(), plan.text.clone())).collect();
+        let shelf = PlanShelf::new(embedded, self.config.plans_directory.clone(), read_plan);
+        Conversation::new(self.engine.clone(), shelf, self.messages.clone(), platforms)
     }
 
     fn router(
         &self,
         delivery: &Delivery,
+        conversation: &Arc<Conversation>,
         again: &Arc<StartOver>,
         metrics: metrics_exporter_prometheus::PrometheusHandle,
         stop: &CancellationToken,
     ) -> anyhow::Result<axum::Router> {
-        let embedded = self.config.plans.iter();
-        let embedded = embedded.map(|plan| (plan.name.clone(), plan.text.clone())).collect();
-        let shelf = PlanShelf::new(embedded, self.config.plans_directory.clone(), read_plan);
-        let messages = self.messages.clone();
-        let platforms = Platforms::default();
-        let conversation = Conversation::new(self.engine.clone(), shelf, messages, platforms)
-            .called(&self.config.console.slash);
-        let conversation = Arc::new(conversation);
         let served = Served::new(
             self.engine.clone(),
             delivery.clone(),
@@ -217,7 +247,7 @@ impl House {
         );
         let mut router = web::router(served.clone()).merge(self.backends.router());
         if self.config.console.enabled {
-            router = router.merge(self.console.clone().router(conversation));
+            router = router.merge(self.console.clone().router(conversation.clone()));
         }
         if self.config.demo {
             let demo = web::demo_router(served, again.clone());
@@ -397,6 +427,26 @@ async fn installation(engine: &Engine) -> anyhow::Result<String> {
     let entries = engine.store().reader().entries(&which).await.context("reading the log")?;
     let first = entries.first().context("the log has no first entry")?;
     Ok(first.hash.to_string())
+}
+
+/// Slack as the configuration wants it.
+pub fn slack_settings(target: &config::SlackTarget) -> SlackSettings {
+    let hidden = |secret: &config::Secret| slack::Hidden::new(secret.expose());
+    let own = SlackSettings::new(&target.team, hidden(&target.bot_token));
+    SlackSettings {
+        app_token: target.app_token.as_ref().map(hidden),
+        signing_secret: target.signing_secret.as_ref().map(hidden),
+        mode: match target.mode {
+            config::SlackMode::Socket => slack::Mode::Socket,
+            config::SlackMode::Http => slack::Mode::Http,
+            config::SlackMode::Both => slack::Mode::Both,
+        },
+        slash: target.slash.clone(),
+        api_url: target.api_url.clone().unwrap_or(own.api_url.clone()),
+        timeout: target.timeout,
+        lag: target.lag,
+        ..own
+    }
 }
 
 fn couriers(

@@ -52,8 +52,6 @@ pub struct Conversation {
     shelf: Arc<PlanShelf>,
     messages: Arc<Messages>,
     platforms: Arc<Platforms>,
-    /// What a command begins with: `/release`.
-    prefix: String,
 }
 
 /// Through whom answers go that are not given at once, and who vouches for people.
@@ -61,6 +59,8 @@ pub struct Conversation {
 pub struct Platforms {
     pub chats: BTreeMap<String, Arc<dyn Chat>>,
     pub people: Arc<People>,
+    /// What a command begins with on each, if not with `/release`.
+    pub prefixes: BTreeMap<String, String>,
 }
 
 /// What somebody said, with who they are.
@@ -96,17 +96,12 @@ impl Conversation {
         messages: Arc<Messages>,
         platforms: Platforms,
     ) -> Self {
-        let prefix = prefix::OURS.to_owned();
-        Self { engine, shelf: Arc::new(shelf), messages, platforms: Arc::new(platforms), prefix }
+        Self { engine, shelf: Arc::new(shelf), messages, platforms: Arc::new(platforms) }
     }
 
-    /// The same, where a command begins with something else.
-    pub fn called(self, prefix: &str) -> Self {
-        Self { prefix: prefix.to_owned(), ..self }
-    }
-
-    pub fn prefix(&self) -> &str {
-        &self.prefix
+    /// What a command begins with on this platform.
+    pub fn prefix(&self, platform: &str) -> &str {
+        self.platforms.prefixes.get(platform).map_or(prefix::OURS, String::as_str)
     }
 
     fn words(&self) -> Words<'_> {
@@ -115,19 +110,20 @@ impl Conversation {
 
     /// As [`Ear::hear`], for people and machines alike, and whether it went through.
     pub async fn answer(&self, spoken: Spoken) -> (Came, Reply) {
+        let prefix = self.prefix(&spoken.platform).to_owned();
         let (came, reply) = self.answer_from(spoken, From::Mouth).await;
-        (came, prefix::with(self.named_reply(reply).await, &self.prefix))
+        (came, prefix::with(self.named_reply(reply).await, &prefix))
     }
 
     /// As [`answer`](Self::answer), for what waited in the inbox.
     async fn answer_kept(&self, spoken: Spoken) -> (Came, Reply) {
-        let id = spoken.id.clone();
+        let (id, prefix) = (spoken.id.clone(), self.prefix(&spoken.platform).to_owned());
         let (came, reply) = self.answer_from(spoken, From::Inbox).await;
         // A command left the inbox with its events; what changes nothing leaves it now.
         if let Err(lost) = self.engine.drop_kept(&id).await {
             warn!(request.id = id, "`{id}` stays in the inbox: {lost}");
         }
-        (came, prefix::with(reply, &self.prefix))
+        (came, prefix::with(reply, &prefix))
     }
 
     async fn answer_from(&self, spoken: Spoken, from: From) -> (Came, Reply) {

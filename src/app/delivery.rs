@@ -64,8 +64,8 @@ struct Inner {
     engine: Engine,
     world: World,
     messages: Arc<Messages>,
-    /// What a command begins with: `/release`.
-    prefix: String,
+    /// What a command begins with on each platform.
+    prefixes: BTreeMap<String, String>,
     /// The workspace that each platform is.
     tenants: BTreeMap<String, String>,
     lanes: Mutex<HashMap<String, Lane>>,
@@ -105,7 +105,7 @@ impl Delivery {
         engine: Engine,
         world: World,
         messages: Arc<Messages>,
-        prefix: &str,
+        prefixes: BTreeMap<String, String>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let engine_batches = engine.batches();
@@ -114,7 +114,7 @@ impl Delivery {
             engine,
             world,
             messages,
-            prefix: prefix.to_owned(),
+            prefixes,
             tenants: homes.into_iter().map(|home| (home.platform, home.tenant)).collect(),
             lanes: Mutex::default(),
             cards: Mutex::default(),

@@ -102,8 +102,14 @@ async fn wake(
         deployer: stage.clone(),
         people: Arc::default(),
     });
-    Delivery::start(engine.clone(), world, messages.clone(), "/release", CancellationToken::new())
-        .await
+    Delivery::start(
+        engine.clone(),
+        world,
+        messages.clone(),
+        std::collections::BTreeMap::new(),
+        CancellationToken::new(),
+    )
+    .await
 }
 
 /// Whoever has the right, by the policy.

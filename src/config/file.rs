@@ -27,6 +27,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) console: Console,
     #[serde(default)]
+    pub(super) slack: Option<Slack>,
+    #[serde(default)]
     pub(super) people: BTreeMap<PersonId, Person>,
     #[serde(default)]
     pub(super) roles: BTreeMap<Role, RoleFile>,
@@ -138,6 +140,38 @@ pub struct Channel {
     pub name: String,
     #[serde(default)]
     pub purpose: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Slack {
+    pub(super) team: String,
+    pub(super) bot_token: SecretFrom,
+    pub(super) app_token: Option<SecretFrom>,
+    pub(super) signing_secret: Option<SecretFrom>,
+    #[serde(default)]
+    pub(super) mode: SlackMode,
+    #[serde(default = "release")]
+    pub(super) slash: String,
+    pub(super) api_url: Option<String>,
+    #[serde(default = "ten_seconds")]
+    pub(super) timeout: Span,
+    #[serde(default = "ten_seconds")]
+    pub(super) lag: Span,
+}
+
+fn release() -> String {
+    "/release".into()
+}
+
+/// How what people do in Slack reaches us.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SlackMode {
+    #[default]
+    Socket,
+    Http,
+    Both,
 }
 
 #[derive(Deserialize)]

@@ -10,6 +10,7 @@ use super::document::Document;
 use super::file::{self, File, SecretFrom};
 use super::problem::{Problem, did_you_mean, excerpt};
 use super::secret::{self, Secret};
+use super::slack;
 use super::{Access, ApiToken, Bearer, Console, ConsolePerson, CourierTarget, Surroundings};
 use crate::domain::ids::{Account, PersonId, Role, is_slug, slug};
 use crate::domain::plan::{PlannedAnnouncement, PlannedItem};
@@ -292,6 +293,9 @@ pub(super) fn audiences(judge: &mut Judge<'_>, file: &File) {
                 }
                 Destination::Channel { platform, tenant, channel } => {
                     speaks(judge, &key, file, platform, tenant);
+                    if platform == "slack" && file.slack.is_some() {
+                        slack::channel(judge, &key, channel);
+                    }
                     let known = file.console.channels.iter().map(|known| known.id.as_str());
                     if platform == "console" && !known.clone().any(|known| known == channel) {
                         let what = format!("the console has no channel `{}`", excerpt(channel));
@@ -306,9 +310,12 @@ pub(super) fn audiences(judge: &mut Judge<'_>, file: &File) {
 /// Whether we can speak there at all.
 fn speaks(judge: &mut Judge<'_>, key: &str, file: &File, platform: &str, tenant: &str) {
     let own = &file.console.tenant;
-    if platform != "console" {
+    if platform == "slack" {
+        slack::speaks(judge, key, file, tenant);
+    } else if platform != "console" {
         let what = format!("no chat platform `{}` is configured", excerpt(platform));
-        judge.wrong(key, what, format!("this version speaks on `console/{own}`"));
+        let mend = format!("this version speaks on `console/{own}` and on `slack/T…`");
+        judge.wrong(key, what, mend);
     } else if !file.console.enabled {
         let what = "the console is turned off, so nothing can be said there";
         judge.wrong(key, what, "say `enabled = true` in [console]");

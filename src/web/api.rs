@@ -83,7 +83,7 @@ async fn command(
     let (platform, said) = ("api".into(), Said::Line(asked.line));
     let spoken = Spoken { id, by, platform, channel: None, said, keyed };
     let (came, reply) = served.conversation.answer(spoken).await;
-    let prefix = served.conversation.prefix();
+    let prefix = served.conversation.prefix("console");
     let message = match reply {
         Reply::Private(message) => message,
         Reply::Form(form) => as_message(&form, prefix),

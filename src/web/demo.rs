@@ -65,7 +65,7 @@ async fn clock(State(demo): State<Demo>) -> Json<Value> {
         "jumped_seconds": engine.clock().jumped().num_seconds(),
         "next": next,
         "jumpable": true,
-        "hint": hint::next_step(engine, demo.served.conversation.prefix()),
+        "hint": hint::next_step(engine, demo.served.conversation.prefix("console")),
     }))
 }
 

@@ -21,6 +21,8 @@ mod program;
 mod readme;
 mod rules;
 mod sample;
+mod slack_adapter;
+mod slack_manifest;
 mod slack_world;
 mod story;
 mod tidy;

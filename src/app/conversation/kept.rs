@@ -134,10 +134,10 @@ impl Conversation {
         let claims = self.look_up(&account).await;
         let Heard { id, platform, channel, said, .. } = heard;
         let by = Actor::Person { account, claims };
-        let spoken = Spoken { id, by, platform, channel, said, keyed: false };
+        let spoken = Spoken { id, by, platform: platform.clone(), channel, said, keyed: false };
         match self.answer_kept(spoken).await.1 {
             // No dialog opens this late.
-            Reply::Form(form) => Reply::Private(as_message(&form, &self.prefix)),
+            Reply::Form(form) => Reply::Private(as_message(&form, self.prefix(&platform))),
             Reply::Private(message) => Reply::Private(message),
         }
     }

@@ -231,7 +231,7 @@ impl Delivery {
             now: self.0.engine.clock().now(),
             zone: state.house.policy().zone,
             head,
-            prefix: &self.0.prefix,
+            prefix: self.0.prefixes.get(platform).map_or("/release", String::as_str),
         }
     }
 

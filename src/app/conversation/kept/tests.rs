@@ -134,6 +134,7 @@ async fn talk(dir: &tempfile::TempDir, town: &Arc<Town>) -> Conversation {
     let directory: Arc<dyn Directory> = town.clone();
     let chat: Arc<dyn Chat> = town.clone();
     let platforms = Platforms {
+        prefixes: BTreeMap::new(),
         chats: BTreeMap::from([("slack".to_owned(), chat)]),
         people: Arc::new(People::new(BTreeMap::from([("slack".to_owned(), directory)]))),
     };

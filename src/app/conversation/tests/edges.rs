@@ -104,7 +104,10 @@ async fn what_failed_for_certain_is_repeated_at_once() {
 #[tokio::test]
 async fn every_command_that_is_named_has_the_prefix_of_the_chat() {
     let mut house = unknown().await;
-    house.talk = house.talk.called("/ship");
+    house.talk.platforms = std::sync::Arc::new(Platforms {
+        prefixes: [("console".to_owned(), "/ship".to_owned())].into(),
+        ..Platforms::default()
+    });
     let said = house
         .transcript(&[
             ("maria", "advance"),

@@ -153,6 +153,7 @@ static METHODS: &[Method] = &[
     reads("team.info", Need::One("team:read"), people::team_info),
     reads("usergroups.list", Need::One("usergroups:read"), people::groups),
     reads("usergroups.users.list", Need::One("usergroups:read"), people::group_users),
+    reads("users.conversations", Need::One("channels:read"), rooms::own),
     reads("users.info", Need::One("users:read"), people::info),
     reads("users.lookupByEmail", Need::One("users:read.email"), people::by_email),
     writes("views.open", Need::Nothing, views::open),

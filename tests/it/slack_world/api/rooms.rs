@@ -83,6 +83,22 @@ pub(super) fn list(request: &mut Request) -> Answer {
     Ok(json!({"channels": shown, "response_metadata": {"next_cursor": ""}}))
 }
 
+/// Where the bot itself is: it never grows beyond what the bot did.
+pub(super) fn own(request: &mut Request) -> Answer {
+    let hidden = request.args.flag("exclude_archived");
+    let start = match request.text("cursor") {
+        "" => 0,
+        cursor => cursor.strip_prefix("next:").and_then(|it| it.parse().ok()).unwrap_or(0),
+    };
+    let limit = request.args.number("limit").unwrap_or(100);
+    let channels = request.state.workspace.channels.values();
+    let own = channels.filter(|it| it.kind == Kind::Public && it.has(BOT_USER));
+    let own: Vec<_> = own.filter(|it| !(hidden && it.archived)).map(Channel::to_json).collect();
+    let end = (start + limit).min(own.len());
+    let next = if end < own.len() { format!("next:{end}") } else { String::new() };
+    Ok(json!({"channels": own[start..end], "response_metadata": {"next_cursor": next}}))
+}
+
 pub(super) fn members(request: &mut Request) -> Answer {
     let channel = request.visible("channel")?;
     let limit = request.args.number("limit").unwrap_or(100);

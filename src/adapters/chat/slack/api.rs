@@ -1,0 +1,345 @@
+//! One call to Slack's Web API: with a time limit, untyped, and with a failure that says what may
+//! be done next.
+//!
+//! Untyped, because one number in anybody's metadata would fail a whole typed page of history, and
+//! because a field that we do not know must never cost a click.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use hyper_util::client::legacy::connect::HttpConnector;
+use reqwest::Url;
+use serde_json::{Value, json};
+use slack_morphism::errors::SlackClientError;
+use slack_morphism::hyper_tokio::{SlackClientHyperConnector, SlackHyperClient};
+use slack_morphism::{
+    SlackApiToken, SlackApiTokenValue, SlackClient, SlackClientApiCallContext,
+    SlackClientHttpConnector,
+};
+
+use super::settings::{Hidden, SlackSettings};
+use crate::ports::Failure;
+
+/// Without one, a host that swallows packets is only noticed by the limit of the whole call, and
+/// then nobody can say whether the call was made.
+const TO_CONNECT: Duration = Duration::from_secs(5);
+
+/// Whether doing it twice does more than doing it once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Twice {
+    Harmless,
+    /// A second message, a second channel.
+    Harmful,
+}
+
+/// Why a call did not come through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Slack said no: its code, and the scope that it asked for.
+    Refused { code: String, needed: String },
+    /// Too many calls of this kind.
+    Busy(Option<Duration>),
+    /// It did not happen.
+    NotReached(String),
+    /// It may have happened.
+    Lost(String),
+}
+
+impl Fault {
+    pub(super) fn is(&self, codes: &[&str]) -> bool {
+        matches!(self, Self::Refused { code, .. } if codes.contains(&code.as_str()))
+    }
+
+    /// What delivery makes of it. `what` begins the sentence: "The message was not posted".
+    pub(super) fn failure(self, what: &str, twice: Twice) -> Failure {
+        match self {
+            Self::Busy(after) => Failure::Transient {
+                why: format!("{what}: Slack asks us to slow down"),
+                retry_after: after,
+            },
+            Self::NotReached(why) => Failure::transient(format!("{what}: {why}")),
+            Self::Lost(why) => match twice {
+                Twice::Harmless => Failure::transient(format!("{what}: {why}")),
+                Twice::Harmful => Failure::unknown(format!("{what}, or it was: {why}")),
+            },
+            Self::Refused { code, needed } => refusal(what, &code, &needed, twice),
+        }
+    }
+}
+
+/// What Slack's own codes mean, and what a person can do.
+fn refusal(what: &str, code: &str, needed: &str, twice: Twice) -> Failure {
+    let mend = match code {
+        "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
+            return Failure::transient(format!("{what}: Slack asks us to slow down"));
+        }
+        "service_unavailable" | "team_added_to_org" | "request_timeout" | "accesslimited" => {
+            return Failure::transient(format!("{what}: Slack is busy ({code})"));
+        }
+        // "Some aspect of the operation may have succeeded", as its documentation says.
+        "internal_error" | "fatal_error" if twice == Twice::Harmful => {
+            return Failure::unknown(format!("{what}, or it was: Slack broke ({code})"));
+        }
+        "internal_error" | "fatal_error" => {
+            return Failure::transient(format!("{what}: Slack broke ({code})"));
+        }
+        "missing_scope" if !needed.is_empty() => {
+            return Failure::permanent(format!(
+                "{what}: the app lacks the scope `{needed}`. Add it under OAuth & Permissions, \
+                 then reinstall the app"
+            ));
+        }
+        code => mend(code),
+    };
+    Failure::permanent(format!("{what}: {mend}"))
+}
+
+fn mend(code: &str) -> String {
+    let known = match code {
+        "channel_not_found" => {
+            "Slack knows no such channel, or it is private and I am not in it. Check the id in the \
+             configuration, and invite me there with `/invite`"
+        }
+        "not_in_channel" => "I am not in that channel. Invite me there with `/invite`",
+        "is_archived" | "is_inactive" => "the channel is archived. Unarchive it, or choose another",
+        "msg_too_long" | "msg_blocks_too_long" => "it is too long for one message",
+        "invalid_blocks" | "invalid_blocks_format" | "invalid_attachments" => {
+            "Slack does not take its layout, which is our mistake: please report it"
+        }
+        "no_text" => "there is no text in it",
+        "message_not_found" => "the message is gone",
+        "edit_window_closed" => "this workspace lets messages be edited for a while only",
+        "cant_update_message" => "the message is not mine, or can no longer be edited",
+        "invalid_auth" | "not_authed" | "token_expired" => {
+            "Slack does not take our token. Put the current Bot User OAuth Token into the \
+             configuration"
+        }
+        "token_revoked" | "account_inactive" => {
+            "the app was removed from the workspace. Install it again, and put its new token into \
+             the configuration"
+        }
+        "not_allowed_token_type" => "this takes a token of another kind: check which is which",
+        "missing_scope" | "no_permission" => {
+            "the app may not do that. Compare its scopes with deploy/slack/manifest.yaml, then \
+             reinstall it"
+        }
+        "restricted_action" | "restricted_action_read_only_channel" => {
+            "the workspace's settings forbid it. Ask an administrator"
+        }
+        "user_not_found" | "users_not_found" => "Slack knows no such person",
+        "cannot_dm_bot" => "a bot cannot be written to",
+        "user_disabled" => "that person has left the workspace",
+        "too_many_pins" => "the channel has as many pins as Slack allows. Remove some",
+        "name_taken" => "the name is taken",
+        "ekm_access_denied" => "the workspace's encryption keys are withheld from us",
+        "team_access_not_granted" => "the app is not installed in that workspace",
+        _ => return format!("Slack says `{code}`"),
+    };
+    known.to_owned()
+}
+
+pub(super) struct Api {
+    client: Arc<SlackHyperClient>,
+    bot: SlackApiToken,
+    timeout: Duration,
+}
+
+impl Api {
+    pub(super) fn new(settings: &SlackSettings) -> anyhow::Result<Self> {
+        Ok(Self {
+            client: Arc::new(SlackClient::new(connector(settings)?)),
+            bot: token(&settings.bot_token),
+            timeout: settings.timeout,
+        })
+    }
+
+    pub(super) fn client(&self) -> Arc<SlackHyperClient> {
+        Arc::clone(&self.client)
+    }
+
+    /// For what changes something, and for what takes JSON.
+    pub(super) async fn call(&self, method: &str, arguments: &Value) -> Result<Value, Fault> {
+        self.call_as(&self.bot, method, arguments).await
+    }
+
+    pub(super) async fn call_as(
+        &self,
+        token: &SlackApiToken,
+        method: &str,
+        arguments: &Value,
+    ) -> Result<Value, Fault> {
+        let session = self.client.open_session(token);
+        let call = session.http_session_api.http_post::<_, Value>(method, arguments, None);
+        self.within(call).await
+    }
+
+    /// For what reads: most of those methods take no JSON.
+    pub(super) async fn read(
+        &self,
+        method: &str,
+        arguments: &[(&str, &str)],
+    ) -> Result<Value, Fault> {
+        let session = self.client.open_session(&self.bot);
+        let arguments: Vec<_> = arguments.iter().map(|(name, text)| (*name, Some(*text))).collect();
+        let call = session.http_session_api.http_get::<Value, _, _>(method, &arguments, None);
+        self.within(call).await
+    }
+
+    /// To an address that Slack gave us and that is a secret itself; no token goes with it.
+    pub(super) async fn answer(&self, url: Url, body: &Value) -> Result<Value, Fault> {
+        let span = tracing::Span::none();
+        self.within(self.client.http_api.connector.http_post_uri(url, body, secret_url(&span)))
+            .await
+    }
+
+    /// As [`Self::answer`], with the bytes of a file.
+    pub(super) async fn send_bytes(
+        &self,
+        url: Url,
+        media: &str,
+        bytes: &[u8],
+    ) -> Result<Value, Fault> {
+        let (span, connector) = (tracing::Span::none(), &self.client.http_api.connector);
+        let media = media.to_owned();
+        self.within(connector.http_post_uri_binary(url, media, bytes, secret_url(&span))).await
+    }
+
+    async fn within(
+        &self,
+        call: impl Future<Output = Result<Value, SlackClientError>>,
+    ) -> Result<Value, Fault> {
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(why)) => Err(fault(&why)),
+            Err(_) => Err(Fault::Lost("Slack did not answer in time".to_owned())),
+        }
+    }
+}
+
+fn secret_url(span: &tracing::Span) -> SlackClientApiCallContext<'_> {
+    SlackClientApiCallContext {
+        rate_control_params: None,
+        token: None,
+        tracing_span: span,
+        is_sensitive_url: true,
+    }
+}
+
+pub(super) fn token(hidden: &Hidden) -> SlackApiToken {
+    SlackApiToken::new(SlackApiTokenValue(hidden.expose().to_owned()))
+}
+
+/// By hand, since the client's own speaks https only and waits for ever to connect.
+fn connector(
+    settings: &SlackSettings,
+) -> anyhow::Result<slack_morphism::hyper_tokio::SlackClientHyperHttpsConnector> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(TO_CONNECT.min(settings.timeout)));
+    let https = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_native_roots()
+        .context("reading the certificates of this machine: is `ca-certificates` installed?")?
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(http);
+    let url = settings.api_url.trim_end_matches('/');
+    Ok(SlackClientHyperConnector::with_connector(https).with_slack_api_url(url))
+}
+
+/// **Invariant:** nothing of an answer's body gets into a fault, and no address: there may be
+/// tokens and texts in them.
+fn fault(why: &SlackClientError) -> Fault {
+    match why {
+        SlackClientError::ApiError(why) => {
+            let body = why.http_response_body.as_deref().unwrap_or_default();
+            let body: Value = serde_json::from_str(body).unwrap_or(Value::Null);
+            let needed = body["needed"].as_str().unwrap_or_default().to_owned();
+            match why.code.as_str() {
+                "ratelimited" | "rate_limited" => Fault::Busy(None),
+                code => Fault::Refused { code: code.to_owned(), needed },
+            }
+        }
+        SlackClientError::RateLimitError(why) => Fault::Busy(why.retry_after),
+        SlackClientError::HttpError(why) => match why.status_code.as_u16() {
+            503 => Fault::NotReached("Slack is down (503)".to_owned()),
+            status @ 500..=599 => Fault::Lost(format!("Slack broke ({status})")),
+            status => Fault::Refused { code: format!("http_{status}"), needed: String::new() },
+        },
+        SlackClientError::HttpProtocolError(why) => {
+            let cause = why.cause.as_ref();
+            let cause = cause.and_then(|it| it.downcast_ref::<hyper_util::client::legacy::Error>());
+            match cause.is_some_and(hyper_util::client::legacy::Error::is_connect) {
+                true => Fault::NotReached("Slack cannot be reached".to_owned()),
+                false => Fault::Lost("the connection to Slack broke".to_owned()),
+            }
+        }
+        SlackClientError::ProtocolError(_) => {
+            Fault::Lost("Slack's answer cannot be read".to_owned())
+        }
+        SlackClientError::EndOfStream(_)
+        | SlackClientError::SystemError(_)
+        | SlackClientError::SocketModeProtocolError(_) => {
+            Fault::Lost("the connection to Slack broke".to_owned())
+        }
+    }
+}
+
+/// A text within an answer; empty where there is none.
+pub(super) fn text<'a>(answer: &'a Value, pointer: &str) -> &'a str {
+    answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Adds what is there and leaves out what is not.
+pub(super) fn with(mut body: Value, name: &str, value: Option<impl Into<Value>>) -> Value {
+    if let Some(value) = value {
+        body[name] = value.into();
+    }
+    body
+}
+
+/// An object without fields.
+pub(super) fn nothing() -> Value {
+    json!({})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: &str) -> Fault {
+        Fault::Refused { code: code.into(), needed: String::new() }
+    }
+
+    #[test]
+    fn each_refusal_says_what_a_person_can_do() {
+        for (code, word) in [
+            ("not_in_channel", "/invite"),
+            ("channel_not_found", "configuration"),
+            ("is_archived", "archived"),
+            ("invalid_auth", "token"),
+            ("token_revoked", "Install"),
+            ("some_new_code", "some_new_code"),
+        ] {
+            let failure = refused(code).failure("It was not posted", Twice::Harmful);
+            assert!(matches!(failure, Failure::Permanent { .. }), "{failure:?}");
+            assert!(failure.to_string().contains(word), "{failure}");
+        }
+        let scope = Fault::Refused { code: "missing_scope".into(), needed: "pins:write".into() };
+        let failure = scope.failure("It was not pinned", Twice::Harmless);
+        assert!(failure.to_string().contains("`pins:write`"), "{failure}");
+    }
+
+    #[test]
+    fn what_may_have_happened_is_unknown_only_where_twice_is_harmful() {
+        let lost = || Fault::Lost("the connection to Slack broke".into());
+        assert!(matches!(lost().failure("x", Twice::Harmful), Failure::Unknown { .. }));
+        assert!(matches!(lost().failure("x", Twice::Harmless), Failure::Transient { .. }));
+        let down = Fault::NotReached("down".into());
+        assert!(matches!(down.failure("x", Twice::Harmful), Failure::Transient { .. }));
+        let busy = Fault::Busy(Some(Duration::from_secs(7))).failure("x", Twice::Harmful);
+        let Failure::Transient { retry_after, .. } = busy else { panic!("{busy:?}") };
+        assert_eq!(retry_after, Some(Duration::from_secs(7)));
+    }
+}

@@ -1,0 +1,231 @@
+//! Whether Slack is set up so that a release can run in it, and what to click where it is not.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use reqwest::header::{DATE, HeaderMap};
+use serde_json::Value;
+
+use super::api::{self, Fault, Twice, text};
+use super::{Hidden, Slack, Spot};
+
+/// What was looked at, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub what: String,
+    pub trouble: Option<String>,
+}
+
+/// The scopes without which something does not work, and what.
+const NEEDED: [(&str, &str); 15] = [
+    ("app_mentions:read", "answering a mention"),
+    ("channels:history", "finding out whether a message was posted"),
+    ("channels:join", "joining the channel of an announcement"),
+    ("channels:manage", "opening and archiving war rooms"),
+    ("channels:read", "finding our own war rooms again"),
+    ("chat:write", "saying anything"),
+    ("commands", "the slash command"),
+    ("files:write", "attaching reports"),
+    ("groups:history", "the same in private channels"),
+    ("groups:read", "the same in private channels"),
+    ("im:history", "the same in private conversations"),
+    ("im:write", "writing to people in private"),
+    ("pins:write", "pinning the live card"),
+    ("usergroups:read", "roles that are user groups"),
+    ("users:read", "telling members from guests"),
+];
+
+/// Slack takes signatures of the last five minutes; ours must tell the time better than that.
+const SKEW: u64 = 60;
+
+impl Slack {
+    /// `channels` and `groups` are ids of this workspace that the configuration names.
+    pub async fn doctor(&self, channels: &[String], groups: &[String]) -> Vec<Finding> {
+        let (answer, headers) = match self.ask_plainly().await {
+            Ok(answer) => answer,
+            Err(why) => return vec![bad("Slack", why)],
+        };
+        if answer["ok"] != true {
+            let code = text(&answer, "/error").to_owned();
+            let fault = Fault::Refused { code, needed: String::new() };
+            let why = fault.failure("it does not work", Twice::Harmless);
+            return vec![bad("Slack's bot token", why.to_string())];
+        }
+        let mut found = vec![self.team(&answer), clock(&headers)];
+        found.extend(scopes(&headers));
+        for channel in channels {
+            found.push(self.channel(channel).await);
+        }
+        for group in groups {
+            found.push(self.group(group).await);
+        }
+        if let Some(app) = self.settings.app_token.as_ref().filter(|_| self.has_socket()) {
+            found.push(self.line(app).await);
+        }
+        found
+    }
+
+    fn has_socket(&self) -> bool {
+        self.settings.mode.has_socket()
+    }
+
+    /// By hand, since the SDK keeps the headers to itself.
+    async fn ask_plainly(&self) -> Result<(Value, HeaderMap), String> {
+        let unreachable = |_: reqwest::Error| {
+            "it cannot be reached: check the network, the proxy and [slack] api_url".to_owned()
+        };
+        let client = reqwest::Client::builder().timeout(self.settings.timeout).build();
+        let url = format!("{}/auth.test", self.settings.api_url.trim_end_matches('/'));
+        let asked = client.map_err(unreachable)?.post(url);
+        let asked = asked.bearer_auth(self.settings.bot_token.expose()).send().await;
+        let answer = asked.map_err(unreachable)?;
+        let headers = answer.headers().clone();
+        let body = answer
+            .json()
+            .await
+            .map_err(|_| "what answers there is not Slack: check [slack] api_url".to_owned())?;
+        Ok((body, headers))
+    }
+
+    fn team(&self, answer: &Value) -> Finding {
+        let (team, wanted) = (text(answer, "/team_id"), &self.settings.tenant);
+        let what = format!("Slack's workspace {}", text(answer, "/team"));
+        match team == wanted || text(answer, "/enterprise_id") == wanted {
+            true => good(what),
+            false => bad(
+                what,
+                format!("the token is of {team}, and [slack] team says {wanted}: correct one"),
+            ),
+        }
+    }
+
+    async fn channel(&self, channel: &str) -> Finding {
+        let id = Spot::of(channel).channel;
+        let what = format!("Slack channel {id}");
+        let info = match self.api.read("conversations.info", &[("channel", id)]).await {
+            Ok(info) => info,
+            Err(fault) => {
+                return bad(what, fault.failure("it cannot be seen", Twice::Harmless).to_string());
+            }
+        };
+        let name = text(&info, "/channel/name");
+        let what = format!("{what} (#{name})");
+        if info["channel"]["is_archived"] == true {
+            return bad(what, "it is archived: unarchive it, or name another");
+        }
+        match info["channel"]["is_member"] == true {
+            true => good(what),
+            false => bad(what, format!("I am not in it: type `/invite @tminus` in #{name}")),
+        }
+    }
+
+    async fn group(&self, group: &str) -> Finding {
+        let id = group.rsplit('/').next().unwrap_or(group);
+        let what = format!("Slack user group {id}");
+        let members = self.api.read("usergroups.users.list", &[("usergroup", id)]).await;
+        match members {
+            Ok(members) => match members["users"].as_array().map_or(0, Vec::len) {
+                0 => bad(what, "nobody is in it: add members under People, User groups"),
+                _ => good(what),
+            },
+            Err(fault) if fault.is(&["no_such_subteam", "subteam_not_found"]) => {
+                bad(what, "Slack knows no such group: copy its id under People, User groups")
+            }
+            Err(fault) => {
+                bad(what, fault.failure("it cannot be seen", Twice::Harmless).to_string())
+            }
+        }
+    }
+
+    async fn line(&self, app: &Hidden) -> Finding {
+        let what = "Slack's Socket Mode";
+        let token = api::token(app);
+        match self.api.call_as(&token, "apps.connections.open", &api::nothing()).await {
+            Ok(_) => good(what),
+            Err(fault) => {
+                let why = fault.failure("it does not open", Twice::Harmless);
+                let mend = "Turn it on under Socket Mode, and make the app token under Basic \
+                            Information, App-Level Tokens, with the scope connections:write";
+                bad(what, format!("{why}. {mend}"))
+            }
+        }
+    }
+}
+
+/// What the token may do, as Slack says with every answer.
+fn scopes(headers: &HeaderMap) -> Vec<Finding> {
+    let Some(granted) = headers.get("x-oauth-scopes").and_then(|value| value.to_str().ok()) else {
+        return vec![bad("Slack's scopes", "Slack does not say which the token has")];
+    };
+    let granted: BTreeSet<&str> = granted.split(',').map(str::trim).collect();
+    let missing: Vec<_> = NEEDED.iter().filter(|(scope, _)| !granted.contains(scope)).collect();
+    if missing.is_empty() {
+        return vec![good("Slack's scopes")];
+    }
+    let mend = "add it under OAuth & Permissions, Bot Token Scopes, then reinstall the app";
+    let finding = |(scope, what): &&(&str, &str)| {
+        bad(format!("Slack's scope {scope}"), format!("{what} needs it: {mend}"))
+    };
+    missing.iter().map(finding).collect()
+}
+
+fn clock(headers: &HeaderMap) -> Finding {
+    let what = "the clock, beside Slack's";
+    let theirs = headers.get(DATE).and_then(|value| value.to_str().ok());
+    let theirs = theirs.and_then(|text| chrono::DateTime::parse_from_rfc2822(text).ok());
+    let Some(theirs) = theirs else { return good(what) };
+    let ours = chrono::DateTime::<chrono::Utc>::from(SystemTime::now());
+    let skew = (ours.timestamp() - theirs.timestamp()).unsigned_abs();
+    match skew <= SKEW {
+        true => good(what),
+        false => bad(what, format!("{skew} s apart: let this machine set its clock by NTP")),
+    }
+}
+
+fn good(what: impl Into<String>) -> Finding {
+    Finding { what: what.into(), trouble: None }
+}
+
+fn bad(what: impl Into<String>, trouble: impl Into<String>) -> Finding {
+    Finding { what: what.into(), trouble: Some(trouble.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_scope_is_named_with_what_it_is_for() {
+        let mut headers = HeaderMap::new();
+        let all: Vec<_> = NEEDED.iter().map(|(scope, _)| *scope).collect();
+        headers.insert("x-oauth-scopes", all.join(",").parse().expect("ASCII"));
+        assert_eq!(scopes(&headers), [good("Slack's scopes")]);
+        let fewer = all.join(",").replace("pins:write,", "");
+        headers.insert("x-oauth-scopes", fewer.parse().expect("ASCII"));
+        let found = scopes(&headers);
+        let [Finding { what, trouble: Some(trouble) }] = found.as_slice() else {
+            panic!("{found:?}")
+        };
+        assert!(what.contains("pins:write") && trouble.contains("reinstall"), "{what}: {trouble}");
+    }
+
+    #[test]
+    fn the_manifest_asks_for_what_is_needed_and_for_nothing_else() {
+        let manifest = include_str!("../../../../deploy/slack/manifest.yaml");
+        let asked = manifest.split("    bot:").nth(1).and_then(|it| it.split("settings:").next());
+        let lines = asked.expect("it has a list of scopes").lines();
+        let asked: Vec<_> = lines.filter_map(|line| line.trim().strip_prefix("- ")).collect();
+        assert_eq!(asked, NEEDED.map(|(scope, _)| scope));
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_told() {
+        let mut headers = HeaderMap::new();
+        let at =
+            |seconds: i64| (chrono::Utc::now() + chrono::TimeDelta::seconds(seconds)).to_rfc2822();
+        headers.insert(DATE, at(0).parse().expect("ASCII"));
+        assert_eq!(clock(&headers).trouble, None);
+        headers.insert(DATE, at(400).parse().expect("ASCII"));
+        assert!(clock(&headers).trouble.is_some_and(|why| why.contains("NTP")));
+    }
+}

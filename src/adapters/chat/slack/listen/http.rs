@@ -1,0 +1,174 @@
+//! Signed HTTP: what Slack posts to us. Whoever cannot prove to be Slack learns nothing.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::post;
+use serde_json::{Map, Value};
+use slack_morphism::SlackSigningSecret;
+use slack_morphism::signature_verifier::SlackEventSignatureVerifier as Verifier;
+use tracing::warn;
+
+use super::super::api::text;
+use super::super::recent::Recent;
+use super::super::{lock, settings::Hidden};
+use super::Listener;
+use super::payload::Delivered;
+
+/// Far more than Slack sends, and little enough to be read before it is checked.
+const LARGEST: usize = 512 * 1024;
+/// Only what Slack signed gets in here, and only for as long as its time would pass.
+const SIGNATURES: usize = 100_000;
+
+struct Door {
+    listener: Arc<Listener>,
+    gate: Gate,
+}
+
+pub(super) fn router(listener: &Arc<Listener>) -> Router {
+    let settings = &listener.slack.settings;
+    let Some(secret) = settings.signing_secret.as_ref().filter(|_| settings.mode.has_http()) else {
+        return Router::new();
+    };
+    let door = Arc::new(Door { listener: Arc::clone(listener), gate: Gate::new(secret) });
+    Router::new()
+        .route("/slack/commands", post(commands))
+        .route("/slack/interactions", post(interactions))
+        .route("/slack/events", post(events))
+        .layer(DefaultBodyLimit::max(LARGEST))
+        .with_state(door)
+}
+
+async fn commands(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some((body, id)) = door.gate.admits(&headers, &body) else { return refused() };
+    let payload = Value::Object(form(body));
+    door.take(Delivered::Command { payload: &payload, id: &id }).await
+}
+
+async fn interactions(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some((body, id)) = door.gate.admits(&headers, &body) else { return refused() };
+    let fields = Value::Object(form(body));
+    let Ok(payload) = serde_json::from_str(text(&fields, "/payload")) else { return unreadable() };
+    door.take(Delivered::Interaction { payload: &payload, id: &id }).await
+}
+
+async fn events(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some((body, id)) = door.gate.admits(&headers, &body) else { return refused() };
+    let Ok(payload) = serde_json::from_str::<Value>(body) else { return unreadable() };
+    if text(&payload, "/type") == "url_verification" {
+        return Json(serde_json::json!({"challenge": payload["challenge"]})).into_response();
+    }
+    door.take(Delivered::Event { payload: &payload, id: &id }).await
+}
+
+impl Door {
+    async fn take(&self, delivered: Delivered<'_>) -> Response {
+        match self.listener.take(delivered).await {
+            Some(body) => Json(body).into_response(),
+            None => StatusCode::OK.into_response(),
+        }
+    }
+}
+
+fn form(body: &str) -> Map<String, Value> {
+    form_urlencoded::parse(body.as_bytes())
+        .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
+        .collect()
+}
+
+fn refused() -> Response {
+    StatusCode::UNAUTHORIZED.into_response()
+}
+
+fn unreadable() -> Response {
+    warn!("Slack posted something that cannot be read");
+    StatusCode::BAD_REQUEST.into_response()
+}
+
+/// Lets in what Slack signed within five minutes, and each of it once.
+struct Gate {
+    verifier: Verifier,
+    seen: Mutex<Recent<String, ()>>,
+}
+
+impl Gate {
+    fn new(secret: &Hidden) -> Self {
+        let secret = SlackSigningSecret::from(secret.expose().to_owned());
+        Self { verifier: Verifier::new(&secret), seen: Mutex::new(Recent::new(SIGNATURES)) }
+    }
+
+    /// The body, and a name for this delivery.
+    fn admits<'b>(&self, headers: &HeaderMap, body: &'b Bytes) -> Option<(&'b str, String)> {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let signature = header(Verifier::SLACK_SIGNED_HASH_HEADER)?;
+        let time = header(Verifier::SLACK_SIGNED_TIMESTAMP)?;
+        let body = std::str::from_utf8(body).ok()?;
+        self.verifier.verify(signature, body, time).ok()?;
+        let is_new = lock(&self.seen).insert(signature.to_owned(), ());
+        is_new.then(|| (body, signature.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use hmac::{Hmac, KeyInit, Mac};
+    use sha2::Sha256;
+
+    use super::*;
+
+    const SECRET: &str = "a signing secret";
+
+    fn now() -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        i64::try_from(since.as_secs()).expect("before the year 292 billion")
+    }
+
+    fn signed(secret: &str, time: &str, body: &[u8]) -> HeaderMap {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
+        mac.update(format!("v0:{time}:").as_bytes());
+        mac.update(body);
+        let bytes = mac.finalize().into_bytes();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut headers = HeaderMap::new();
+        headers.insert("x-slack-signature", format!("v0={hex}").parse().expect("ASCII"));
+        headers.insert("x-slack-request-timestamp", time.parse().expect("ASCII"));
+        headers
+    }
+
+    fn admits(gate: &Gate, headers: &HeaderMap, body: &'static [u8]) -> bool {
+        gate.admits(headers, &Bytes::from_static(body)).is_some()
+    }
+
+    #[test]
+    fn what_slack_signed_gets_in_once() {
+        let gate = Gate::new(&Hidden::new(SECRET));
+        let headers = signed(SECRET, &now().to_string(), b"text=go");
+        assert!(admits(&gate, &headers, b"text=go"));
+        assert!(!admits(&gate, &headers, b"text=go"), "a replay");
+    }
+
+    #[test]
+    fn what_others_sign_or_change_or_keep_does_not() {
+        let gate = Gate::new(&Hidden::new(SECRET));
+        let time = now().to_string();
+        assert!(!admits(&gate, &signed("another", &time, b"text=go"), b"text=go"));
+        assert!(!admits(&gate, &signed(SECRET, &time, b"text=go"), b"text=no-go"));
+        for age in [-301_i64, 301] {
+            let time = (now() + age + age.signum()).to_string();
+            assert!(!admits(&gate, &signed(SECRET, &time, b"text=go"), b"text=go"), "{age}");
+        }
+        assert!(!admits(&gate, &signed(SECRET, "soon", b"text=go"), b"text=go"));
+        assert!(!admits(&gate, &signed(SECRET, &time, b"\xff"), b"\xff"), "no text");
+        for missing in ["x-slack-signature", "x-slack-request-timestamp"] {
+            let mut headers = signed(SECRET, &time, b"text=go");
+            headers.remove(missing);
+            assert!(!admits(&gate, &headers, b"text=go"), "{missing}");
+        }
+    }
+}

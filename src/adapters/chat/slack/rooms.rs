@@ -1,0 +1,307 @@
+//! Channels of our own: opening one once, naming it as Slack allows, filling it, closing it.
+//!
+//! A channel that we opened is known again by a mark in its purpose, which outlives us. Nobody
+//! else's is ever taken over, and the workspace is never listed: only where we are ourselves.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tracing::warn;
+
+use super::api::{Fault, Twice, text};
+use super::render::cut;
+use super::{Slack, Spot, lock, render};
+use crate::ports::{Block, Failure, Inline, Message, Place, Room, RoomWish};
+
+/// Slack's limit on names, topics and purposes.
+const NAME: usize = 80;
+const TOPIC: usize = 250;
+/// Room for `-99`.
+const SUFFIX: usize = 3;
+const TRIES: usize = 20;
+const PAGE: &str = "200";
+const PAGES: usize = 25;
+
+const NOT_OPENED: &str = "The channel was not opened";
+/// What says that we may not, rather than that this name will not do.
+const FORBIDDEN: [&str; 7] = [
+    "restricted_action",
+    "missing_scope",
+    "no_permission",
+    "user_is_restricted",
+    "user_is_ultra_restricted",
+    "team_access_not_granted",
+    "ekm_access_denied",
+];
+
+impl Slack {
+    pub(super) async fn room(&self, wish: &RoomWish) -> Result<Room, Failure> {
+        if let Some(known) = lock(&self.rooms).get(&wish.key) {
+            return Ok(known.clone());
+        }
+        let user = self.identity().await?.user.clone();
+        let room = match self.find_or_create(wish, &user).await? {
+            Ok(channel) => self.furnish(wish, &channel).await?,
+            Err(reason) => self.thread_instead(wish, reason).await?,
+        };
+        lock(&self.rooms).insert(wish.key.clone(), room.clone());
+        Ok(room)
+    }
+
+    /// The channel, or why there can be none.
+    async fn find_or_create(
+        &self,
+        wish: &RoomWish,
+        user: &str,
+    ) -> Result<Result<Value, String>, Failure> {
+        let own = match self.own_channels(user).await {
+            Ok(own) => own,
+            Err(fault) if fault.is(&FORBIDDEN) => return Ok(Err(reason(fault))),
+            Err(fault) => return Err(fault.failure(NOT_OPENED, Twice::Harmless)),
+        };
+        let mark = mark(&wish.key);
+        let purpose = |channel: &Value| text(channel, "/purpose/value").to_owned();
+        if let Some(marked) = own.iter().find(|channel| purpose(channel).contains(&mark)) {
+            return Ok(Ok(marked.clone()));
+        }
+        for number in 1..=TRIES {
+            let name = name(&wish.name, number);
+            // Opened by us a moment ago, and then we were cut off before we could mark it.
+            let bare = |channel: &&Value| text(channel, "/name") == name && is_half_open(channel);
+            if let Some(half) = own.iter().find(bare) {
+                return Ok(Ok(half.clone()));
+            }
+            let body = json!({"name": name, "is_private": false});
+            match self.api.call("conversations.create", &body).await {
+                Ok(answer) => return Ok(Ok(answer["channel"].clone())),
+                Err(fault) if fault.is(&["name_taken"]) => {}
+                Err(fault) if fault.is(&FORBIDDEN) => return Ok(Err(reason(fault))),
+                Err(fault) => return Err(fault.failure(NOT_OPENED, Twice::Harmful)),
+            }
+        }
+        let name = name(&wish.name, 1);
+        Err(Failure::permanent(format!("{NOT_OPENED}: all names like {name} are taken")))
+    }
+
+    /// Those that we are in and that we opened. Archived ones too: a room that was opened and
+    /// closed is not opened again.
+    async fn own_channels(&self, user: &str) -> Result<Vec<Value>, Fault> {
+        let (mut own, mut cursor) = (Vec::new(), String::new());
+        for _ in 0..PAGES {
+            let mut arguments =
+                vec![("types", "public_channel"), ("limit", PAGE), ("exclude_archived", "false")];
+            if !cursor.is_empty() {
+                arguments.push(("cursor", &cursor));
+            }
+            let page = self.api.read("users.conversations", &arguments).await?;
+            let all = page["channels"].as_array().into_iter().flatten();
+            own.extend(all.filter(|channel| text(channel, "/creator") == user).cloned());
+            let next = text(&page, "/response_metadata/next_cursor").to_owned();
+            if next.is_empty() {
+                break;
+            }
+            cursor = next;
+        }
+        Ok(own)
+    }
+
+    /// The mark first: everything after it can be done again.
+    async fn furnish(&self, wish: &RoomWish, channel: &Value) -> Result<Room, Failure> {
+        let id = text(channel, "/id").to_owned();
+        let room =
+            Room { channel: id.clone(), name: text(channel, "/name").to_owned(), instead: None };
+        if channel["is_archived"] == true {
+            return Ok(room);
+        }
+        let mark = mark(&wish.key);
+        if !text(channel, "/purpose/value").contains(&mark) {
+            let room_for = TOPIC - mark.len() - 1;
+            let purpose = format!("{} {mark}", cut(&wish.purpose, room_for));
+            let body = json!({"channel": id, "purpose": purpose.trim_start()});
+            let marked = self.api.call("conversations.setPurpose", &body).await;
+            marked.map_err(|fault| fault.failure("The channel got no purpose", Twice::Harmless))?;
+        }
+        // A room without a topic or with somebody missing is still the room.
+        for result in
+            [self.write_topic(&id, &wish.topic).await, self.ask_in(&id, &wish.members).await]
+        {
+            match result {
+                Err(Failure::Permanent { why }) => warn!(channel = id, "{why}"),
+                other => other?,
+            }
+        }
+        Ok(room)
+    }
+
+    /// Where we may open no channel: everything is said in one thread, and those who would have
+    /// been invited are named in it.
+    async fn thread_instead(&self, wish: &RoomWish, reason: String) -> Result<Room, Failure> {
+        let Some(near) = &wish.near else {
+            return Err(Failure::permanent(format!("{NOT_OPENED}: {reason}")));
+        };
+        let near = Spot::of(near).channel.to_owned();
+        let (place, key) = (Place::Channel(near.clone()), format!("room/{}", wish.key));
+        let parent = match self.look_for(&place, &key).await? {
+            Some(found) => found,
+            None => self.say(&place, &key, &opening(wish)).await?,
+        };
+        let channel = format!("{near}:{}", parent.message);
+        Ok(Room { channel, name: wish.name.clone(), instead: Some(reason) })
+    }
+
+    /// A thread has no topic.
+    pub(super) async fn write_topic(&self, channel: &str, topic: &str) -> Result<(), Failure> {
+        self.identity().await?;
+        if Spot::of(channel).thread.is_some() {
+            return Ok(());
+        }
+        let body = json!({"channel": channel, "topic": cut(topic, TOPIC)});
+        let set = self.api.call("conversations.setTopic", &body).await;
+        set.map(|_| ()).map_err(|fault| fault.failure("The topic was not set", Twice::Harmless))
+    }
+
+    /// Each by themselves, so that one who cannot come keeps nobody else away.
+    pub(super) async fn ask_in(&self, channel: &str, members: &[String]) -> Result<(), Failure> {
+        self.identity().await?;
+        if Spot::of(channel).thread.is_some() {
+            return Ok(());
+        }
+        let mut missing = Vec::new();
+        for member in members {
+            let body = json!({"channel": channel, "users": member});
+            match self.api.call("conversations.invite", &body).await {
+                Ok(_) => {}
+                Err(fault) if fault.is(&["already_in_channel", "cant_invite_self"]) => {}
+                Err(fault) if fault.is(&ONLY_ONE) => missing.push((member, fault)),
+                Err(fault) => return Err(fault.failure("Nobody was invited", Twice::Harmless)),
+            }
+        }
+        let Some((_, first)) = missing.first() else { return Ok(()) };
+        let names: Vec<_> = missing.iter().map(|(member, _)| member.as_str()).collect();
+        let what = format!("Not invited: {}", names.join(", "));
+        Err(first.clone().failure(&what, Twice::Harmless))
+    }
+
+    /// A thread ends by itself.
+    pub(super) async fn close(&self, channel: &str) -> Result<(), Failure> {
+        self.identity().await?;
+        if Spot::of(channel).thread.is_some() {
+            return Ok(());
+        }
+        match self.api.call("conversations.archive", &json!({"channel": channel})).await {
+            Ok(_) => Ok(()),
+            Err(fault) if fault.is(&["already_archived"]) => Ok(()),
+            Err(fault) => Err(fault.failure("The channel was not archived", Twice::Harmless)),
+        }
+    }
+}
+
+/// What is wrong with one person, and not with the channel.
+const ONLY_ONE: [&str; 9] = [
+    "user_not_found",
+    "users_not_found",
+    "cant_invite",
+    "user_is_restricted",
+    "ura_max_channels",
+    "user_team_not_in_channel",
+    "external_team_in_migration",
+    "no_user",
+    "org_user_not_in_team",
+];
+
+fn reason(fault: Fault) -> String {
+    fault.failure("No channel can be opened here", Twice::Harmless).to_string()
+}
+
+fn opening(wish: &RoomWish) -> Message {
+    let text = |text: &str| Inline::Text(text.to_owned());
+    let mut body = vec![Block::Paragraph(vec![Inline::Strong(vec![text(&wish.topic)])])];
+    body.push(Block::Paragraph(vec![text(&wish.purpose)]));
+    let mut line = vec![text("In the thread of this message: ")];
+    for member in wish.members.iter().filter(|member| render::is_person(member)) {
+        line.push(Inline::Mention { id: member.clone(), name: member.clone() });
+        line.push(text(" "));
+    }
+    if line.len() > 1 {
+        body.push(Block::Paragraph(line));
+    }
+    Message { body, ..Message::default() }
+}
+
+/// Short, meaningless to others, and the same on each try.
+fn mark(key: &str) -> String {
+    let digest = Sha256::digest(key.as_bytes());
+    let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    format!("[tminus {hex}]")
+}
+
+/// Nobody has given it a purpose yet. One that lost its mark to a person is somebody's room.
+fn is_half_open(channel: &Value) -> bool {
+    let never = channel.pointer("/purpose/last_set").is_none_or(|at| *at == 0);
+    text(channel, "/purpose/value").is_empty() && never && channel["is_archived"] != true
+}
+
+/// Lower case, at most 80, nothing but letters, digits, `-` and `_`; the suffix always fits.
+fn name(wish: &str, number: usize) -> String {
+    let mut name = String::new();
+    for c in wish.chars().flat_map(char::to_lowercase) {
+        // Some letters, of mathematics for one, have no small form.
+        if (c.is_alphanumeric() && !c.is_uppercase()) || c == '_' {
+            name.push(c);
+        } else if !name.is_empty() && !name.ends_with('-') {
+            name.push('-');
+        }
+    }
+    let mut short = String::new();
+    for c in name.chars() {
+        if short.encode_utf16().count() + c.len_utf16() > NAME - SUFFIX {
+            break;
+        }
+        short.push(c);
+    }
+    let base = short.trim_matches(['-', '_']);
+    let base = if base.is_empty() { "room" } else { base };
+    if number == 1 { base.to_owned() } else { format!("{base}-{number}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_name_follows_the_rules_and_keeps_room_for_its_number() {
+        assert_eq!(name("Release Web-Shop v1.2.0!", 1), "release-web-shop-v1-2-0");
+        assert_eq!(name("Release Web-Shop v1.2.0!", 2), "release-web-shop-v1-2-0-2");
+        assert_eq!(name("…", 1), "room");
+        assert_eq!(name(&"x".repeat(200), 12).len(), 80);
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_one_that_slack_takes(wish in "\\PC{0,200}", number in 1_usize..=TRIES) {
+            let name = name(&wish, number);
+            prop_assert!(!name.is_empty() && name.encode_utf16().count() <= NAME, "{}", name);
+            prop_assert!(name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_'));
+            prop_assert!(!name.chars().any(char::is_uppercase), "{}", name);
+        }
+    }
+
+    #[test]
+    fn a_mark_is_of_one_key_and_fits_beside_a_purpose() {
+        assert_ne!(mark("a"), mark("b"));
+        assert_eq!(mark("a"), mark("a"));
+        assert!(mark("a").len() < 30 && mark("a").starts_with("[tminus "));
+    }
+
+    #[test]
+    fn only_a_room_that_was_never_furnished_is_half_open() {
+        let with =
+            |value: &str, last_set: u64| json!({"purpose": {"value": value, "last_set": last_set}});
+        assert!(is_half_open(&with("", 0)));
+        assert!(!is_half_open(&with("", 1_700_000_000)), "somebody emptied it");
+        assert!(!is_half_open(&with("lunch", 1_700_000_000)));
+        let archived = json!({"purpose": {"value": "", "last_set": 0}, "is_archived": true});
+        assert!(!is_half_open(&archived));
+    }
+}

@@ -1,0 +1,295 @@
+//! Posting once, finding what was posted, editing, pinning, answering one person.
+
+use reqwest::Url;
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::api::{Fault, Twice, text, with};
+use super::render::{self, Ground, Part};
+use super::{Said, Slack, Spot, lock};
+use crate::ports::{Failure, File, Message, MessageRef, Place, Whisper};
+
+/// What our messages carry, so that they are found again.
+const EVENT: &str = "tminus";
+const PAGE: &str = "200";
+/// As far back as is looked: 1,000 messages. What is looked for was posted moments ago.
+const PAGES: usize = 5;
+
+const NOT_POSTED: &str = "The message was not posted";
+const NOT_EDITED: &str = "The message was not changed";
+/// What Slack says to a layout that it does not like.
+const LAYOUT: [&str; 4] =
+    ["invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_attachments"];
+
+impl Slack {
+    /// The id by which the port knows the place, which may be a thread.
+    async fn place_id(&self, place: &Place) -> Result<String, Failure> {
+        match place {
+            Place::Channel(id) => Ok(id.clone()),
+            Place::Person(user) => self.private(user).await,
+        }
+    }
+
+    pub(super) async fn say(
+        &self,
+        place: &Place,
+        key: &str,
+        message: &Message,
+    ) -> Result<MessageRef, Failure> {
+        fits(message)?;
+        self.identity().await?;
+        let id = self.place_id(place).await?;
+        let spot = Spot::of(&id);
+        let parts = render::message(message, spot.ground())?;
+        let slot = (id.clone(), key.to_owned());
+        let known = lock(&self.said).get(&slot).cloned();
+        let mut said = match known {
+            Some(said) => said,
+            None => {
+                let body = letter(&spot, spot.thread, key, &parts[0]);
+                let bare = render::bare(message, &self.settings.slash);
+                let message = self.send(body, Some(bare)).await?;
+                Said { at: MessageRef { channel: id.clone(), message }, parts: 1 }
+            }
+        };
+        lock(&self.said).insert(slot.clone(), said.clone());
+        // What a message cannot hold follows it in its thread.
+        while let Some(part) = parts.get(said.parts) {
+            let thread = spot.thread.unwrap_or(&said.at.message);
+            let body = letter(&spot, Some(thread), &format!("{key}+{}", said.parts), part);
+            self.send(body, None).await?;
+            said.parts += 1;
+            lock(&self.said).insert(slot.clone(), said.clone());
+        }
+        while let Some(file) = message.files.get(said.parts - parts.len()) {
+            let thread = spot.thread.unwrap_or(&said.at.message);
+            self.upload(spot.channel, Some(thread), file).await?;
+            said.parts += 1;
+            lock(&self.said).insert(slot.clone(), said.clone());
+        }
+        Ok(said.at)
+    }
+
+    /// Posts, and answers with the message's name. `bare` is what is said if Slack does not take
+    /// the layout: words without buttons are better than silence.
+    async fn send(&self, mut body: Value, bare: Option<String>) -> Result<String, Failure> {
+        let mut tried = self.api.call("chat.postMessage", &body).await;
+        if let Err(fault) = &tried
+            && fault.is(&["not_in_channel"])
+            && self.join(text(&body, "/channel")).await
+        {
+            tried = self.api.call("chat.postMessage", &body).await;
+        }
+        if let (Err(fault), Some(bare)) = (&tried, bare)
+            && fault.is(&LAYOUT)
+        {
+            warn!("Slack refuses the layout of a message; it is posted without");
+            let fields = body.as_object_mut().expect("a letter is an object");
+            fields.remove("blocks");
+            body["text"] = json!(bare);
+            tried = self.api.call("chat.postMessage", &body).await;
+        }
+        let answer = tried.map_err(|fault| fault.failure(NOT_POSTED, Twice::Harmful))?;
+        match text(&answer, "/ts") {
+            "" => Err(Failure::unknown(format!("{NOT_POSTED}, or it was: Slack names none"))),
+            ts => Ok(ts.to_owned()),
+        }
+    }
+
+    /// Into a public channel we may go by ourselves.
+    async fn join(&self, channel: &str) -> bool {
+        self.api.call("conversations.join", &json!({"channel": channel})).await.is_ok()
+    }
+
+    pub(super) async fn look_for(
+        &self,
+        place: &Place,
+        key: &str,
+    ) -> Result<Option<MessageRef>, Failure> {
+        let ours = self.identity().await?.user.clone();
+        let id = self.place_id(place).await?;
+        let spot = Spot::of(&id);
+        let mut cursor = String::new();
+        for _ in 0..PAGES {
+            let page = self.page(&spot, &cursor).await?;
+            let messages = page["messages"].as_array().into_iter().flatten();
+            let found = messages.clone().find(|message| is_ours(message, &ours, key));
+            if let Some(message) = found {
+                let message = text(message, "/ts").to_owned();
+                return Ok(Some(MessageRef { channel: id, message }));
+            }
+            cursor = text(&page, "/response_metadata/next_cursor").to_owned();
+            if cursor.is_empty() {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn page(&self, spot: &Spot<'_>, cursor: &str) -> Result<Value, Failure> {
+        let mut arguments =
+            vec![("channel", spot.channel), ("include_all_metadata", "true"), ("limit", PAGE)];
+        if !cursor.is_empty() {
+            arguments.push(("cursor", cursor));
+        }
+        let method = match spot.thread {
+            Some(thread) => {
+                arguments.push(("ts", thread));
+                "conversations.replies"
+            }
+            None => "conversations.history",
+        };
+        let page = self.api.read(method, &arguments).await;
+        page.map_err(|fault| fault.failure("The history cannot be read", Twice::Harmless))
+    }
+
+    pub(super) async fn say_instead(
+        &self,
+        at: &MessageRef,
+        message: &Message,
+    ) -> Result<(), Failure> {
+        self.identity().await?;
+        let spot = Spot::of(&at.channel);
+        let Part { text, blocks } = render::single(message, spot.ground())?;
+        let body = json!({
+            "channel": spot.channel, "ts": at.message, "text": text, "blocks": blocks,
+        });
+        let mut tried = self.api.call("chat.update", &body).await;
+        if tried.as_ref().is_err_and(|fault| fault.is(&LAYOUT)) {
+            warn!("Slack refuses the layout of a change; it is made without");
+            let bare = render::bare(message, &self.settings.slash);
+            let body = json!({
+                "channel": spot.channel, "ts": at.message, "text": bare, "blocks": [],
+            });
+            tried = self.api.call("chat.update", &body).await;
+        }
+        tried.map(|_| ()).map_err(|fault| fault.failure(NOT_EDITED, Twice::Harmless))
+    }
+
+    /// In a thread nothing can be on top.
+    pub(super) async fn put_on_top(&self, at: &MessageRef) -> Result<(), Failure> {
+        self.identity().await?;
+        if Spot::of(&at.channel).thread.is_some() {
+            return Ok(());
+        }
+        let body = json!({"channel": at.channel, "timestamp": at.message});
+        match self.api.call("pins.add", &body).await {
+            Ok(_) => Ok(()),
+            Err(fault) if fault.is(&["already_pinned"]) => Ok(()),
+            Err(fault) => Err(fault.failure("The message was not pinned", Twice::Harmless)),
+        }
+    }
+
+    // -----------------------------------------------------------------------------------------
+    // To one person
+
+    /// Where they asked, while that can be answered; else where only they see it; else in private.
+    pub(super) async fn answer_one(&self, to: &Whisper, message: &Message) -> Result<(), Failure> {
+        self.identity().await?;
+        let parts = render::message(message, Ground::Channel)?;
+        let mut rest = parts.as_slice();
+        if let Some(url) = to.handle.as_deref().and_then(|handle| self.may_answer(handle)) {
+            rest = self.respond(&url, rest).await?;
+        }
+        if let Some(channel) = to.channel.as_deref().filter(|id| !id.starts_with('D')) {
+            rest = self.show(channel, &to.user, rest).await?;
+        }
+        if rest.is_empty() && message.files.is_empty() {
+            return Ok(());
+        }
+        let private = self.private(&to.user).await?;
+        for part in rest {
+            let body = json!({
+                "channel": private, "text": part.text, "blocks": part.blocks,
+                "unfurl_links": false, "unfurl_media": false,
+            });
+            self.send(body, None).await?;
+        }
+        // A file cannot be shown to one person alone, except where nobody else is.
+        for file in &message.files {
+            self.upload(&private, None, file).await?;
+        }
+        Ok(())
+    }
+
+    /// An address that Slack gave us: it lives half an hour and answers five times. What is left
+    /// over goes another way.
+    async fn respond<'p>(&self, url: &Url, parts: &'p [Part]) -> Result<&'p [Part], Failure> {
+        for (number, part) in parts.iter().enumerate() {
+            let body = json!({
+                "response_type": "ephemeral", "replace_original": false,
+                "text": part.text, "blocks": part.blocks,
+            });
+            match self.api.answer(url.clone(), &body).await {
+                Ok(_) => {}
+                Err(Fault::Refused { .. }) => return Ok(&parts[number..]),
+                Err(fault) => return Err(fault.failure("The answer was not given", Twice::Harmful)),
+            }
+        }
+        Ok(&[])
+    }
+
+    /// Shown in the channel to this person alone, if they and we are in it.
+    async fn show<'p>(
+        &self,
+        channel: &str,
+        user: &str,
+        parts: &'p [Part],
+    ) -> Result<&'p [Part], Failure> {
+        let spot = Spot::of(channel);
+        for (number, part) in parts.iter().enumerate() {
+            let body = json!({
+                "channel": spot.channel, "user": user, "text": part.text, "blocks": part.blocks,
+            });
+            let body = with(body, "thread_ts", spot.thread);
+            match self.api.call("chat.postEphemeral", &body).await {
+                Ok(_) => {}
+                Err(Fault::Refused { .. }) => return Ok(&parts[number..]),
+                Err(fault) => return Err(fault.failure("The answer was not given", Twice::Harmful)),
+            }
+        }
+        Ok(&[])
+    }
+
+    /// Only Slack's own hosts, or the one that we were told to call.
+    fn may_answer(&self, handle: &str) -> Option<Url> {
+        let url = Url::parse(handle).ok()?;
+        let ours = Url::parse(&self.settings.api_url).ok()?;
+        let same = url.origin() == ours.origin();
+        let slack = url.scheme() == "https"
+            && url.host_str().is_some_and(|host| {
+                [".slack.com", ".slack-gov.com"].iter().any(|end| host.ends_with(end))
+            });
+        (same || slack).then_some(url)
+    }
+}
+
+/// Before anything of it is said.
+fn fits(message: &Message) -> Result<(), Failure> {
+    match message.files.iter().find(|file| file.text.len() > File::LONGEST) {
+        None => Ok(()),
+        Some(file) => {
+            let (name, longest) = (&file.name, File::LONGEST);
+            Err(Failure::permanent(format!("the file {name} is longer than {longest} bytes")))
+        }
+    }
+}
+
+fn letter(spot: &Spot<'_>, thread: Option<&str>, key: &str, part: &Part) -> Value {
+    let body = json!({
+        "channel": spot.channel,
+        "text": part.text,
+        "blocks": part.blocks,
+        "metadata": {"event_type": EVENT, "event_payload": {"key": key}},
+        "unfurl_links": false,
+        "unfurl_media": false,
+    });
+    with(body, "thread_ts", thread)
+}
+
+/// Anybody can put a key into their own message.
+fn is_ours(message: &Value, user: &str, key: &str) -> bool {
+    text(message, "/metadata/event_type") == EVENT
+        && text(message, "/metadata/event_payload/key") == key
+        && text(message, "/user") == user
+}
