@@ -65,6 +65,9 @@ impl Listener {
 
     /// Keeps the Socket Mode line open, if it is set up, and ends in good order when told to.
     pub async fn listen(self: Arc<Self>, stop: CancellationToken) {
+        if let Err(why) = self.slack.identity().await {
+            error!("{why}");
+        }
         if self.slack.settings.mode.has_socket() {
             socket::keep(&self, &stop).await;
         } else {
@@ -282,7 +285,7 @@ fn clear() -> Value {
 // The few sentences that only Slack needs
 
 fn said(tone: Tone, inlines: Vec<Inline>) -> Message {
-    Message { tone, body: vec![Block::Paragraph(inlines)], buttons: Vec::new() }
+    Message { tone, body: vec![Block::Paragraph(inlines)], ..Message::default() }
 }
 
 fn words(text: &str) -> Inline {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::modal::{Draft, Origin};
 use super::*;
-use crate::ports::{Button, Field, FieldKind, Form, Inline, Message, Style, Tone};
+use crate::ports::{Button, Field, FieldKind, Form, Inline, Message, Style};
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let text = include_str!("../../../../../tests/specs/slack/blockkit.schema.json");
@@ -230,7 +230,7 @@ fn any_message() -> impl Strategy<Value = Message> {
         }),
     ];
     let buttons = prop::collection::vec(prop::collection::vec(any_button(), 0..8), 0..28);
-    (body, buttons).prop_map(|(body, buttons)| Message { tone: Tone::Plain, body, buttons })
+    (body, buttons).prop_map(|(body, buttons)| Message { body, buttons, ..Message::default() })
 }
 
 proptest! {
