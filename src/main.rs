@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use tminus::adapters::chat::slack;
 use tminus::app::rehearsal::Trouble;
 use tminus::cli::{self, Asked, Door, Exit, Program, Screen, Sent, What};
 use tminus::config::{Log, LogFormat};
@@ -183,9 +184,12 @@ fn begin_anew(state: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn begin_logging(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_env("TMINUS_LOG")
+    let mut filter = EnvFilter::try_from_env("TMINUS_LOG")
         .or_else(|_| EnvFilter::try_new(&log.filter))
         .with_context(|| format!("[log] filter `{}`", log.filter))?;
+    for silent in slack::UNHEARD {
+        filter = filter.add_directive(silent.parse().expect("a directive of our own"));
+    }
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).init(),

@@ -663,6 +663,61 @@ async fn who_cannot_prove_to_be_slack_learns_nothing() {
     bot.stop.cancel();
 }
 
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Ink(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Ink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_token_no_ticket_and_no_text_is_logged() {
+    let ink = Ink::default();
+    let mut filter = tracing_subscriber::EnvFilter::new("debug");
+    for silent in tminus::adapters::chat::slack::UNHEARD {
+        filter = filter.add_directive(silent.parse().unwrap());
+    }
+    let writer = ink.clone();
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    let log = log.with_writer(move || writer.clone()).finish();
+    let logging = tracing::subscriber::set_default(log);
+
+    let bot = Bot::start(Mode::Socket, SlackWorld::start().await).await;
+    let ann = bot.world.person("ann");
+    for harm in [Harm::Error("invalid_blocks"), Harm::Status(500), Harm::ResetAfter] {
+        bot.world.fault(Fault::on("chat.postMessage", harm));
+        let _ = bot.slack.post(&releases(), "k", &card("a quiet text")).await;
+    }
+    bot.world.cuts_connections();
+    bot.world.called("apps.connections.open", 2).await;
+    bot.world.connected(1).await;
+    ann.types("/release a private line", "releases").await;
+    ann.sees_ephemeral("a private line").await;
+    drop(logging);
+
+    let log = String::from_utf8(ink.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("listening to Slack"), "{log}");
+    for secret in [
+        &bot.world.bot_token(),
+        &bot.world.app_token(),
+        &bot.world.signing_secret(),
+        "ticket-",
+        "a quiet text",
+        "a private line",
+    ] {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+    bot.stop.cancel();
+}
+
 #[tokio::test]
 async fn an_app_token_that_does_not_work_is_said_and_tried_again() {
     let world = SlackWorld::start().await;

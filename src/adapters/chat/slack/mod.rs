@@ -31,6 +31,16 @@ use crate::ports::{
     Chat, Directory, Failure, Message, MessageRef, Place, Room, RoomWish, Standing, Whisper,
 };
 
+/// What must not log, whatever an operator asks for: the SDK writes down addresses that hold the
+/// ticket of a line, and whole frames. What goes wrong is logged here, without them.
+pub const UNHEARD: [&str; 5] = [
+    "slack_morphism=off",
+    "tungstenite=off",
+    "tokio_tungstenite=off",
+    "h2=warn",
+    "hyper_util=info",
+];
+
 /// As many keys and conversations as one process has to remember.
 const REMEMBERED: usize = 10_000;
 

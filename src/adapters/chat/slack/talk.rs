@@ -87,6 +87,7 @@ impl Slack {
             let fields = body.as_object_mut().expect("a letter is an object");
             fields.remove("blocks");
             body["text"] = json!(bare);
+            body["mrkdwn"] = json!(false);
             tried = self.api.call("chat.postMessage", &body).await;
         }
         let answer = tried.map_err(|fault| fault.failure(NOT_POSTED, Twice::Harmful))?;

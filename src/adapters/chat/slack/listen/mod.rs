@@ -65,6 +65,9 @@ impl Listener {
 
     /// Keeps the Socket Mode line open, if it is set up, and ends in good order when told to.
     pub async fn listen(self: Arc<Self>, stop: CancellationToken) {
+        if let Err(why) = self.slack.identity().await {
+            error!("{why}");
+        }
         if self.slack.settings.mode.has_socket() {
             socket::keep(&self, &stop).await;
         } else {

@@ -59,55 +59,62 @@ enum End {
 
 /// Until told to stop.
 pub(super) async fn keep(listener: &Arc<Listener>, stop: &CancellationToken) {
-    let mut tries = 0;
-    let mut old: Option<Line> = None;
+    let (mut tries, mut old) = (0_u32, None);
     while !stop.is_cancelled() {
         let since = Instant::now();
-        let mut line = Line::open(listener).await;
-        let end = match line.greeted(stop).await {
-            Some(lines) => {
-                info!(lines, "listening to Slack");
-                if lines >= MANY {
-                    warn!(lines, "Slack allows ten lines for an app: stop the other processes");
-                }
-                close(old.take()).await;
-                line.end(stop).await
-            }
-            None if stop.is_cancelled() => End::Stopped,
-            None => End::Broken,
-        };
+        let (line, end) = live(listener, &mut old, stop).await;
         let greeted = line.greeted;
         match end {
             End::Refresh => old = Some(line),
             End::Stopped | End::Broken | End::Off => line.close().await,
         }
         tries = if greeted && since.elapsed() >= SOUND { 0 } else { tries + 1 };
-        let wait = match end {
-            End::Stopped => break,
-            End::Refresh if tries < 2 => Duration::ZERO,
-            End::Refresh | End::Broken if greeted => backoff(tries - u32::from(tries > 0)),
-            End::Refresh | End::Broken => trouble(listener, tries).await,
-            End::Off => {
-                error!(
-                    "Socket Mode is turned off: turn it on in the app's settings, under Socket \
-                     Mode. I try again every few minutes"
-                );
-                UNTIL_MENDED
+        let wait = async {
+            match end {
+                End::Stopped => Duration::ZERO,
+                End::Refresh | End::Broken if greeted => backoff(tries.saturating_sub(1)),
+                End::Refresh | End::Broken => trouble(listener, tries).await,
+                End::Off => turned_off(),
             }
         };
-        pause(wait, stop).await;
+        let pause = async { tokio::time::sleep(wait.await).await };
+        tokio::select! { () = pause => {}, () = stop.cancelled() => {} }
     }
     close(old).await;
+}
+
+/// One line from its opening to its end. What it replaces is closed as soon as it is there.
+async fn live(
+    listener: &Arc<Listener>,
+    old: &mut Option<Line>,
+    stop: &CancellationToken,
+) -> (Line, End) {
+    let mut line = Line::open(listener).await;
+    let Some(lines) = line.greeted(stop).await else {
+        let end = if stop.is_cancelled() { End::Stopped } else { End::Broken };
+        return (line, end);
+    };
+    info!(lines, "listening to Slack");
+    if lines >= MANY {
+        warn!(lines, "Slack allows ten lines for an app: stop the other processes");
+    }
+    close(old.take()).await;
+    let end = line.end(stop).await;
+    (line, end)
+}
+
+fn turned_off() -> Duration {
+    error!(
+        "Socket Mode is turned off: turn it on in the app's settings, under Socket Mode. I try \
+         again every few minutes"
+    );
+    UNTIL_MENDED
 }
 
 async fn close(line: Option<Line>) {
     if let Some(line) = line {
         line.close().await;
     }
-}
-
-async fn pause(wait: Duration, stop: &CancellationToken) {
-    tokio::select! { () = tokio::time::sleep(wait) => {}, () = stop.cancelled() => {} }
 }
 
 /// 0, 1, 2, 4 … seconds.
