@@ -22,11 +22,11 @@ use tminus::ports::{Courier, Deployer, Failure, Letter, Outcome, Ran, Receipt, R
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
-use tokio::time::{interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr";
 const OTHER: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 // ---------------------------------------------------------------------------------------------
 // Programs
@@ -67,6 +67,8 @@ async fn one(action: ProgramAction) -> (Ran, Vec<String>) {
 
 async fn until(what: &str, holds: impl AsyncFn() -> bool) {
     let mut tick = interval(Duration::from_millis(10));
+    // A look that is late is not caught up on: what is waited for needs the machine.
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let waited = timeout(PATIENCE, async {
         while !holds().await {
             tick.tick().await;
@@ -111,7 +113,8 @@ async fn at_the_limit_the_whole_group_goes_even_what_ignores_term() {
     let dir = tempfile::tempdir().expect("a directory");
     let text = "(trap '' TERM; sleep 300 & echo $!; while :; do wait; done) & echo $!; wait";
     let mut run = run("k", &[]);
-    run.limit = Duration::from_secs(1);
+    // Enough for two shells to say who they are, on a busy machine too.
+    run.limit = Duration::from_secs(3);
     let (ran, lines) = all(&program(dir.path(), script(text)), &run).await;
     assert_eq!(ran.expect("it ran").outcome, Outcome::TimedOut);
     assert_eq!(lines.len(), 2, "{lines:?}");
@@ -437,7 +440,7 @@ fn v2() -> Run {
 async fn first_answer(answer: Answer) -> Result<Ran, Failure> {
     let (receiver, url) = Receiver::start([answer]).await;
     let mut action = polled(&url);
-    action.timeout = Duration::from_millis(500);
+    action.timeout = Duration::from_secs(2);
     let ran = all(&webhook(action, None), &v2()).await.0;
     assert_eq!(receiver.heard().len(), 1, "asked once");
     ran

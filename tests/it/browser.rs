@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::program::processes_with;
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 const FLAGS: [&str; 8] = [
     "--headless=new",
     "--no-sandbox",

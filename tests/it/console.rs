@@ -132,7 +132,7 @@ async fn declined(request: RequestBuilder) -> (StatusCode, String) {
 async fn read_events(mut response: Response, end: &str) -> String {
     let mut seen = String::new();
     while !seen.contains(end) || !seen.ends_with("\n\n") {
-        let chunk = tokio::time::timeout(Duration::from_secs(10), response.chunk()).await;
+        let chunk = tokio::time::timeout(Duration::from_secs(30), response.chunk()).await;
         let chunk = chunk.unwrap_or_else(|_| panic!("no {end} in {seen}")).unwrap();
         seen += std::str::from_utf8(&chunk.expect("the stream goes on")).unwrap();
     }

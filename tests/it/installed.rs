@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::program::binary;
+use crate::program::{binary, glances};
 
 /// Longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -248,7 +248,7 @@ impl Running {
 /// Looks until it holds, or until it never will.
 pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
     let looking = async {
-        let mut glance = tokio::time::interval(GLANCE);
+        let mut glance = glances(GLANCE);
         loop {
             glance.tick().await;
             if holds().await {

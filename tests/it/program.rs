@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, Command};
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// The program, or the copy of it that one wants to be tried instead.
 pub(crate) fn binary() -> OsString {
@@ -261,7 +262,7 @@ impl Program {
 
     pub(crate) async fn look(&self, what: &str, holds: impl AsyncFn() -> bool) {
         let looking = async {
-            let mut glance = tokio::time::interval(GLANCE);
+            let mut glance = glances(GLANCE);
             loop {
                 glance.tick().await;
                 if holds().await {
@@ -310,6 +311,14 @@ impl Drop for Program {
             let _ = kill(pid, Signal::SIGKILL);
         }
     }
+}
+
+/// Looks with a pause after each, however long it took: on a busy machine a look that is caught up
+/// on takes from the program what it needs to get there.
+pub(crate) fn glances(pause: Duration) -> Interval {
+    let mut glances = tokio::time::interval(pause);
+    glances.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    glances
 }
 
 /// The processes with a text in their arguments.

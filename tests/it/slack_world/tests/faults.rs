@@ -1,5 +1,6 @@
 //! What is made to go wrong goes wrong in just that way.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use serde_json::json;
@@ -46,8 +47,12 @@ async fn an_answer_may_be_lost_late_or_held() {
     let bot = Plain::of(&slack);
     slack.fault(Fault::on("chat.postMessage", Harm::AnswerLost));
     let lost = bot.http.post(format!("{}/chat.postMessage", bot.api)).bearer_auth(&bot.token);
-    let lost = lost.json(&body("lost")).timeout(Duration::from_millis(300)).send().await;
-    assert!(lost.unwrap_err().is_timeout());
+    let mut lost = pin!(lost.json(&body("lost")).send());
+    tokio::select! {
+        answer = &mut lost => panic!("{answer:?}"),
+        _ = slack.sees("releases", "lost") => {}
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(300), lost).await.is_err());
     slack.exactly_once("lost");
     slack.fault(Fault::on("chat.postMessage", Harm::AnswerLate(Duration::from_secs(60))));
     let said = body("late");
