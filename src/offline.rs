@@ -63,7 +63,18 @@ pub fn check(options: &Options, path: &Path, json: bool, out: Out<'_>) -> anyhow
         }
         read => read?,
     };
-    let start = planned_start(&plan, &config.policy, Utc::now())?;
+    let start = match planned_start(&plan, &config.policy, Utc::now()) {
+        Ok(start) => start,
+        Err(why) => {
+            let line = config::line_of(&text, "release.start").unwrap_or(1);
+            let problem = format!("{}:{line}: {why}", path.display());
+            match json {
+                true => writeln!(out, "{}", json!({ "ok": false, "problems": [problem] }))?,
+                false => writeln!(out, "{problem}")?,
+            }
+            return Ok(Exit::Refused);
+        }
+    };
     let findings = lint::lint(&plan, &config.policy, start.as_ref(), &Facts::default());
     let refused = lint::refusals(&findings).count();
     if json {

@@ -252,6 +252,14 @@ impl Look<'_> {
         vec![Wait { what: "somebody to resume it".into(), who, since: Some(since) }]
     }
 
+    /// The contacts in their order, without those who are called only to talk to customers.
+    fn called_who_may_go_back(&self) -> Vec<PersonRef> {
+        let may = self.who_may(Right::Rollback);
+        let mut who = self.people(&rollback::contacts(self.release));
+        who.retain(|person| may.contains(person));
+        if who.is_empty() { may } else { who }
+    }
+
     fn stuck(&self, since: Time) -> Vec<Wait> {
         let release = self.release;
         let what = match release.unsettled() {
@@ -265,13 +273,13 @@ impl Look<'_> {
             }
             None => "a decision".to_owned(),
         };
-        let who: Vec<PersonId> = if release.phase == Phase::RollbackFailed {
-            rollback::contacts(release)
+        let who = if release.phase == Phase::RollbackFailed {
+            self.called_who_may_go_back()
         } else {
             let oncall = release.plan.monitoring.oncall.primary.iter();
-            oncall.chain([&release.captain]).cloned().collect()
+            self.people(oncall.chain([&release.captain]))
         };
-        vec![Wait { what, who: self.people(&who), since: Some(since) }]
+        vec![Wait { what, who, since: Some(since) }]
     }
 }
 

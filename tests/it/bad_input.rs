@@ -131,6 +131,12 @@ async fn a_typo_in_a_plan_is_told_with_its_line_and_the_key_that_was_meant() {
     here.cli(&["check", path.to_str().unwrap()]).await.expect(1, &["syntax.toml:"]);
     let path = here.write("zone.toml", &plan.replace("America/Los_Angeles", "America/LosAngeles"));
     here.cli(&["check", path.to_str().unwrap()]).await.expect(1, &["zone.toml:", "Los_Angeles"]);
+    let past = plan.replacen("\nstart = ", "\nstart = \"2020-01-01 10:00\" # ", 1);
+    let path = here.write("past.toml", &past);
+    let told = ["past.toml:", "is in the past", "The next one is"];
+    here.cli(&["check", path.to_str().unwrap()]).await.expect(1, &told);
+    let json = here.cli(&["--json", "check", path.to_str().unwrap()]).await.expect(1, &[]).json();
+    assert!(json["problems"][0].as_str().unwrap().contains("is in the past"), "{json}");
     here.cli(&["check", "nowhere.toml"]).await.expect(1, &["nowhere.toml", "No such file"]);
     assert!(!here.state().exists(), "checking leaves nothing behind");
 }

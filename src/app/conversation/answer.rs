@@ -43,6 +43,7 @@ struct Done {
     from: String,
     to: String,
     flag: bool,
+    begins: Option<Time>,
     start: Option<Time>,
     warnings: Vec<String>,
     // Where the release stands now.
@@ -149,7 +150,7 @@ impl After<'_> {
             Event::FreezeAdded { id, freeze } => {
                 done.did = "freeze-added".into();
                 (done.what, done.why) = (id.to_string(), freeze.reason.clone());
-                done.start = Some(freeze.until);
+                (done.begins, done.start) = (Some(freeze.from), Some(freeze.until));
             }
             Event::FreezeLifted { id, reason } => {
                 done.did = "freeze-lifted".into();
@@ -330,6 +331,7 @@ pub(super) fn samples() -> Vec<serde_json::Value> {
             did: did.into(),
             zone: "Europe/Berlin".into(),
             now,
+            begins: now,
             start: now,
             warnings: vec!["No rehearsal yet.".into()],
             silent: vec!["QA".into()],

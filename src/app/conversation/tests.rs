@@ -705,8 +705,8 @@ async fn freezes_and_locks_belong_to_the_house() {
         .await;
     insta::assert_snapshot!(said, @r#"
     maria: freeze add "fri 18:00" "mon 8:00" weekend
-      Frozen until Mon 21 Dec, 08:00 PST, America/Los_Angeles: weekend (#4). /release freeze
-        lift 2026-12-18-weekend REASON ends it early.
+      Frozen from Fri 18 Dec, 18:00 PST until Mon 21 Dec, 08:00 PST, America/Los_Angeles:
+        weekend (#4). /release freeze lift 2026-12-18-weekend REASON ends it early.
 
     maria: freeze list
       1 freeze: nothing starts while one is in force.

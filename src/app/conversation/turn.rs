@@ -968,15 +968,21 @@ impl<'a> Turn<'a> {
         };
         let (said_from, said_until) = (from, until);
         let from = time(said_from, self.now)?;
-        let until = time(said_until, from).map_err(|why| {
-            match time(said_until, self.now).is_ok_and(|until| until <= from) {
-                true => {
-                    let what = format!("A freeze until {said_until} would end before it begins.");
-                    self.wrong(None, draft(), &what)
-                }
-                false => why,
-            }
-        })?;
+        let too_early = || {
+            let what = format!("A freeze until {said_until} would end before it begins.");
+            self.wrong(None, draft(), &what)
+        };
+        // `in 4h` and `tomorrow` count from now, also at the end of a freeze.
+        let counts_from_now = said_until.split_whitespace().any(|word| {
+            ["in", "today", "tomorrow"].iter().any(|from_now| word.eq_ignore_ascii_case(from_now))
+        });
+        let until = match time(said_until, self.now) {
+            Ok(until) if until > from => until,
+            Ok(_) if counts_from_now => return Err(too_early()),
+            Ok(_) => time(said_until, from).map_err(|_| too_early())?,
+            Err(why) if counts_from_now => return Err(why),
+            Err(_) => time(said_until, from)?,
+        };
         let day = from.with_timezone(&self.policy.zone).format("%Y-%m-%d");
         let id = FreezeId::new(slug(&format!("{day} {reason}")));
         let reason = reason.to_owned();

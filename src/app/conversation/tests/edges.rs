@@ -310,9 +310,33 @@ async fn help_and_hints_say_what_there_is() {
       [ Help ] help resume
 
     maria: freeze add 'fri 18:00' 'mon 08:00' it's a weekend
-      Frozen until Mon 21 Dec, 08:00 PST, America/Los_Angeles: it's a weekend (#4). /release
-        freeze lift 2026-12-18-it-s-a-weekend REASON ends it early.
+      Frozen from Fri 18 Dec, 18:00 PST until Mon 21 Dec, 08:00 PST, America/Los_Angeles:
+        it's a weekend (#4). /release freeze lift 2026-12-18-it-s-a-weekend REASON ends it
+        early.
     "#);
+}
+
+/// Both ends of a freeze count from now, unless only the end's weekday or hour is said.
+#[tokio::test]
+async fn a_freeze_ends_when_it_was_said_to() {
+    let house = house().await.scheduled().await;
+    house.talk.engine.clock().set(at("2026-12-13T18:00:00Z"));
+    for (number, (span, said)) in [
+        ("\"in 2h\" \"in 4h\"", "from Sun 13 Dec, 12:00 PST until Sun 13 Dec, 14:00 PST"),
+        ("\"tomorrow 9:00\" \"tomorrow 17:00\"", "until Mon 14 Dec, 17:00 PST"),
+        ("\"tomorrow 9:00\" \"17:00\"", "until Mon 14 Dec, 17:00 PST"),
+        ("\"fri 18:00\" \"mon 8:00\"", "until Mon 21 Dec, 08:00 PST"),
+        ("\"in 4h\" \"in 2h\"", "A freeze until in 2h would end before it begins."),
+        ("\"tomorrow 9:00\" \"tomorrow 8:00\"", "would end before it begins."),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let answer = house.says("maria", &format!("freeze add {span} why {number}")).await;
+        let answer = shown(&answer);
+        let answer = answer.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(answer.contains(said), "{span}: {answer}");
+    }
 }
 
 #[tokio::test]
