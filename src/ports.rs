@@ -294,6 +294,11 @@ pub trait Directory: Send + Sync {
         user: &str,
         groups: &[String],
     ) -> Result<Standing, Failure>;
+
+    /// What people there call the place with this id, as they write it: `#releases`.
+    async fn place(&self, _tenant: &str, _id: &str) -> Option<String> {
+        None
+    }
 }
 
 /// What a platform heard.

@@ -127,12 +127,21 @@ impl People {
         accounts.filter(|account| self.directories.contains_key(&account.platform)).collect()
     }
 
+    /// Destinations look like accounts.
+    async fn place(&self, account: &Account) -> Option<String> {
+        let directory = self.directories.get(&account.platform)?;
+        directory.place(&account.tenant, &account.user).await
+    }
+
     async fn name_of(&self, account: &Account) -> String {
         let known = self.names.lock().expect("never held in a panic").get(account).cloned();
         if let Some(known) = known {
             return known;
         }
-        let found = self.standing(account, &[]).await.and_then(|standing| standing.name);
+        let found = match self.place(account).await {
+            Some(place) => Some(place),
+            None => self.standing(account, &[]).await.and_then(|standing| standing.name),
+        };
         let Some(name) = found else { return format!("@{}", account.user) };
         self.names.lock().expect("never held in a panic").insert(account.clone(), name.clone());
         name

@@ -200,6 +200,11 @@ impl Running {
         tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap()
     }
 
+    /// SIGKILL: nothing is said goodbye to.
+    pub(crate) async fn killed(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     /// SIGTERM; how it ended.
     pub(crate) async fn stopped(self) -> std::process::ExitStatus {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process()).unwrap());

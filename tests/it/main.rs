@@ -23,6 +23,8 @@ mod rules;
 mod sample;
 mod slack_adapter;
 mod slack_manifest;
+mod slack_play;
+mod slack_stage;
 mod slack_world;
 mod story;
 mod tidy;

@@ -316,7 +316,9 @@ impl<'a> Turn<'a> {
     /// Whether it is turned down whatever somebody may still fill in, as what an outdated button
     /// asks for: then they are told at once. What is asked of the rules is on record either way.
     fn is_ruled_out(&self, said: &str, command: impl Fn(&str) -> Command) -> bool {
-        if self.is_form || !said.trim().is_empty() {
+        // Who is still to be looked up fills in first, and is judged when the form comes back.
+        let is_unknown = matches!(self.by, Actor::Person { claims, .. } if claims.unknown);
+        if self.is_form || is_unknown || !said.trim().is_empty() {
             return false;
         }
         let request = Request { id: String::new(), by: self.by.clone(), command: command("…") };

@@ -335,6 +335,11 @@ impl SlackWorld {
         self.look(|workspace| seen::transcript(workspace.channel(channel), workspace))
     }
 
+    /// All that was said, opened and called.
+    pub(crate) fn everything(&self) -> String {
+        self.world.look(seen::everything)
+    }
+
     /// How many messages say this now, wherever they are.
     pub(crate) fn count(&self, wanted: &str) -> usize {
         self.look(|workspace| {

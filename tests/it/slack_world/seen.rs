@@ -56,7 +56,14 @@ fn rich(element: &Value, workspace: &Workspace) -> String {
     let parts = element["elements"].as_array().into_iter().flatten();
     let spoken = parts.map(|part| {
         let user = part["user_id"].as_str().and_then(|id| workspace.users.get(id));
+        let group = part["usergroup_id"].as_str().and_then(|id| workspace.groups.get(id));
+        let channel = part["channel_id"].as_str().and_then(|id| workspace.channels.get(id));
         let name = user.map(|user| format!("@{}", user.name));
+        let name = name.or(group.map(|group| format!("@{}", group.handle)));
+        let name = name.or(channel.map(|channel| format!("#{}", channel.name)));
+        if part["type"] == "rich_text_section" && element["type"] == "rich_text_list" {
+            return format!("\n• {}", rich(part, workspace));
+        }
         let own = part["text"].as_str().map(str::to_owned);
         let fallback = part["fallback"].as_str().map(str::to_owned);
         name.or(own).or(fallback).unwrap_or_else(|| rich(part, workspace))

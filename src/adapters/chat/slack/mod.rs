@@ -209,4 +209,8 @@ impl Directory for Slack {
     ) -> Result<Standing, Failure> {
         self.look_up(tenant, user, groups).await
     }
+
+    async fn place(&self, tenant: &str, id: &str) -> Option<String> {
+        self.channel_name(tenant, id).await
+    }
 }

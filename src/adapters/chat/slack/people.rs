@@ -30,6 +30,18 @@ impl Slack {
         })
     }
 
+    /// Slack's ids say by their first letter what they are of.
+    pub(super) async fn channel_name(&self, tenant: &str, id: &str) -> Option<String> {
+        if tenant != self.settings.tenant || !id.starts_with(['C', 'G']) {
+            return None;
+        }
+        let arguments = [("channel", id)];
+        let looking = self.api.read("conversations.info", &arguments);
+        let found = tokio::time::timeout(PATIENCE, looking).await.ok()?.ok()?;
+        let name = text(&found, "/channel/name");
+        (!name.is_empty()).then(|| format!("#{name}"))
+    }
+
     async fn look_up_patiently(
         &self,
         tenant: &str,

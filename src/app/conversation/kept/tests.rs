@@ -296,6 +296,31 @@ async fn a_form_opens_at_once_and_is_authorised_when_it_comes_back() {
 }
 
 #[tokio::test]
+async fn a_first_no_go_opens_its_form_and_a_wrong_person_is_told_when_it_comes_back() {
+    let house = house(SLACK).await;
+    house.hears("slack/1", "Umaria", "schedule web-shop").await;
+    house.whispered().await;
+    for (id, user, told) in [
+        ("slack/2", "Uquinn", "Your NO-GO for QA is recorded"),
+        ("slack/4", "Umaria", "You can't sign for QA"),
+    ] {
+        house.talk.engine.clock().set("2026-12-13T08:05:00Z".parse().expect("an instant"));
+        let Answered::Now(Reply::Form(Form { command, .. })) =
+            house.hears(id, user, "no-go v1.2.0 --as qa").await
+        else {
+            panic!("{user}: a reason is asked for in a form")
+        };
+        let fields = BTreeMap::from([("reason".to_owned(), "two bugs".to_owned())]);
+        house.talk.engine.clock().set("2026-12-13T08:08:00Z".parse().expect("an instant"));
+        let said = Said::Submitted { command, fields };
+        let answered = house.talk.hear(heard(&format!("{id}/form"), user, said)).await;
+        assert_eq!(answered, Answered::Later);
+        let text = house.whispered().await.1;
+        assert!(text.contains(told), "{user}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_crash_left_in_the_inbox_is_decided_at_the_next_start_unless_it_is_too_late() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(dir.path()).await.expect("a log");

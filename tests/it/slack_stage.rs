@@ -1,0 +1,218 @@
+//! The program as it is installed beside a workspace: a configuration with `[slack]`, people who are
+//! linked to their accounts, and a small script that deploys by flipping a link.
+
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Duration, DurationRound, Utc};
+use chrono_tz::Europe::Berlin;
+use serde_json::Value;
+
+use crate::installed::{Installed, Running};
+use crate::operation::quiet;
+use crate::slack_world::{Gesture, Kind, Person, Post, Setup, SlackWorld, Standing};
+
+/// A file of the installation.
+fn prop(name: &str) -> String {
+    std::fs::read_to_string(format!("tests/it/slack_stage/{name}")).unwrap()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Socket,
+    Http,
+}
+
+/// The workspace, the installation beside it, and the program while it runs.
+pub(crate) struct Stage {
+    pub(crate) world: SlackWorld,
+    pub(crate) here: Installed,
+    running: Option<Running>,
+    mode: Mode,
+}
+
+/// Everybody of the play; on call is somebody who has never been to #releases.
+pub(crate) fn cast() -> Setup {
+    Setup::default().person("john", Standing::Member).channel(
+        "incidents",
+        Kind::Public,
+        &["john", "bot"],
+    )
+}
+
+impl Stage {
+    pub(crate) async fn set(mode: Mode) -> Self {
+        Self::set_with(mode, cast(), |config| config).await
+    }
+
+    pub(crate) async fn set_with(
+        mode: Mode,
+        setup: Setup,
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
+        let world = SlackWorld::with(setup).await;
+        let (name, public) = match mode {
+            Mode::Socket => ("socket", ""),
+            Mode::Http => ("http", "public_url = \"http://127.0.0.1:9\""),
+        };
+        let config = prop("tminus.toml")
+            .replace("{mode}", name)
+            .replace("# {public_url}", public)
+            .replace("{api_url}", &world.api_url());
+        let here = Installed::new(&change(config))
+            .with_env("SLACK_BOT_TOKEN", &world.bot_token())
+            .with_env("SLACK_APP_TOKEN", &world.app_token())
+            .with_env("SLACK_SIGNING_SECRET", &world.signing_secret());
+        here.write("plans/web-shop.toml", &prop("web-shop.toml"));
+        here.write("pods.sh", &prop("pods.sh"));
+        here.write("pods/v1.1.9/index.html", "the shop");
+        for pod in ["pods/1", "pods/2"] {
+            symlink(here.path("pods/v1.1.9"), here.path(pod)).unwrap();
+        }
+        let mut stage = Self { world, here, running: None, mode };
+        stage.begin().await;
+        stage
+    }
+
+    /// Starts the program, and waits until Slack and it have found each other.
+    pub(crate) async fn begin(&mut self) {
+        let running = self.here.start().await;
+        match self.mode {
+            Mode::Socket => self.world.connected(1).await,
+            Mode::Http => self.world.calls_bot_at(&running.address),
+        }
+        self.running = Some(running);
+    }
+
+    /// SIGKILL: nothing is said goodbye to.
+    pub(crate) async fn killed(&mut self) {
+        self.running.take().expect("it runs").killed().await;
+    }
+
+    pub(crate) async fn killed_and_started_again(&mut self) {
+        self.killed().await;
+        self.begin().await;
+    }
+
+    pub(crate) async fn stopped(&mut self) {
+        assert!(self.running.take().expect("it runs").stopped().await.success());
+    }
+
+    pub(crate) fn running(&self) -> &Running {
+        self.running.as_ref().expect("it runs")
+    }
+
+    pub(crate) fn person(&self, name: &str) -> Person {
+        self.world.person(name)
+    }
+
+    pub(crate) async fn sees(&self, channel: &str, wanted: &str) -> Post {
+        self.world.sees(channel, wanted).await
+    }
+
+    /// Until nothing is under way: the outbox is empty and every lane is dry.
+    pub(crate) async fn settled(&self) {
+        let running = self.running();
+        running.until("it is quiet", async || quiet(running).await).await;
+    }
+
+    /// Types a line, and reads the private answer.
+    pub(crate) async fn says(&self, who: &str, line: &str, answer: &str) -> String {
+        let person = self.person(who);
+        person.types(&format!("/release {line}"), "releases").await.answered().await;
+        let seen = person.sees_ephemeral(answer).await;
+        self.world.whisper_text(&seen)
+    }
+
+    /// Presses a button of a message in a channel, and reads the private answer.
+    pub(crate) async fn presses(
+        &self,
+        who: &str,
+        post: &Post,
+        label: &str,
+        answer: &str,
+    ) -> (Gesture, String) {
+        let person = self.person(who);
+        let gesture = person.presses(post, label).await;
+        gesture.answered().await;
+        let seen = person.sees_ephemeral(answer).await;
+        (gesture, self.world.whisper_text(&seen))
+    }
+
+    /// Scheduled by a line, close to its start, with its room and its poll.
+    pub(crate) async fn to_poll(&self) -> Post {
+        self.says("maria", &format!("schedule web-shop {}", at(1)), "is scheduled for").await;
+        let card = self.sees("releases", "go or no-go?").await;
+        self.settled().await;
+        card
+    }
+
+    /// Every seat has said go, and the checklist is green.
+    pub(crate) async fn to_go(&self) -> Post {
+        let poll = self.to_poll().await;
+        for (who, role) in [("ann", "Engineering"), ("quinn", "QA"), ("sam", "Support")] {
+            let answer = format!("Your GO for {role} is recorded");
+            self.presses(who, &poll, &format!("GO · {role}"), &answer).await;
+        }
+        self.says("maria", "checklist pass runbook", "The checklist is green").await;
+        self.sees("release-v1-2-0", "GO: Web shop v1.2.0.").await;
+        poll
+    }
+
+    /// T-0, and the captain has said so.
+    pub(crate) async fn to_start(&self) {
+        self.to_go().await;
+        self.says("maria", &format!("reschedule {}", at(0)), "now starts").await;
+        let ready = self.sees("release-v1-2-0", "is ready to start").await;
+        self.presses("maria", &ready, "Start", "has started").await;
+    }
+
+    /// The version that a pod serves.
+    pub(crate) fn pod(&self, pod: u8) -> String {
+        let link = std::fs::read_link(self.here.path(&format!("pods/{pod}"))).unwrap();
+        link.file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
+    /// How often a pod was told to serve a version.
+    pub(crate) fn deploys(&self, pod: u8, version: &str) -> usize {
+        let journal = std::fs::read_to_string(self.here.path("pods/journal")).unwrap_or_default();
+        journal.lines().filter(|line| *line == format!("deploy {pod} {version}")).count()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.here.path(name)
+    }
+
+    /// Every entry of the audit log, refusals included.
+    pub(crate) async fn log(&self) -> Vec<String> {
+        let export = self.here.cli(&["audit", "export"]).await.expect(0, &[]).out;
+        let entries = export.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        entries.map(|entry| entry["description"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Nothing that Slack objects to, nobody who waited in vain, and a log that verifies.
+    pub(crate) async fn assert_clean(&self) {
+        self.world.assert_clean().await;
+        self.here.cli(&["audit", "verify"]).await.expect(0, &[]);
+    }
+
+    /// Prints what everybody sees, for the eyes of whoever runs the test with `TMINUS_READ` set.
+    pub(crate) fn read_aloud(&self) {
+        if std::env::var_os("TMINUS_READ").is_some() {
+            eprintln!("{}", self.world.everything());
+        }
+    }
+}
+
+/// A start this far ahead, to the second, as somebody types it.
+pub(crate) fn at(hours: i64) -> String {
+    let at = Utc::now() + Duration::hours(hours) + Duration::milliseconds(2500);
+    at.with_timezone(&Berlin).format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// What the pickers of a form show for an instant: the day and the time in the plan's zone.
+pub(crate) fn picked(from_now: Duration) -> (String, String) {
+    let at: DateTime<Utc> = (Utc::now() + from_now).duration_trunc(Duration::minutes(1)).unwrap();
+    let local = at.with_timezone(&Berlin);
+    (local.format("%Y-%m-%d").to_string(), local.format("%H:%M").to_string())
+}
