@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
+use super::lane::{chance, pause};
 use super::{CARD_PACE, Delivery, Job, SHOWN_LINES};
 use crate::app::grammar::Paper;
 use crate::app::{cards, markup, notices, reads};
@@ -40,6 +41,8 @@ impl From<Result<Option<Command>, Failure>> for Done {
 
 /// As much of what was said as the log keeps.
 const KEPT_TEXT: usize = 4_000;
+/// A card that cannot be written is tried again as if it had failed so often: after 4 to 8 s.
+const CARD_TRIES: u32 = 4;
 /// Between two looks at a run that outlived us.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -414,7 +417,7 @@ impl Delivery {
                 warn!(%failure, "the card in {platform}/{channel} is behind: {failure}");
             }
             if let Failure::Transient { retry_after, .. } = failure {
-                return self.later(card, retry_after.unwrap_or(Duration::from_secs(5)));
+                return self.later(card, pause(CARD_TRIES, retry_after, chance()));
             }
         }
         let key = serde_json::to_string(&card).expect("a card is plain data");
