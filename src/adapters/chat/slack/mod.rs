@@ -10,6 +10,7 @@ mod listen;
 mod people;
 mod recent;
 mod render;
+mod rests;
 mod rooms;
 mod settings;
 mod talk;
