@@ -116,8 +116,14 @@ impl Delivery {
         };
         match self.found(&*chat, place, &waiting.key).await {
             Ok(Some(found)) => {
-                let text = self.plain(waiting, platform, notice).await;
-                Done::Settled(posted_command(notice, platform, &found, text))
+                let message = self.render(waiting, platform, notice).await;
+                match chat.carry_on(&found, &waiting.key, &message).await {
+                    Ok(()) => {
+                        let text = markup::plain(&message.body);
+                        Done::Settled(posted_command(notice, platform, &found, text))
+                    }
+                    Err(failure) => Done::Failed(failure),
+                }
             }
             // It may have been there to be found, had we waited: the next start looks again.
             Ok(None) if self.0.stop.is_cancelled() => Done::Interrupted,
@@ -209,10 +215,6 @@ impl Delivery {
         }
         self.0.world.neighbours().people.name(&mut message).await;
         message
-    }
-
-    async fn plain(&self, waiting: &Waiting, platform: &str, notice: &Notice) -> String {
-        markup::plain(&self.render(waiting, platform, notice).await.body)
     }
 
     /// Written from the log up to the event that asked for it, so that a second try says the same.

@@ -157,6 +157,10 @@ impl Chat for Slack {
         self.look_for(place, key).await
     }
 
+    async fn carry_on(&self, at: &MessageRef, key: &str, message: &Message) -> Result<(), Failure> {
+        self.say_the_rest(at, key, message).await
+    }
+
     fn lag(&self) -> Duration {
         self.settings.lag
     }
