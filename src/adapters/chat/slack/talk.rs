@@ -17,6 +17,8 @@ const PAGES: usize = 5;
 
 const NOT_POSTED: &str = "The message was not posted";
 const NOT_EDITED: &str = "The message was not changed";
+/// Where the addresses lead that Slack gives us to answer.
+const HOOKS: [&str; 2] = ["hooks.slack.com", "hooks.slack-gov.com"];
 /// What Slack says to a layout that it does not like.
 const LAYOUT: [&str; 4] =
     ["invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_attachments"];
@@ -306,16 +308,17 @@ impl Slack {
         Ok(&[])
     }
 
-    /// Only Slack's own hosts, or the one that we were told to call.
+    /// Only Slack's own hosts for this, or the one that we were told to call: whatever a payload
+    /// names, nothing of ours goes elsewhere.
     fn may_answer(&self, handle: &str) -> Option<Url> {
         let url = Url::parse(handle).ok()?;
         let ours = Url::parse(&self.settings.api_url).ok()?;
         let same = url.origin() == ours.origin();
         let slack = url.scheme() == "https"
-            && url.host_str().is_some_and(|host| {
-                [".slack.com", ".slack-gov.com"].iter().any(|end| host.ends_with(end))
-            });
-        (same || slack).then_some(url)
+            && url.port().is_none()
+            && url.host_str().is_some_and(|host| HOOKS.contains(&host));
+        let bare = url.username().is_empty() && url.password().is_none();
+        ((same || slack) && bare).then_some(url)
     }
 }
 
