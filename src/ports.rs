@@ -217,6 +217,8 @@ pub struct RoomWish {
     pub members: Vec<String>,
     /// Where the conversation goes if the platform lets us open no channel: a thread in this one.
     pub near: Option<String>,
+    /// What everybody in it looks at: titles with their addresses.
+    pub links: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -266,6 +266,7 @@ impl Delivery {
             purpose: wish.purpose.clone(),
             members: wish.members.iter().map(|account| account.user.clone()).collect(),
             near: wish.near.clone(),
+            links: wish.links.clone(),
         };
         let opened = self.chat(&home.platform)?.open_room(&wanted).await?;
         let platform = home.platform.clone();
