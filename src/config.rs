@@ -260,6 +260,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         announcements: file.announcements.clone(),
         timing: file.timing.clone(),
         rules: file.rules.clone(),
+        public_url: file.server.public_url.as_deref().map(page),
     };
     let (plans, plans_directory, plan_problems) = plans(judge, &file, demo);
     Some(Config {
@@ -281,6 +282,11 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
     })
 }
 
+/// Where people open our own page.
+fn page(url: &str) -> String {
+    url.trim_end_matches('/').to_owned()
+}
+
 fn server(judge: &mut Judge<'_>, file: &File) -> Option<Server> {
     let listen = &file.server.listen;
     let public_url = file.server.public_url.as_deref().map(|url| {
@@ -288,7 +294,7 @@ fn server(judge: &mut Judge<'_>, file: &File) -> Option<Server> {
             let what = format!("`{}` is not an address", problem::excerpt(url));
             judge.wrong("server.public_url", what, "write `https://…`");
         }
-        url.trim_end_matches('/').to_owned()
+        page(url)
     });
     match listen.parse() {
         Ok(listen) => Some(Server { listen, public_url }),

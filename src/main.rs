@@ -13,7 +13,10 @@ use tminus::config::{Log, LogFormat};
 use tminus::offline::{self, Rehearsing, Wanted};
 use tminus::serve::{self, End, Options};
 use tminus::{app, demo};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt};
 
 fn main() -> ExitCode {
     let asked = match cli::read(std::env::args_os()) {
@@ -184,16 +187,23 @@ fn begin_anew(state: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn begin_logging(log: &Log) -> anyhow::Result<()> {
-    let mut filter = EnvFilter::try_from_env("TMINUS_LOG")
+    let filter = EnvFilter::try_from_env("TMINUS_LOG")
         .or_else(|_| EnvFilter::try_new(&log.filter))
         .with_context(|| format!("[log] filter `{}`", log.filter))?;
-    for silent in slack::UNHEARD {
-        filter = filter.add_directive(silent.parse().expect("a directive of our own"));
-    }
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match log.format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
-    }
+    let lines = fmt::layer().with_writer(io::stderr);
+    let discreet = filter_fn(|about| !is_talkative(about.target()));
+    let lines = match log.format {
+        LogFormat::Json => lines.json().flatten_event(true).with_filter(discreet).boxed(),
+        LogFormat::Text => {
+            lines.with_ansi(io::stderr().is_terminal()).with_filter(discreet).boxed()
+        }
+    };
+    tracing_subscriber::registry().with(filter).with(lines).init();
     Ok(())
+}
+
+/// **Invariant:** no filter shows what these libraries write down.
+fn is_talkative(target: &str) -> bool {
+    let library = target.split("::").next().unwrap_or(target);
+    slack::UNHEARD.contains(&library)
 }

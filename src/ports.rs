@@ -217,6 +217,8 @@ pub struct RoomWish {
     pub members: Vec<String>,
     /// Where the conversation goes if the platform lets us open no channel: a thread in this one.
     pub near: Option<String>,
+    /// What everybody in it looks at: titles with their addresses.
+    pub links: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,6 +251,12 @@ pub trait Chat: Send + Sync {
 
     /// The message that was posted under this key, if the platform has it.
     async fn find(&self, place: &Place, key: &str) -> Result<Option<MessageRef>, Failure>;
+
+    /// Adds what a post under this key still lacks, when it is found to have been cut off: where a
+    /// message is too long for one, or has files, its beginning alone does not prove the rest.
+    async fn carry_on(&self, _: &MessageRef, _: &str, _: &Message) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// How long this platform may take to show what it took: who looks for a message of which we
     /// do not know whether it arrived looks twice, this far apart, before saying it again.

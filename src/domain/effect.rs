@@ -70,6 +70,9 @@ pub struct RoomWish {
     /// Where a thread stands in for it, if no channel may be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub near: Option<String>,
+    /// What everybody in it looks at: titles with their addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<(String, String)>,
 }
 
 /// An action with its arguments.

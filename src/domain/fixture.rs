@@ -76,6 +76,7 @@ pub(crate) fn policy() -> Policy {
         holidays: Default::default(),
         timing: Timing::default(),
         rules: Rules::default(),
+        public_url: None,
     }
 }
 

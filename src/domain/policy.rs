@@ -38,6 +38,9 @@ pub struct Policy {
     pub timing: Timing,
     #[serde(default)]
     pub rules: Rules,
+    /// Where people open our own page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

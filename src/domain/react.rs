@@ -511,10 +511,19 @@ fn open_rooms(scene: &Scene) -> Vec<Effect> {
             purpose: format!("War room for {}: {}", release.title(), head.title),
             members: members.collect(),
             near: near(policy, home),
+            links: links(release, policy),
         };
         Effect::OpenRoom { release: release.id.clone(), home: home.clone(), wish }
     };
     policy.rooms.iter().map(wish).collect()
+}
+
+/// The dashboards of the plan, and our own page.
+fn links(release: &Release, policy: &Policy) -> Vec<(String, String)> {
+    let boards = release.plan.monitoring.dashboards.iter();
+    let boards = boards.map(|board| (board.name.clone(), board.url.clone()));
+    let page = policy.public_url.iter().map(|url| ("tminus".to_owned(), url.clone()));
+    boards.chain(page).collect()
 }
 
 /// Where this platform's people hear of releases: what is said to everybody who works here.

@@ -212,6 +212,7 @@ async fn reopening_gives_the_same_console_without_a_torn_line() {
         purpose: String::new(),
         members: Vec::new(),
         near: None,
+        links: Vec::new(),
     };
     let console = open(&journal);
     let first = console.post(&public(), "card", &text("one")).await.unwrap();

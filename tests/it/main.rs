@@ -22,6 +22,8 @@ mod readme;
 mod rules;
 mod sample;
 mod slack_adapter;
+mod slack_edges;
+mod slack_house;
 mod slack_manifest;
 mod slack_play;
 mod slack_stage;

@@ -248,6 +248,7 @@ async fn open_rooms(console: &Console) {
         purpose: "Where it happens".to_owned(),
         members: vec!["maria".to_owned()],
         near: None,
+        links: Vec::new(),
     };
     console.open_room(&room).await.unwrap();
     let mut old = room;

@@ -11,17 +11,17 @@ use tminus::ports::{
     Form, Heard, Inline, Message, MessageRef, Place, Reply, RoomWish, Said, Style, Whisper,
 };
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::chat_contract::{Platform, keeps_its_promises, text};
-use crate::slack_world::{Fault, Harm, Kind, Setup, SlackWorld, TEAM};
+use crate::slack_world::{Fault, Harm, Kind, PATIENCE, Setup, SlackWorld, TEAM};
 
-const RELEASES: &str = "CRELEASES0";
-const ANN: &str = "UANN000000";
+pub(crate) const RELEASES: &str = "CRELEASES0";
+pub(crate) const ANN: &str = "UANN000000";
 
-fn settings(world: &SlackWorld) -> SlackSettings {
+pub(crate) fn settings(world: &SlackWorld) -> SlackSettings {
     let mut settings = SlackSettings::new(TEAM, Hidden::new(world.bot_token()));
     settings.app_token = Some(Hidden::new(world.app_token()));
     settings.signing_secret = Some(Hidden::new(world.signing_secret()));
@@ -29,11 +29,11 @@ fn settings(world: &SlackWorld) -> SlackSettings {
     settings
 }
 
-fn adapter(world: &SlackWorld) -> Arc<Slack> {
+pub(crate) fn adapter(world: &SlackWorld) -> Arc<Slack> {
     Slack::new(settings(world)).unwrap()
 }
 
-fn releases() -> Place {
+pub(crate) fn releases() -> Place {
     Place::Channel(RELEASES.to_owned())
 }
 
@@ -97,6 +97,7 @@ async fn after_a_restart_what_was_said_is_found_and_the_room_is_known_again() {
         purpose: "The war room".into(),
         members: vec![ANN.into(), "ULEAVER000".into()],
         near: Some(RELEASES.into()),
+        links: Vec::new(),
     };
     let room = before.open_room(&wish).await.unwrap();
     drop(before);
@@ -123,6 +124,7 @@ async fn a_strangers_channel_is_not_taken_over() {
         purpose: "p".into(),
         members: Vec::new(),
         near: None,
+        links: Vec::new(),
     };
     let room = adapter(&world).open_room(&wish).await.unwrap();
     assert_eq!(room.name, "release-v1-2-0-2");
@@ -143,6 +145,7 @@ async fn a_room_whose_opening_was_cut_off_is_found_again() {
         purpose: "p".into(),
         members: vec![ANN.into()],
         near: None,
+        links: Vec::new(),
     };
     let cut = slack.open_room(&wish).await;
     assert!(matches!(cut, Err(Failure::Unknown { .. })), "{cut:?}");
@@ -165,6 +168,7 @@ async fn where_no_channel_may_be_opened_a_thread_is_the_room() {
         purpose: "The war room".into(),
         members: vec![ANN.into()],
         near: Some(RELEASES.into()),
+        links: Vec::new(),
     };
     let room = slack.open_room(&wish).await.unwrap();
     let reason = room.instead.clone().expect("it is a thread");
@@ -364,19 +368,28 @@ async fn the_doctor_says_what_is_well_and_what_to_click() {
 // Listening
 
 /// An ear that writes down what it heard, and can be made to wait.
-struct Scribe {
+pub(crate) struct Scribe {
     heard: Mutex<Vec<Heard>>,
-    gate: Semaphore,
+    pub(crate) gate: Semaphore,
+    /// How many came, whether they were let through or not.
+    came: watch::Sender<usize>,
 }
 
 impl Default for Scribe {
     fn default() -> Self {
-        Self { heard: Mutex::default(), gate: Semaphore::new(1_000) }
+        Self { heard: Mutex::default(), gate: Semaphore::new(1_000), came: watch::Sender::new(0) }
     }
 }
 
 impl Scribe {
-    fn heard(&self) -> Vec<Heard> {
+    /// Until somebody has come.
+    pub(crate) async fn waits(&self) {
+        let mut came = self.came.subscribe();
+        let came = came.wait_for(|came| *came > 0);
+        drop(tokio::time::timeout(PATIENCE, came).await.expect("somebody comes"));
+    }
+
+    pub(crate) fn heard(&self) -> Vec<Heard> {
         self.heard.lock().unwrap().clone()
     }
 }
@@ -417,6 +430,7 @@ fn no_go(problem: &str) -> Form {
 #[async_trait]
 impl Ear for Scribe {
     async fn hear(&self, heard: Heard) -> Answered {
+        self.came.send_modify(|came| *came += 1);
         drop(self.gate.acquire().await.unwrap());
         self.heard.lock().unwrap().push(heard.clone());
         match &heard.said {
@@ -445,16 +459,16 @@ impl Ear for Scribe {
 }
 
 /// The bot's listening side, over Socket Mode or HTTP.
-struct Bot {
-    world: SlackWorld,
-    slack: Arc<Slack>,
-    ear: Arc<Scribe>,
-    stop: CancellationToken,
+pub(crate) struct Bot {
+    pub(crate) world: SlackWorld,
+    pub(crate) slack: Arc<Slack>,
+    pub(crate) ear: Arc<Scribe>,
+    pub(crate) stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Bot {
-    async fn start(mode: Mode, world: SlackWorld) -> Self {
+    pub(crate) async fn start(mode: Mode, world: SlackWorld) -> Self {
         let settings = SlackSettings { mode, silence: Duration::from_secs(3), ..settings(&world) };
         let slack = Slack::new(settings).unwrap();
         let (ear, stop) = (Arc::new(Scribe::default()), CancellationToken::new());
@@ -474,7 +488,7 @@ impl Bot {
         Self { world, slack, ear, stop, tasks }
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.world.assert_clean().await;
         self.stop.cancel();
         for task in self.tasks {

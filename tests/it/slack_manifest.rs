@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::slack_edges::{everything, granting};
+
 const MANIFEST: &str = include_str!("../../deploy/slack/manifest.yaml");
 const README: &str = include_str!("../../deploy/slack/README.md");
 const SCHEMA: &str = include_str!("../specs/slack/manifest/manifest.schema.1.0.0.json");
@@ -110,4 +112,32 @@ fn the_stand_in_grants_no_less() {
     let scopes = list("/oauth_config/scopes/bot");
     let missing: Vec<_> = scopes.difference(&granted).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Those of what Slack tells us by itself, which no method needs.
+fn told() -> BTreeSet<String> {
+    let manifest = manifest();
+    let commands = manifest["features"]["slash_commands"].as_array().map_or(0, Vec::len);
+    assert!(commands > 0, "`commands` is for nothing");
+    ["commands", "app_mentions:read"].map(str::to_owned).into()
+}
+
+#[tokio::test]
+async fn the_scopes_are_enough_for_everything_that_is_asked() {
+    let scopes = list("/oauth_config/scopes/bot");
+    let world = granting(scopes.into_iter()).await;
+    everything(&world).await;
+    assert_eq!(world.violations(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn without_any_one_scope_something_does_not_work() {
+    let scopes = list("/oauth_config/scopes/bot");
+    for scope in scopes.difference(&told()) {
+        let world = granting(scopes.iter().filter(|it| *it != scope).cloned()).await;
+        everything(&world).await;
+        let missed = world.violations();
+        let named = missed.iter().any(|it| it.contains("missing_scope") && it.contains(scope));
+        assert!(named, "nothing needs `{scope}`: {missed:?}");
+    }
 }

@@ -98,7 +98,7 @@ impl Delivery {
         let (key, tries) = (waiting.key.clone(), waiting.tries + 1);
         let (why, pause) = match &failure {
             Failure::Transient { why, retry_after } if tries < MOST_TRIES => {
-                (why.clone(), retry_after.unwrap_or_else(|| pause(tries)))
+                (why.clone(), pause(tries, *retry_after, chance()))
             }
             Failure::Transient { why, .. } | Failure::Permanent { why } => {
                 warn!(effect.key = %key, effect.tries = tries, %failure,
@@ -142,8 +142,19 @@ impl Delivery {
     }
 }
 
-fn pause(tries: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1))).min(LONGEST_PAUSE)
+/// Spread, by a chance between 0 and 1, so that what failed together does not come back together:
+/// over the second half of our own pause, and never before a neighbour's own word.
+pub(super) fn pause(tries: u32, asked: Option<Duration>, chance: f64) -> Duration {
+    if let Some(asked) = asked {
+        return asked.saturating_add((asked / 10).min(FIRST_PAUSE).mul_f64(chance));
+    }
+    let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1)));
+    doubled.min(LONGEST_PAUSE).mul_f64((1.0 + chance) / 2.0)
+}
+
+/// Between 0 and 1. Without any randomness the pauses are merely the longest.
+pub(super) fn chance() -> f64 {
+    getrandom::u32().map_or(1.0, |drawn| f64::from(drawn) / f64::from(u32::MAX))
 }
 
 /// What the captain is told, where there is a release to tell it of.
@@ -163,4 +174,41 @@ fn undelivered(effect: &Effect, why: &str, unknown: bool) -> Option<Command> {
     };
     let (to, why) = (effect.lane(), why.to_owned());
     Some(Command::NotPosted { release, to, what: what.to_owned(), why, unknown })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_pause_doubles_and_is_spread_over_its_second_half(
+            tries in 1_u32..40,
+            chance in 0.0_f64..=1.0,
+        ) {
+            let whole = pause(tries, None, 1.0);
+            let spread = pause(tries, None, chance);
+            prop_assert!(spread <= whole && spread >= whole / 2, "{spread:?} of {whole:?}");
+            prop_assert_eq!(whole, Duration::from_secs(1 << (tries - 1).min(7)).min(LONGEST_PAUSE));
+        }
+
+        #[test]
+        fn nobody_comes_back_before_they_were_asked_to(
+            seconds in 0_u64..100_000,
+            chance in 0.0_f64..=1.0,
+        ) {
+            let asked = Duration::from_secs(seconds);
+            let pause = pause(1, Some(asked), chance);
+            prop_assert!(pause >= asked && pause <= asked + FIRST_PAUSE, "{pause:?}");
+        }
+    }
+
+    #[test]
+    fn what_failed_together_comes_back_apart() {
+        let pauses: std::collections::BTreeSet<_> =
+            (0..16).map(|_| pause(5, None, chance())).collect();
+        assert!(pauses.len() > 1, "{pauses:?}");
+    }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
+use super::lane::{chance, pause};
 use super::{CARD_PACE, Delivery, Job, SHOWN_LINES};
 use crate::app::grammar::Paper;
 use crate::app::{cards, markup, notices, reads};
@@ -40,6 +41,8 @@ impl From<Result<Option<Command>, Failure>> for Done {
 
 /// As much of what was said as the log keeps.
 const KEPT_TEXT: usize = 4_000;
+/// A card that cannot be written is tried again as if it had failed so often: after 4 to 8 s.
+const CARD_TRIES: u32 = 4;
 /// Between two looks at a run that outlived us.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -113,8 +116,14 @@ impl Delivery {
         };
         match self.found(&*chat, place, &waiting.key).await {
             Ok(Some(found)) => {
-                let text = self.plain(waiting, platform, notice).await;
-                Done::Settled(posted_command(notice, platform, &found, text))
+                let message = self.render(waiting, platform, notice).await;
+                match chat.carry_on(&found, &waiting.key, &message).await {
+                    Ok(()) => {
+                        let text = markup::plain(&message.body);
+                        Done::Settled(posted_command(notice, platform, &found, text))
+                    }
+                    Err(failure) => Done::Failed(failure),
+                }
             }
             // It may have been there to be found, had we waited: the next start looks again.
             Ok(None) if self.0.stop.is_cancelled() => Done::Interrupted,
@@ -208,10 +217,6 @@ impl Delivery {
         message
     }
 
-    async fn plain(&self, waiting: &Waiting, platform: &str, notice: &Notice) -> String {
-        markup::plain(&self.render(waiting, platform, notice).await.body)
-    }
-
     /// Written from the log up to the event that asked for it, so that a second try says the same.
     async fn report(&self, id: &ReleaseId, seq: u64) -> (Vec<ports::Block>, Option<ports::File>) {
         let which = Which { release: Some(id.to_string()), last: Some(seq), ..Which::default() };
@@ -261,6 +266,7 @@ impl Delivery {
             purpose: wish.purpose.clone(),
             members: wish.members.iter().map(|account| account.user.clone()).collect(),
             near: wish.near.clone(),
+            links: wish.links.clone(),
         };
         let opened = self.chat(&home.platform)?.open_room(&wanted).await?;
         let platform = home.platform.clone();
@@ -414,7 +420,7 @@ impl Delivery {
                 warn!(%failure, "the card in {platform}/{channel} is behind: {failure}");
             }
             if let Failure::Transient { retry_after, .. } = failure {
-                return self.later(card, retry_after.unwrap_or(Duration::from_secs(5)));
+                return self.later(card, pause(CARD_TRIES, retry_after, chance()));
             }
         }
         let key = serde_json::to_string(&card).expect("a card is plain data");

@@ -189,6 +189,11 @@ impl SlackWorld {
         self.world.eventually(&format!("{count} connections"), look).await;
     }
 
+    pub(crate) async fn disconnected(&self) {
+        let look = |state: &State| state.links.iter().all(|it| !it.open).then_some(());
+        self.world.eventually("no connection", look).await;
+    }
+
     /// `warning`, `refresh_requested` or `link_disabled`.
     pub(crate) fn disconnects(&self, reason: &str) {
         self.world.disconnects(reason);

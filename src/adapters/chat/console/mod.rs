@@ -175,7 +175,8 @@ impl Chat for Console {
     async fn open_room(&self, wish: &RoomWish) -> Result<Room, Failure> {
         rules::check_topic(&wish.topic)?;
         rules::check_topic(&wish.purpose)?;
-        let (wish, key) = (wish.clone(), wish.key.clone());
+        let (mut wish, key) = (wish.clone(), wish.key.clone());
+        wish.purpose = rules::purpose_with(&wish.purpose, &wish.links);
         let opened = self.change(move |board| board.open_room(wish), move |board| board.room(&key));
         opened.await?.ok_or_else(|| Failure::unknown("the room cannot be found"))
     }

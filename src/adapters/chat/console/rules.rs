@@ -36,6 +36,18 @@ pub(super) fn check_topic(topic: &str) -> Result<(), Failure> {
     at_most("a topic or purpose", topic.chars().count(), TOPIC)
 }
 
+/// The links stand in the purpose, as many as it holds.
+pub(super) fn purpose_with(purpose: &str, links: &[(String, String)]) -> String {
+    let mut whole = purpose.to_owned();
+    for (title, url) in links {
+        let longer = format!("{whole} · {title}: {url}");
+        if longer.chars().count() <= TOPIC {
+            whole = longer;
+        }
+    }
+    whole
+}
+
 /// A line that somebody typed into the conversation.
 pub(super) fn check_said(text: &str) -> Result<(), Failure> {
     at_most("your message", text.chars().count(), TEXT)

@@ -4,8 +4,8 @@
 //! Untyped, because one number in anybody's metadata would fail a whole typed page of history, and
 //! because a field that we do not know must never cost a click.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -18,6 +18,8 @@ use slack_morphism::{
     SlackClientHttpConnector,
 };
 
+use super::lock;
+use super::rests::{Rests, bucket};
 use super::settings::{Hidden, SlackSettings};
 use crate::ports::Failure;
 
@@ -143,6 +145,7 @@ pub(super) struct Api {
     client: Arc<SlackHyperClient>,
     bot: SlackApiToken,
     timeout: Duration,
+    rests: Mutex<Rests>,
 }
 
 impl Api {
@@ -151,6 +154,7 @@ impl Api {
             client: Arc::new(SlackClient::new(connector(settings)?)),
             bot: token(&settings.bot_token),
             timeout: settings.timeout,
+            rests: Mutex::default(),
         })
     }
 
@@ -171,7 +175,7 @@ impl Api {
     ) -> Result<Value, Fault> {
         let session = self.client.open_session(token);
         let call = session.http_session_api.http_post::<_, Value>(method, arguments, None);
-        self.within(call).await
+        self.unhurried(bucket(method, text(arguments, "/channel")), call).await
     }
 
     /// For what reads: most of those methods take no JSON.
@@ -183,7 +187,7 @@ impl Api {
         let session = self.client.open_session(&self.bot);
         let arguments: Vec<_> = arguments.iter().map(|(name, text)| (*name, Some(*text))).collect();
         let call = session.http_session_api.http_get::<Value, _, _>(method, &arguments, None);
-        self.within(call).await
+        self.unhurried(bucket(method, ""), call).await
     }
 
     /// To an address that Slack gave us and that is a secret itself; no token goes with it.
@@ -203,6 +207,23 @@ impl Api {
         let (span, connector) = (tracing::Span::none(), &self.client.http_api.connector);
         let media = media.to_owned();
         self.within(connector.http_post_uri_binary(url, media, bytes, secret_url(&span))).await
+    }
+
+    /// Not before Slack's own time: whoever comes too early is told to wait for longer.
+    async fn unhurried(
+        &self,
+        bucket: String,
+        call: impl Future<Output = Result<Value, SlackClientError>>,
+    ) -> Result<Value, Fault> {
+        let left = lock(&self.rests).left(&bucket, Instant::now());
+        if left.is_some() {
+            return Err(Fault::Busy(left));
+        }
+        let answered = self.within(call).await;
+        if let Err(Fault::Busy(Some(wait))) = &answered {
+            lock(&self.rests).tell(bucket, *wait, Instant::now());
+        }
+        answered
     }
 
     async fn within(

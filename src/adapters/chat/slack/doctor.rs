@@ -17,8 +17,10 @@ pub struct Finding {
 }
 
 /// The scopes without which something does not work, and what.
-const NEEDED: [(&str, &str); 15] = [
+const NEEDED: [(&str, &str); 17] = [
     ("app_mentions:read", "answering a mention"),
+    ("bookmarks:read", "seeing which links a war room has"),
+    ("bookmarks:write", "adding the dashboards to a war room"),
     ("channels:history", "finding out whether a message was posted"),
     ("channels:join", "joining the channel of an announcement"),
     ("channels:manage", "opening and archiving war rooms"),
@@ -54,7 +56,7 @@ impl Slack {
         let mut found = vec![self.team(&answer), clock(&headers)];
         found.extend(scopes(&headers));
         for channel in channels {
-            found.push(self.channel(channel).await);
+            found.push(self.channel(channel, text(&answer, "/user")).await);
         }
         for group in groups {
             found.push(self.group(group).await);
@@ -99,7 +101,7 @@ impl Slack {
         }
     }
 
-    async fn channel(&self, channel: &str) -> Finding {
+    async fn channel(&self, channel: &str, own: &str) -> Finding {
         let id = Spot::of(channel).channel;
         let what = format!("Slack channel {id}");
         let info = match self.api.read("conversations.info", &[("channel", id)]).await {
@@ -115,7 +117,7 @@ impl Slack {
         }
         match info["channel"]["is_member"] == true {
             true => good(what),
-            false => bad(what, format!("I am not in it: type `/invite @tminus` in #{name}")),
+            false => bad(what, format!("I am not in it: type `/invite @{own}` in #{name}")),
         }
     }
 

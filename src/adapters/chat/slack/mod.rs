@@ -10,6 +10,7 @@ mod listen;
 mod people;
 mod recent;
 mod render;
+mod rests;
 mod rooms;
 mod settings;
 mod talk;
@@ -31,15 +32,9 @@ use crate::ports::{
     Chat, Directory, Failure, Message, MessageRef, Place, Room, RoomWish, Standing, Whisper,
 };
 
-/// What must not log, whatever an operator asks for: the SDK writes down addresses that hold the
-/// ticket of a line, and whole frames. What goes wrong is logged here, without them.
-pub const UNHEARD: [&str; 5] = [
-    "slack_morphism=off",
-    "tungstenite=off",
-    "tokio_tungstenite=off",
-    "h2=warn",
-    "hyper_util=info",
-];
+/// Libraries that must not log, whatever an operator asks for: they write down addresses that hold
+/// the ticket of a line, headers with tokens and whole frames. What goes wrong is logged here.
+pub const UNHEARD: [&str; 4] = ["slack_morphism", "tungstenite", "tokio_tungstenite", "h2"];
 
 /// As many keys and conversations as one process has to remember.
 const REMEMBERED: usize = 10_000;
@@ -164,6 +159,10 @@ impl Chat for Slack {
 
     async fn find(&self, place: &Place, key: &str) -> Result<Option<MessageRef>, Failure> {
         self.look_for(place, key).await
+    }
+
+    async fn carry_on(&self, at: &MessageRef, key: &str, message: &Message) -> Result<(), Failure> {
+        self.say_the_rest(at, key, message).await
     }
 
     fn lag(&self) -> Duration {

@@ -15,6 +15,8 @@ use crate::ports::{Block, Failure, Inline, Message, Place, Room, RoomWish};
 /// Slack's limit on names, topics and purposes.
 const NAME: usize = 80;
 const TOPIC: usize = 250;
+/// Ours, so that several fit beside each other.
+const BOOKMARK: usize = 60;
 /// Room for `-99`.
 const SUFFIX: usize = 3;
 const TRIES: usize = 20;
@@ -120,16 +122,43 @@ impl Slack {
             let marked = self.api.call("conversations.setPurpose", &body).await;
             marked.map_err(|fault| fault.failure("The channel got no purpose", Twice::Harmless))?;
         }
-        // A room without a topic or with somebody missing is still the room.
-        for result in
-            [self.write_topic(&id, &wish.topic).await, self.ask_in(&id, &wish.members).await]
-        {
+        // A room without a topic or a link, or with somebody missing, is still the room.
+        for result in [
+            self.write_topic(&id, &wish.topic).await,
+            self.ask_in(&id, &wish.members).await,
+            self.bookmark(&id, &wish.links).await,
+        ] {
             match result {
                 Err(Failure::Permanent { why }) => warn!(channel = id, "{why}"),
                 other => other?,
             }
         }
         Ok(room)
+    }
+
+    /// What everybody looks at, on top of the channel.
+    async fn bookmark(&self, channel: &str, links: &[(String, String)]) -> Result<(), Failure> {
+        if links.is_empty() {
+            return Ok(());
+        }
+        let there = self.api.call("bookmarks.list", &json!({"channel_id": channel})).await;
+        let there = there.map_err(not_bookmarked)?;
+        let known = |link: &str| {
+            let mut all = there["bookmarks"].as_array().into_iter().flatten();
+            all.any(|bookmark| text(bookmark, "/link") == link)
+        };
+        for (title, link) in links.iter().filter(|(_, link)| !known(link)) {
+            let title = if title.trim().is_empty() { link } else { title };
+            let body = json!({
+                "channel_id": channel, "title": cut(title, BOOKMARK), "type": "link", "link": link,
+            });
+            match self.api.call("bookmarks.add", &body).await.map_err(not_bookmarked) {
+                // One that Slack does not take keeps no other away.
+                Err(Failure::Permanent { why }) => warn!(channel, "{why}"),
+                other => drop(other?),
+            }
+        }
+        Ok(())
     }
 
     /// Where we may open no channel: everything is said in one thread, and those who would have
@@ -208,6 +237,10 @@ const ONLY_ONE: [&str; 9] = [
     "org_user_not_in_team",
 ];
 
+fn not_bookmarked(fault: Fault) -> Failure {
+    fault.failure("A link was not bookmarked", Twice::Harmless)
+}
+
 fn reason(fault: Fault) -> String {
     fault.failure("No channel can be opened here", Twice::Harmless).to_string()
 }
@@ -223,6 +256,12 @@ fn opening(wish: &RoomWish) -> Message {
     }
     if line.len() > 1 {
         body.push(Block::Paragraph(line));
+    }
+    if !wish.links.is_empty() {
+        let link = |(text, url): &(String, String)| {
+            vec![Inline::Link { url: url.clone(), text: text.clone() }]
+        };
+        body.push(Block::List(wish.links.iter().map(link).collect()));
     }
     Message { body, ..Message::default() }
 }

@@ -17,6 +17,8 @@ const PAGES: usize = 5;
 
 const NOT_POSTED: &str = "The message was not posted";
 const NOT_EDITED: &str = "The message was not changed";
+/// Where the addresses lead that Slack gives us to answer.
+const HOOKS: [&str; 2] = ["hooks.slack.com", "hooks.slack-gov.com"];
 /// What Slack says to a layout that it does not like.
 const LAYOUT: [&str; 4] =
     ["invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_attachments"];
@@ -43,7 +45,7 @@ impl Slack {
         let parts = render::message(message, spot.ground())?;
         let slot = (id.clone(), key.to_owned());
         let known = lock(&self.said).get(&slot).cloned();
-        let mut said = match known {
+        let said = match known {
             Some(said) => said,
             None => {
                 let body = letter(&spot, spot.thread, key, &parts[0]);
@@ -52,22 +54,77 @@ impl Slack {
                 Said { at: MessageRef { channel: id.clone(), message }, parts: 1 }
             }
         };
+        let at = said.at.clone();
+        self.go_on(key, message, &parts, said).await?;
+        Ok(at)
+    }
+
+    /// What a message cannot hold follows it in its thread: the other parts, then the files.
+    async fn go_on(
+        &self,
+        key: &str,
+        message: &Message,
+        parts: &[Part],
+        mut said: Said,
+    ) -> Result<(), Failure> {
+        let at = said.at.clone();
+        let (spot, slot) = (Spot::of(&at.channel), (at.channel.clone(), key.to_owned()));
+        let thread = spot.thread.unwrap_or(&at.message);
         lock(&self.said).insert(slot.clone(), said.clone());
-        // What a message cannot hold follows it in its thread.
         while let Some(part) = parts.get(said.parts) {
-            let thread = spot.thread.unwrap_or(&said.at.message);
-            let body = letter(&spot, Some(thread), &format!("{key}+{}", said.parts), part);
+            let body = letter(&spot, Some(thread), &part_key(key, said.parts), part);
             self.send(body, None).await?;
             said.parts += 1;
             lock(&self.said).insert(slot.clone(), said.clone());
         }
         while let Some(file) = message.files.get(said.parts - parts.len()) {
-            let thread = spot.thread.unwrap_or(&said.at.message);
             self.upload(spot.channel, Some(thread), file).await?;
             said.parts += 1;
             lock(&self.said).insert(slot.clone(), said.clone());
         }
-        Ok(said.at)
+        Ok(())
+    }
+
+    /// After a post was cut off: what of it is there already is read from Slack, since nobody else
+    /// knows whether the last call arrived.
+    pub(super) async fn say_the_rest(
+        &self,
+        at: &MessageRef,
+        key: &str,
+        message: &Message,
+    ) -> Result<(), Failure> {
+        fits(message)?;
+        let parts = render::message(message, Spot::of(&at.channel).ground())?;
+        if parts.len() == 1 && message.files.is_empty() {
+            return Ok(());
+        }
+        let there = self.followers(at).await?;
+        let posted = |part: &usize| there.iter().any(|it| has_key(it, &part_key(key, *part)));
+        let mut count = 1 + (1..parts.len()).take_while(posted).count();
+        if count == parts.len() {
+            let shown = |file: &&File| there.iter().any(|it| shows(it, &file.name));
+            count += message.files.iter().take_while(shown).count();
+        }
+        self.go_on(key, message, &parts, Said { at: at.clone(), parts: count }).await
+    }
+
+    /// What we said in the thread of a message, or in the one that it stands in.
+    async fn followers(&self, at: &MessageRef) -> Result<Vec<Value>, Failure> {
+        let ours = self.identity().await?.user.clone();
+        let spot = Spot::of(&at.channel);
+        let thread = Some(spot.thread.unwrap_or(&at.message));
+        let spot = Spot { channel: spot.channel, thread };
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        for _ in 0..PAGES {
+            let page = self.page(&spot, &cursor).await?;
+            let messages = page["messages"].as_array().into_iter().flatten();
+            found.extend(messages.filter(|message| text(message, "/user") == ours).cloned());
+            cursor = text(&page, "/response_metadata/next_cursor").to_owned();
+            if cursor.is_empty() {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Posts, and answers with the message's name. `bare` is what is said if Slack does not take
@@ -252,16 +309,17 @@ impl Slack {
         Ok(&[])
     }
 
-    /// Only Slack's own hosts, or the one that we were told to call.
+    /// Only Slack's own hosts for this, or the one that we were told to call: whatever a payload
+    /// names, nothing of ours goes elsewhere.
     fn may_answer(&self, handle: &str) -> Option<Url> {
         let url = Url::parse(handle).ok()?;
         let ours = Url::parse(&self.settings.api_url).ok()?;
         let same = url.origin() == ours.origin();
         let slack = url.scheme() == "https"
-            && url.host_str().is_some_and(|host| {
-                [".slack.com", ".slack-gov.com"].iter().any(|end| host.ends_with(end))
-            });
-        (same || slack).then_some(url)
+            && url.port().is_none()
+            && url.host_str().is_some_and(|host| HOOKS.contains(&host));
+        let bare = url.username().is_empty() && url.password().is_none();
+        ((same || slack) && bare).then_some(url)
     }
 }
 
@@ -288,9 +346,22 @@ fn letter(spot: &Spot<'_>, thread: Option<&str>, key: &str, part: &Part) -> Valu
     with(body, "thread_ts", thread)
 }
 
+/// Parts after the first are found by their numbers.
+fn part_key(key: &str, number: usize) -> String {
+    format!("{key}+{number}")
+}
+
 /// Anybody can put a key into their own message.
 fn is_ours(message: &Value, user: &str, key: &str) -> bool {
+    has_key(message, key) && text(message, "/user") == user
+}
+
+fn has_key(message: &Value, key: &str) -> bool {
     text(message, "/metadata/event_type") == EVENT
         && text(message, "/metadata/event_payload/key") == key
-        && text(message, "/user") == user
+}
+
+fn shows(message: &Value, file: &str) -> bool {
+    let mut files = message["files"].as_array().into_iter().flatten();
+    files.any(|it| text(it, "/name") == file)
 }

@@ -1,10 +1,11 @@
 //! Signed HTTP: what Slack posts to us. Whoever cannot prove to be Slack learns nothing.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
@@ -21,6 +22,8 @@ use super::payload::Delivered;
 
 /// Far more than Slack sends, and little enough to be read before it is checked.
 const LARGEST: usize = 512 * 1024;
+/// After that long Slack does not wait for an answer any more; who sends more slowly is not Slack.
+const TO_SEND: Duration = Duration::from_secs(3);
 /// Only what Slack signed gets in here, and only for as long as its time would pass.
 const SIGNATURES: usize = 100_000;
 
@@ -39,26 +42,34 @@ pub(super) fn router(listener: &Arc<Listener>) -> Router {
         .route("/slack/commands", post(commands))
         .route("/slack/interactions", post(interactions))
         .route("/slack/events", post(events))
-        .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(door)
 }
 
-async fn commands(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) -> Response {
-    let Some((body, id)) = door.gate.admits(&headers, &body) else { return refused() };
-    let payload = Value::Object(form(body));
+async fn commands(State(door): State<Arc<Door>>, request: Request) -> Response {
+    let (body, id) = match door.gate.passed(request).await {
+        Ok(passed) => passed,
+        Err(status) => return status.into_response(),
+    };
+    let payload = Value::Object(form(&body));
     door.take(Delivered::Command { payload: &payload, id: &id }).await
 }
 
-async fn interactions(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) -> Response {
-    let Some((body, id)) = door.gate.admits(&headers, &body) else { return refused() };
-    let fields = Value::Object(form(body));
+async fn interactions(State(door): State<Arc<Door>>, request: Request) -> Response {
+    let (body, id) = match door.gate.passed(request).await {
+        Ok(passed) => passed,
+        Err(status) => return status.into_response(),
+    };
+    let fields = Value::Object(form(&body));
     let Ok(payload) = serde_json::from_str(text(&fields, "/payload")) else { return unreadable() };
     door.take(Delivered::Interaction { payload: &payload, id: &id }).await
 }
 
-async fn events(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) -> Response {
-    let Some((body, id)) = door.gate.admits(&headers, &body) else { return refused() };
-    let Ok(payload) = serde_json::from_str::<Value>(body) else { return unreadable() };
+async fn events(State(door): State<Arc<Door>>, request: Request) -> Response {
+    let (body, id) = match door.gate.passed(request).await {
+        Ok(passed) => passed,
+        Err(status) => return status.into_response(),
+    };
+    let Ok(payload) = serde_json::from_str::<Value>(&body) else { return unreadable() };
     if text(&payload, "/type") == "url_verification" {
         return Json(serde_json::json!({"challenge": payload["challenge"]})).into_response();
     }
@@ -80,10 +91,6 @@ fn form(body: &str) -> Map<String, Value> {
         .collect()
 }
 
-fn refused() -> Response {
-    StatusCode::UNAUTHORIZED.into_response()
-}
-
 fn unreadable() -> Response {
     warn!("Slack posted something that cannot be read");
     StatusCode::BAD_REQUEST.into_response()
@@ -101,11 +108,26 @@ impl Gate {
         Self { verifier: Verifier::new(&secret), seen: Mutex::new(Recent::new(SIGNATURES)) }
     }
 
+    /// The body, and a name for this delivery. What cannot be Slack's is turned away before it is
+    /// read, so that strangers cost neither memory nor patience.
+    async fn passed(&self, request: Request) -> Result<(String, String), StatusCode> {
+        let (head, body) = request.into_parts();
+        if !is_plausible(&head.headers) {
+            return Err(StatusCode::UNAUTHORIZED);
+        }
+        let body = match tokio::time::timeout(TO_SEND, to_bytes(body, LARGEST)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(_)) => return Err(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(_) => return Err(StatusCode::REQUEST_TIMEOUT),
+        };
+        let (body, id) = self.admits(&head.headers, &body).ok_or(StatusCode::UNAUTHORIZED)?;
+        Ok((body.to_owned(), id))
+    }
+
     /// The body, and a name for this delivery.
     fn admits<'b>(&self, headers: &HeaderMap, body: &'b Bytes) -> Option<(&'b str, String)> {
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let signature = header(Verifier::SLACK_SIGNED_HASH_HEADER)?;
-        let time = header(Verifier::SLACK_SIGNED_TIMESTAMP)?;
+        let signature = header(headers, Verifier::SLACK_SIGNED_HASH_HEADER)?;
+        let time = header(headers, Verifier::SLACK_SIGNED_TIMESTAMP)?;
         let body = std::str::from_utf8(body).ok()?;
         self.verifier.verify(signature, body, time).ok()?;
         let is_new = lock(&self.seen).insert(signature.to_owned(), ());
@@ -113,10 +135,23 @@ impl Gate {
     }
 }
 
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Says that it is signed, and when: within five minutes from now.
+fn is_plausible(headers: &HeaderMap) -> bool {
+    let signature = header(headers, Verifier::SLACK_SIGNED_HASH_HEADER);
+    let time = header(headers, Verifier::SLACK_SIGNED_TIMESTAMP);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let recent =
+        |time: u64| time.abs_diff(now) <= Verifier::MAX_TIMESTAMP_AGE_SECONDS.unsigned_abs();
+    signature.is_some_and(|it| it.starts_with("v0="))
+        && time.and_then(|it| it.parse().ok()).is_some_and(recent)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::{SystemTime, UNIX_EPOCH};
-
     use hmac::{Hmac, KeyInit, Mac};
     use sha2::Sha256;
 

@@ -7,6 +7,7 @@ mod http;
 mod payload;
 mod socket;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ use crate::ports::{
 
 /// Slack's patience is three seconds; the rest is for the way there and back.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// While it is known that our disk is slow. The frames of a line come one after the other, and each
+/// waits for those before it.
+const LESS_PATIENCE: Duration = Duration::from_millis(50);
 /// How long answers under way may take when we stop.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// As many deliveries as Slack may repeat, and as many people as may look at their home tab.
@@ -43,6 +47,8 @@ pub struct Listener {
     seen: Mutex<Recent<String, ()>>,
     /// Those who have looked at their home tab, which then follows what they do.
     at_home: Mutex<Recent<(String, String), ()>>,
+    /// How much was acknowledged before it was recorded, and is not recorded yet.
+    late: AtomicUsize,
     tasks: TaskTracker,
 }
 
@@ -54,6 +60,7 @@ impl Listener {
             ear,
             seen: Mutex::new(Recent::new(REMEMBERED)),
             at_home: Mutex::new(Recent::new(REMEMBERED)),
+            late: AtomicUsize::new(0),
             tasks: TaskTracker::new(),
         })
     }
@@ -106,7 +113,11 @@ impl Listener {
         let who = (heard.tenant.clone(), heard.user.clone());
         let ear = Arc::clone(&self.ear);
         let mut hearing = self.tasks.spawn(async move { ear.hear(heard).await });
-        match tokio::time::timeout(PATIENCE, &mut hearing).await {
+        let patience = match self.late.load(Ordering::Relaxed) {
+            0 => PATIENCE,
+            _ => LESS_PATIENCE,
+        };
+        match tokio::time::timeout(patience, &mut hearing).await {
             Ok(answered) => self.answer(turn, answered.ok(), who),
             Err(_) => {
                 let acknowledged = turn.back.view.is_some().then(clear);
@@ -125,8 +136,10 @@ impl Listener {
     ) {
         warn!("what somebody did in Slack was acknowledged before it was recorded");
         let me = Arc::clone(self);
+        self.late.fetch_add(1, Ordering::Relaxed);
         self.tasks.spawn(async move {
             let answered = hearing.await.ok();
+            me.late.fetch_sub(1, Ordering::Relaxed);
             let turn = Turn { back: Back { view: None, ..turn.back }, ..turn };
             me.answer(turn, answered, who);
         });

@@ -18,6 +18,7 @@ use slack_morphism::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use super::super::api::{self, Fault, Twice, text};
@@ -32,6 +33,10 @@ const SOUND: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Where a person has to mend something first.
 const UNTIL_MENDED: Duration = Duration::from_secs(5 * 60);
+/// How long a line that we close waits for what is being heard on it, and then for the frame with
+/// its acknowledgement to get out.
+const TO_SETTLE: Duration = Duration::from_millis(2_500);
+const BREATH: Duration = Duration::from_millis(100);
 /// Slack allows ten lines for an app. More than one is ours only while one replaces another.
 const MANY: u64 = 8;
 
@@ -172,6 +177,8 @@ struct Line {
     manager: Arc<dyn SlackSocketModeClientsManager + Send + Sync>,
     signals: UnboundedReceiver<Signal>,
     greeted: bool,
+    /// What is being heard on it.
+    hearing: TaskTracker,
 }
 
 impl Line {
@@ -181,7 +188,10 @@ impl Line {
         let environment = Arc::new(Environment::new(Arc::clone(&client)));
         let manager = client.http_api.connector.new_clients_manager(environment);
         let (sender, signals) = unbounded_channel();
-        let wire = Arc::new(Wire { listener: Arc::clone(listener), signals: sender });
+        let hearing = TaskTracker::new();
+        let wire =
+            Wire { listener: Arc::clone(listener), signals: sender, hearing: hearing.clone() };
+        let wire = Arc::new(wire);
         let app = slack.settings.app_token.as_ref().expect("checked with the settings");
         let config = config(slack.settings.silence);
         let registered = manager.register_new_token(&config, api::token(app), wire).await;
@@ -190,7 +200,7 @@ impl Line {
             warn!("the Socket Mode line could not be set up");
         }
         manager.start().await;
-        Self { manager, signals, greeted: false }
+        Self { manager, signals, greeted: false, hearing }
     }
 
     /// How many lines the app has, once Slack greets; nothing if it does not.
@@ -230,7 +240,13 @@ impl Line {
         }
     }
 
+    /// The SDK drops what it has not sent, so what is under way is acknowledged first.
     async fn close(self) {
+        self.hearing.close();
+        if !self.hearing.is_empty() {
+            let _ = tokio::time::timeout(TO_SETTLE, self.hearing.wait()).await;
+            tokio::time::sleep(BREATH).await;
+        }
         self.manager.shutdown().await;
     }
 }
@@ -247,6 +263,7 @@ fn config(silence: Duration) -> SlackClientSocketModeConfig {
 struct Wire {
     listener: Arc<Listener>,
     signals: UnboundedSender<Signal>,
+    hearing: TaskTracker,
 }
 
 impl Wire {
@@ -290,7 +307,10 @@ impl SlackSocketModeClientListener for Wire {
                 self.tell(Signal::Leave(text(&frame, "/reason").to_owned()));
                 None
             }
-            kind => self.take(kind, &frame).await,
+            kind => {
+                let _under_way = self.hearing.token();
+                self.take(kind, &frame).await
+            }
         }
     }
 
