@@ -280,12 +280,12 @@ four = ["webhook:status"]
 id = "a"
 at = "48h"
 audience = "one"
-template = "a"
+template = "t-84h"
 [[announcement]]
 id = "b"
 at = "T-1h"
 audience = "fuor"
-template = "b"
+template = "done"
 [rooms]
 platforms = ["console"]
 "##), @r"
