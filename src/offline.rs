@@ -27,7 +27,7 @@ use crate::domain::schedule;
 use crate::domain::state::{Release, Start, State};
 use crate::domain::time::{Offset, Span, Time, show};
 use crate::serve::{self, Options, configured, slack_settings};
-use crate::store::{Reader, Which};
+use crate::store::{Reader, Which, verify};
 
 type Out<'a> = &'a mut dyn Write;
 
@@ -168,6 +168,7 @@ pub fn config_check(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
     };
     let (_, templates) = words::load(config.messages.as_deref());
     let mut problems: Vec<String> = config.plan_problems.iter().map(ToString::to_string).collect();
+    problems.extend(config.plans.iter().flat_map(|plan| unknown_names(plan, &config.policy)));
     problems.extend(templates.iter().map(ToString::to_string));
     let ok = problems.is_empty();
     if json {
@@ -185,6 +186,18 @@ pub fn config_check(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
         )?;
     }
     Ok(if ok { Exit::Done } else { Exit::Refused })
+}
+
+/// Names in a plan that lead nowhere. What else there is to say of it may change until the day on
+/// which it is scheduled: `check` says that.
+fn unknown_names(plan: &config::PlanFile, policy: &Policy) -> Vec<String> {
+    let found = lint::lint(&plan.plan, policy, None, &Facts::default());
+    let unknown = lint::refusals(&found).filter(|finding| finding.rule.starts_with("unknown-"));
+    let told = unknown.map(|finding| {
+        let line = finding.at.as_deref().and_then(|at| config::line_of(&plan.text, at));
+        format!("{}:{}: {finding}", plan.file, line.unwrap_or(1))
+    });
+    told.collect()
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -346,12 +359,12 @@ async fn log(config: &Config) -> Look {
         return good(format!("{what}: none yet"));
     }
     match Reader::open(&config.state).await {
-        Ok(reader) => match crate::store::verify(&reader, None).await {
+        Ok(reader) => match verify(&reader, None).await {
             Ok(crate::store::Finding::Verified { entries, .. }) => {
                 good(format!("{what}: {entries} entries, verified"))
             }
             Ok(crate::store::Finding::Broken { seq, why }) => {
-                bad(what, format!("damaged at entry #{seq}: {why}"))
+                bad(what, format!("damaged at entry #{seq}: {why}. To go on, {}", verify::MEND))
             }
             Err(why) => bad(what, why.to_string()),
         },
