@@ -260,17 +260,19 @@ pub(super) fn ended(id: &ReleaseId, run: Option<&RunId>, how: &str) -> Button {
     plain(&format!("It {how}"), format!("outcome {id} {how}{}", about(id, run)))
 }
 
-/// One row, or none.
+/// One row, or none: what customers may read has no buttons.
 fn buttons(notice: &Notice) -> Vec<Vec<Button>> {
     if let NoticeKind::Welcome { plan, .. } = &notice.kind {
         return vec![vec![primary("Schedule it", format!("schedule {plan}"))]];
     }
     let Some(brief) = &notice.brief else { return Vec::new() };
+    if notice.public {
+        return Vec::new();
+    }
     let row = row(&notice.kind, &Row(brief));
     if row.is_empty() { Vec::new() } else { vec![row] }
 }
 
-/// What is told to everyone has no buttons: customers may read it.
 fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
     match kind {
         NoticeKind::Announcement { template, .. } => row.announced(template),

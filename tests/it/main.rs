@@ -27,6 +27,7 @@ mod slack_house;
 mod slack_manifest;
 mod slack_play;
 mod slack_stage;
+mod slack_trouble;
 mod slack_world;
 mod story;
 mod tidy;

@@ -393,6 +393,11 @@ impl SlackWorld {
         assert!(found > 0, "nothing to pardon: {wanted:?} is not in {:?}", self.violations());
     }
 
+    /// Who did this waited for a program that was killed meanwhile.
+    pub(crate) fn pardon_wait(&self, gesture: &Gesture) {
+        self.world.change(|state| state.deeds[gesture.deed].silent = true);
+    }
+
     /// The longest that anybody waited for a visible answer so far.
     pub(crate) fn slowest_answer(&self) -> Duration {
         self.world.look(|state| {

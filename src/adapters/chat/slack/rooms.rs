@@ -173,8 +173,10 @@ impl Slack {
             Some(found) => found,
             None => self.say(&place, &key, &opening(wish)).await?,
         };
-        let channel = format!("{near}:{}", parent.message);
-        Ok(Room { channel, name: wish.name.clone(), instead: Some(reason) })
+        // It is known by the channel that it is in.
+        let name = self.channel_name(&self.settings.tenant, &near).await;
+        let name = name.map_or_else(|| wish.name.clone(), |name| name.replace('#', ""));
+        Ok(Room { channel: format!("{near}:{}", parent.message), name, instead: Some(reason) })
     }
 
     /// A thread has no topic.
