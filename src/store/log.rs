@@ -392,8 +392,8 @@ impl Pages {
         if let Some(head) = &mut self.proven {
             for row in &rows {
                 let seq = head.seq + 1;
-                *head = verify::follow(*head, row)
-                    .map_err(|why| ReadError::Damaged { seq, why })?;
+                *head =
+                    verify::follow(*head, row).map_err(|why| ReadError::Damaged { seq, why })?;
             }
         }
         let page = rows.iter().map(entry).collect::<sqlx::Result<Vec<_>>>()?;

@@ -17,7 +17,8 @@ const BREATH: u64 = 1024;
 const FEWEST_DIGITS: usize = 16;
 
 /// What to do about a log that is damaged.
-pub const MEND: &str = "restore the state directory from a backup, and let `tminus audit verify` prove it";
+pub const MEND: &str =
+    "restore the state directory from a backup, and let `tminus audit verify` prove it";
 
 /// What somebody outside has seen of the log. A chain cannot show that its tail was cut; a witness
 /// can.
