@@ -71,7 +71,9 @@ pub async fn serve(
 ) -> anyhow::Result<End> {
     let first = configured(options, None)?;
     let listen = options.listen.unwrap_or(first.server.listen);
-    console::may_listen(listen, &access(&first)).map_err(anyhow::Error::msg)?;
+    if first.console.enabled {
+        console::may_listen(listen, &access(&first)).map_err(anyhow::Error::msg)?;
+    }
     // The writer's lock comes before anything is touched.
     let store = Store::open(&first.state).await.map_err(explained)?;
     let listener = bound(listen).await?;
@@ -124,7 +126,7 @@ struct House {
     config: Config,
     engine: Engine,
     messages: Arc<Messages>,
-    console: Arc<Console>,
+    console: Option<Arc<Console>>,
     slack: Option<Arc<Slack>>,
     backends: Arc<Backends>,
     couriers: BTreeMap<String, Arc<dyn Courier>>,
@@ -143,7 +145,10 @@ impl House {
         if config.demo {
             welcome(&engine, &config).await?;
         }
-        let console = console(&config, &engine)?;
+        let console = match config.console.enabled {
+            true => Some(console(&config, &engine)?),
+            false => None,
+        };
         let slack = config.slack.as_ref().map(|own| Slack::new(slack_settings(own))).transpose()?;
         Ok(Self { config, engine, messages, console, slack, backends, couriers })
     }
@@ -199,7 +204,7 @@ impl House {
         ready(address, &self.config);
         conversation.resume().await?;
         let listening = slack.map(|slack| tokio::spawn(slack.listen(stop.clone())));
-        serve_until(listener, router, &stop, &self.console).await;
+        serve_until(listener, router, &stop, self.console.as_deref()).await;
         if let Some(listening) = listening {
             let _ = listening.await;
         }
@@ -209,8 +214,10 @@ impl House {
 
     /// Everybody who is spoken with, and who of them vouches for people.
     fn platforms(&self) -> Platforms {
-        let console: Arc<dyn Chat> = self.console.clone();
-        let mut chats = BTreeMap::from([("console".to_owned(), console)]);
+        let mut chats: BTreeMap<String, Arc<dyn Chat>> = BTreeMap::new();
+        if let Some(console) = &self.console {
+            chats.insert("console".to_owned(), console.clone());
+        }
         let mut directories: BTreeMap<String, Arc<dyn Directory>> = BTreeMap::new();
         let own = &self.config.console.slash;
         let mut prefixes = BTreeMap::from([("console".to_owned(), own.clone())]);
@@ -246,12 +253,12 @@ impl House {
             stop.clone(),
         );
         let mut router = web::router(served.clone()).merge(self.backends.router());
-        if self.config.console.enabled {
-            router = router.merge(self.console.clone().router(conversation.clone()));
-        }
-        if self.config.demo {
-            let demo = web::demo_router(served, again.clone());
-            router = router.merge(self.console.guard(demo));
+        if let Some(console) = &self.console {
+            router = router.merge(console.clone().router(conversation.clone()));
+            if self.config.demo {
+                let demo = web::demo_router(served, again.clone());
+                router = router.merge(console.guard(demo));
+            }
         }
         Ok(router)
     }
@@ -534,7 +541,7 @@ async fn serve_until(
     listener: TcpListener,
     router: axum::Router,
     stop: &CancellationToken,
-    console: &Console,
+    console: Option<&Console>,
 ) {
     let stopped = stop.clone().cancelled_owned();
     let serving = axum::serve(listener, router).with_graceful_shutdown(stopped);
@@ -542,7 +549,9 @@ async fn serve_until(
     tokio::select! {
         _ = &mut serving => {}
         () = stop.cancelled() => {
-            console.close();
+            if let Some(console) = console {
+                console.close();
+            }
             let _ = tokio::time::timeout(LAST_WORDS, serving).await;
         }
     }
