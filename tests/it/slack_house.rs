@@ -205,9 +205,12 @@ async fn the_page_followed_to_the_letter_leads_to_a_first_announcement() {
     here.cli(&["doctor"]).await.expect(0, &["✓ Slack's scopes", "✓ Slack's Socket Mode"]);
     let running = here.start().await;
     world.connected(1).await;
-    let line = "/release freeze add \"fri 18:00\" \"mon 08:00\" nobody is in";
-    world.person("maria").types(line, "releases").await;
-    world.sees("releases", "nobody is in").await;
+    let line = "/release freeze add \"fri 18:00\" \"mon 08:00\" trying tminus";
+    assert!(page.contains(&format!("`{line}`")), "the page says so");
+    let maria = world.person("maria");
+    maria.types(line, "releases").await;
+    maria.sees_ephemeral("/release freeze lift ").await;
+    world.sees("releases", "trying tminus").await;
     world.assert_clean().await;
     assert!(running.stopped().await.success());
 }
