@@ -184,3 +184,33 @@ async fn no_filter_shows_a_token_a_ticket_or_an_address_to_answer() {
         assert_eq!(line, None, "{secret}");
     }
 }
+
+#[tokio::test]
+async fn the_page_followed_to_the_letter_leads_to_a_first_announcement() {
+    let world = SlackWorld::start().await;
+    let page = include_str!("../../deploy/slack/README.md");
+    let block = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let mut config =
+        block.replace("[slack]", &format!("[slack]\napi_url = \"{}\"", world.api_url()));
+    for (example, own) in
+        [("T0123", TEAM), ("U0456", "UMARIA0000"), ("S0789", "SQALEADS00"), ("C0ABC", "CRELEASES0")]
+    {
+        assert!(config.contains(example), "{example}");
+        config = config.replace(example, own);
+    }
+    let here = Installed::new(&config)
+        .with_env("SLACK_BOT_TOKEN", &world.bot_token())
+        .with_env("SLACK_APP_TOKEN", &world.app_token());
+    here.cli(&["config", "check"]).await.expect(0, &["is sound"]);
+    here.cli(&["doctor"]).await.expect(0, &["✓ Slack's scopes", "✓ Slack's Socket Mode"]);
+    let running = here.start().await;
+    world.connected(1).await;
+    let line = "/release freeze add \"fri 18:00\" \"mon 08:00\" trying tminus";
+    assert!(page.contains(&format!("`{line}`")), "the page says so");
+    let maria = world.person("maria");
+    maria.types(line, "releases").await;
+    maria.sees_ephemeral("/release freeze lift ").await;
+    world.sees("releases", "trying tminus").await;
+    world.assert_clean().await;
+    assert!(running.stopped().await.success());
+}
