@@ -244,7 +244,9 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
     let slack = slack::slack(judge, &file);
     slack::groups(judge, &file);
     judge::audiences(judge, &file);
-    judge::announcements(judge, &file.announcements);
+    let messages = directory(judge, "messages", file.messages.directory.as_deref());
+    let templates = messages.as_deref().map(judge::own_templates).unwrap_or_default();
+    judge::announcements(judge, &file.announcements, &templates);
     judge::rules(judge, &file);
     let policy = Policy {
         zone: file.zone,
@@ -258,6 +260,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         actions,
         audiences: file.audiences.clone(),
         announcements: file.announcements.clone(),
+        templates,
         timing: file.timing.clone(),
         rules: file.rules.clone(),
     };
@@ -273,7 +276,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         plans,
         plans_directory,
         plan_problems,
-        messages: directory(judge, "messages", file.messages.directory.as_deref()),
+        messages,
         state: judge.state.clone(),
         server: server(judge, &file)?,
         log: file.log,

@@ -168,6 +168,7 @@ pub fn config_check(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
     };
     let (_, templates) = words::load(config.messages.as_deref());
     let mut problems: Vec<String> = config.plan_problems.iter().map(ToString::to_string).collect();
+    problems.extend(config.plans.iter().flat_map(|plan| unknown_names(plan, &config.policy)));
     problems.extend(templates.iter().map(ToString::to_string));
     let ok = problems.is_empty();
     if json {
@@ -185,6 +186,18 @@ pub fn config_check(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
         )?;
     }
     Ok(if ok { Exit::Done } else { Exit::Refused })
+}
+
+/// Names in a plan that lead nowhere. What else there is to say of it may change until the day on
+/// which it is scheduled: `check` says that.
+fn unknown_names(plan: &config::PlanFile, policy: &Policy) -> Vec<String> {
+    let found = lint::lint(&plan.plan, policy, None, &Facts::default());
+    let unknown = lint::refusals(&found).filter(|finding| finding.rule.starts_with("unknown-"));
+    let told = unknown.map(|finding| {
+        let line = finding.at.as_deref().and_then(|at| config::line_of(&plan.text, at));
+        format!("{}:{}: {finding}", plan.file, line.unwrap_or(1))
+    });
+    told.collect()
 }
 
 // ---------------------------------------------------------------------------------------------

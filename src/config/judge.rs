@@ -12,6 +12,7 @@ use super::problem::{Problem, did_you_mean, excerpt};
 use super::secret::{self, Secret};
 use super::slack;
 use super::{Access, ApiToken, Bearer, Console, ConsolePerson, CourierTarget, Surroundings};
+use crate::domain::announcement::TEMPLATES;
 use crate::domain::ids::{Account, PersonId, Role, is_slug, slug};
 use crate::domain::plan::{PlannedAnnouncement, PlannedItem};
 use crate::domain::policy::{
@@ -343,7 +344,19 @@ pub(super) fn rooms(judge: &mut Judge<'_>, file: &File) -> Vec<RoomHome> {
     rooms
 }
 
-pub(super) fn announcements(judge: &mut Judge<'_>, planned: &[PlannedAnnouncement]) {
+/// The operator's own announcements, as plans name them: `announce-party` for `announce-party.md`.
+pub(super) fn own_templates(folder: &Path) -> BTreeSet<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return BTreeSet::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let stems = names.filter_map(|name| name.strip_suffix(".md").map(str::to_owned));
+    stems.filter(|name| name.starts_with("announce-")).collect()
+}
+
+pub(super) fn announcements(
+    judge: &mut Judge<'_>,
+    planned: &[PlannedAnnouncement],
+    own: &BTreeSet<String>,
+) {
     let mut ids = BTreeSet::new();
     for (index, each) in planned.iter().enumerate() {
         let key = |field: &str| format!("announcement[{index}].{field}");
@@ -351,6 +364,11 @@ pub(super) fn announcements(judge: &mut Judge<'_>, planned: &[PlannedAnnouncemen
         if !ids.insert(&each.id) {
             let what = format!("the announcement `{}` is there twice", each.id);
             judge.wrong(&key("id"), what, "give each an id of its own");
+        }
+        let known = || TEMPLATES.into_iter().chain(own.iter().map(String::as_str));
+        if !known().any(|name| name == each.template) {
+            let what = format!("there is no announcement template `{}`", excerpt(&each.template));
+            judge.wrong(&key("template"), what, did_you_mean(&each.template, known()));
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::domain::words::strangers;
+
 /// One mistake: where it is, what it is, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -51,10 +53,10 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let word = word.to_lowercase();
     let near = known.into_iter().map(|name| {
         let far = strsim::damerau_levenshtein(&word, &name.to_lowercase());
-        (far, name)
+        (far, strangers(&word, name), name)
     });
-    let near = near.filter(|(far, name)| *far <= 1 + name.chars().count() / 4);
-    near.min().map(|(_, name)| name)
+    let near = near.filter(|(far, _, name)| *far <= 1 + name.chars().count() / 4);
+    near.min().map(|(.., name)| name)
 }
 
 fn quoted(names: &[&str]) -> String {

@@ -12,6 +12,10 @@ use super::state::{Phase, Start};
 use super::time::Time;
 use super::verdict;
 
+/// The announcements that ship with the program, as a plan names them: each is a file in
+/// `messages/`. An operator's own stand beside them in [`Policy::templates`].
+pub const TEMPLATES: [&str; 5] = ["done", "progress", "t-1h", "t-24h", "t-48h"];
+
 /// The announcements whose time is past when a release is scheduled: one opening notice says it all.
 pub fn already_past(plan: &Plan, policy: &Policy, start: &Start, now: Time) -> Vec<AnnouncementId> {
     let own = &plan.announcements;

@@ -71,6 +71,7 @@ pub(crate) fn policy() -> Policy {
         rooms: vec![RoomHome { platform: "console".into(), tenant: "local".into() }],
         actions: actions(),
         announcements: announcements(),
+        templates: BTreeSet::new(),
         checklist: checklist(),
         freezes: Vec::new(),
         holidays: Default::default(),

@@ -21,6 +21,7 @@ use super::plan::{
 use super::policy::Policy;
 use super::state::Start;
 use super::time::{Span, show};
+use super::words::strangers;
 
 pub use names::given;
 pub use risk::{Suggestion, risk, suggest};
@@ -543,28 +544,32 @@ fn bad_hour(start: &Start, policy: &Policy) -> Vec<Finding> {
 /// Said once more where a name is not known. Nothing if nothing is near.
 fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
-    let near = known.iter().map(|name| (distance(word, name), *name));
-    let nearest = near.filter(|(far, name)| *far <= 1 + name.chars().count() / 4).min();
+    let near = known.iter().map(|name| (distance(word, name), strangers(word, name), *name));
+    let nearest = near.filter(|(far, _, name)| *far <= 1 + name.chars().count() / 4).min();
     match (nearest, known.is_empty()) {
-        (Some((_, name)), _) => format!("Did you mean `{name}`?"),
+        (Some((.., name)), _) => format!("Did you mean `{name}`?"),
         (None, true) => "The configuration has none.".into(),
         (None, false) => format!("Known are: {}.", known.join(", ")),
     }
 }
 
-/// How many letters have to be changed, added or left out.
+/// How many letters have to be changed, added, left out or swapped with the next.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.iter().enumerate() {
-            let swap = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = swap.min(diagonal + 1).min(row[j] + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut far = vec![vec![0; b.len() + 1]; a.len() + 1];
+    far[0] = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        far[i][0] = i;
+        for j in 1..=b.len() {
+            let other = usize::from(a[i - 1] != b[j - 1]);
+            let changed = far[i - 1][j - 1] + other;
+            far[i][j] = changed.min(far[i - 1][j] + 1).min(far[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                far[i][j] = far[i][j].min(far[i - 2][j - 2] + 1);
+            }
         }
     }
-    row[b.len()]
+    far[a.len()][b.len()]
 }
 
 /// What fills the placeholders of a call.

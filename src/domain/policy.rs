@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::announcement::TEMPLATES;
 use super::ids::{Account, ActionName, PersonId, Role};
 use super::plan::{PlannedAnnouncement, PlannedItem};
 use super::time::Span;
@@ -26,6 +27,9 @@ pub struct Policy {
     pub actions: BTreeMap<ActionName, Action>,
     #[serde(default)]
     pub announcements: Vec<PlannedAnnouncement>,
+    /// The operator's own announcements, beside those that ship with the program.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub templates: BTreeSet<String>,
     /// The sections from which a plan chooses.
     #[serde(default)]
     pub checklist: BTreeMap<String, Section>,
@@ -270,6 +274,15 @@ impl Default for Rules {
 }
 
 impl Policy {
+    /// Whether an announcement has words: ours, or a file of the operator.
+    pub fn has_template(&self, name: &str) -> bool {
+        self.template_names().any(|known| known == name)
+    }
+
+    pub fn template_names(&self) -> impl Iterator<Item = &str> {
+        TEMPLATES.into_iter().chain(self.templates.iter().map(String::as_str))
+    }
+
     /// The person behind an account; nobody if the account is not linked.
     pub fn person(&self, account: &Account) -> Option<&PersonId> {
         self.people.iter().find(|(_, person)| person.accounts.contains(account)).map(|(id, _)| id)

@@ -20,3 +20,9 @@ fn join<S: AsRef<str>>(items: &[S], last: &str) -> String {
         }
     }
 }
+
+/// How many letters of a word a name does not have: of two names that are equally near, the one
+/// whose letters were only mixed up is meant (`t-84h`: `t-48h` rather than `t-24h`).
+pub fn strangers(word: &str, name: &str) -> usize {
+    word.chars().filter(|letter| !name.contains(*letter)).count()
+}

@@ -151,6 +151,41 @@ async fn a_typo_in_the_configuration_is_told_with_its_line_and_the_key_that_was_
     assert!(!here.state().exists(), "nothing was begun");
 }
 
+fn with_announcement(text: &str, audience: &str, template: &str) -> String {
+    format!(
+        "{text}\n[[announcement]]\nid = \"soon\"\nat = \"T-2h\"\naudience = \"{audience}\"\n\
+         template = \"{template}\"\n"
+    )
+}
+
+#[tokio::test]
+async fn an_announcement_without_words_is_told_with_its_line_and_the_template_that_was_meant() {
+    let here = of_many_scripts();
+    let config = std::fs::read_to_string(here.path("tminus.toml")).unwrap();
+    let config = format!("{config}\n[messages]\ndirectory = \"words\"\n");
+    here.write("words/announce-party.md", "Party: {{ title }}\n");
+    let named = |template: &str| with_announcement(&config, "internal", template);
+    let last = |text: &str| text.lines().count();
+
+    here.write("tminus.toml", &named("t-84h"));
+    let place = format!("tminus.toml:{}", last(&named("t-84h")));
+    here.cli(&["config", "check"]).await.expect(1, &[&place, "`t-84h`", "did you mean `t-48h`?"]);
+    here.write("tminus.toml", &named("announce-party"));
+    here.cli(&["config", "check"]).await.expect(0, &[]);
+
+    let plan = std::fs::read_to_string(SAMPLE).unwrap();
+    let plan = with_announcement(&plan, "internal", "announce-prty");
+    let path = here.write("plans/party.toml", &plan);
+    let place = format!("party.toml:{}", last(&plan));
+    let parts = [place.as_str(), "`announce-prty`", "Did you mean `announce-party`?"];
+    here.cli(&["config", "check"]).await.expect(1, &parts);
+    here.cli(&["check", path.to_str().unwrap()]).await.expect(1, &parts);
+    let demo = Installed::demo();
+    let path = demo.write("plan.toml", &plan.replace("announce-prty", "t-84h"));
+    let parts = ["plan.toml:", "Did you mean `t-48h`?"];
+    demo.cli(&["check", path.to_str().unwrap()]).await.expect(1, &parts);
+}
+
 #[tokio::test]
 async fn a_plan_without_a_way_back_is_refused_with_what_is_missing() {
     let here = Installed::demo();

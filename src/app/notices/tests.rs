@@ -404,6 +404,18 @@ fn every_notice_has_a_template() {
     assert_eq!(shown, all_kinds(), "each kind is among the samples");
 }
 
+/// A plan that names another is refused.
+#[test]
+fn every_announcement_that_a_plan_may_name_ships() {
+    let announced = notices().into_iter().filter_map(|notice| match notice.kind {
+        NoticeKind::Announcement { template, .. } => Some(template),
+        _ => None,
+    });
+    let announced: BTreeSet<_> = announced.collect();
+    let known = crate::domain::announcement::TEMPLATES.map(str::to_owned);
+    assert_eq!(BTreeSet::from(known), announced, "each is tried on a sample, and no other is");
+}
+
 #[test]
 fn every_file_is_built_in() {
     let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/messages"));

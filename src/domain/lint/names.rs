@@ -14,6 +14,7 @@ pub(super) fn unknown(plan: &Plan, policy: &Policy) -> Vec<Finding> {
     found.extend(roles(plan, policy));
     found.extend(sections(plan, policy));
     found.extend(audiences(plan, policy));
+    found.extend(templates(plan, policy));
     found.extend(flags(plan));
     found.extend(places(plan).iter().flat_map(|place| place.judge(policy)));
     found.extend(bad_marks(plan, policy));
@@ -257,6 +258,18 @@ fn audiences(plan: &Plan, policy: &Policy) -> Vec<Finding> {
             let known = policy.audiences.keys().map(String::as_str);
             let at = format!("announcement[{i}].audience");
             unknown_name("audience", &each.audience, known).at(at)
+        })
+        .collect()
+}
+
+/// What a plan announces is said in words that are there: others would speak for it otherwise.
+fn templates(plan: &Plan, policy: &Policy) -> Vec<Finding> {
+    let planned = plan.announcements.iter().enumerate();
+    let unknown = planned.filter(|(_, each)| !policy.has_template(&each.template));
+    unknown
+        .map(|(i, each)| {
+            let at = format!("announcement[{i}].template");
+            unknown_name("template", &each.template, policy.template_names()).at(at)
         })
         .collect()
 }

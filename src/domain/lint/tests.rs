@@ -296,10 +296,18 @@ fn unknown_names_are_refused_with_the_one_that_was_meant() {
     let known = "Known are: qa, senior.";
     let role = "[signoff]\nroles = [\"legal\"]\n[checklist]";
     is("[checklist]", role, "unknown-role at signoff.roles[0]", known);
-    let announcement = "[[announcement]]\nid = \"a\"\nat = \"T-1h\"\ntemplate = \"a\"\n\
+    let announcement = "[[announcement]]\nid = \"a\"\nat = \"T-1h\"\ntemplate = \"t-1h\"\n\
                         audience = \"internl\"\n[checklist]";
     let audience = "unknown-audience at announcement[0].audience";
     is("[checklist]", announcement, audience, "Did you mean `internal`?");
+    let announcement = "[[announcement]]\nid = \"a\"\nat = \"T-1h\"\ntemplate = \"t-84h\"\n\
+                        audience = \"internal\"\n[checklist]";
+    let template = "unknown-template at announcement[0].template";
+    is("[checklist]", announcement, template, "Did you mean `t-48h`?");
+    let mut own = policy();
+    own.templates.insert("t-84h".into());
+    let plan = changed("[checklist]", announcement);
+    assert_eq!(lint(&plan, &own, None, &Facts::default()), []);
 }
 
 #[test]
@@ -349,7 +357,7 @@ fn customers_who_notice_must_be_told() {
     let seen = changed("captain = \"maria\"", seen);
     assert_eq!(rules(&seen), ["customers-not-told at release.user_facing"]);
     let told = "\n[[announcement]]\nid = \"a\"\nat = \"T-24h\"\naudience = \"customers\"\n\
-                template = \"a\"\n";
+                template = \"t-1h\"\n";
     let mut heard = policy();
     let nobody: Plan = toml::from_str(&format!("{PLAN}{told}")).expect("a plan");
     let plan = Plan { announcements: nobody.announcements, ..seen };
