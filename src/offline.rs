@@ -27,7 +27,7 @@ use crate::domain::schedule;
 use crate::domain::state::{Release, Start, State};
 use crate::domain::time::{Offset, Span, Time, show};
 use crate::serve::{self, Options, configured, slack_settings};
-use crate::store::{Reader, Which};
+use crate::store::{Reader, Which, verify};
 
 type Out<'a> = &'a mut dyn Write;
 
@@ -359,12 +359,12 @@ async fn log(config: &Config) -> Look {
         return good(format!("{what}: none yet"));
     }
     match Reader::open(&config.state).await {
-        Ok(reader) => match crate::store::verify(&reader, None).await {
+        Ok(reader) => match verify(&reader, None).await {
             Ok(crate::store::Finding::Verified { entries, .. }) => {
                 good(format!("{what}: {entries} entries, verified"))
             }
             Ok(crate::store::Finding::Broken { seq, why }) => {
-                bad(what, format!("damaged at entry #{seq}: {why}"))
+                bad(what, format!("damaged at entry #{seq}: {why}. To go on, {}", verify::MEND))
             }
             Err(why) => bad(what, why.to_string()),
         },

@@ -20,7 +20,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::state::State;
 use crate::domain::time::Time;
 use crate::store::{
-    Asked as Saying, Batch, CardWish, CommitError, Entry, Hash, Head, NewEffect, NewEntry,
+    Asked as Saying, Batch, CardWish, CommitError, Entry, Hash, Head, NewEffect, NewEntry, Pages,
     ReadError, Reader, Store, Waiting, Which,
 };
 
@@ -165,8 +165,11 @@ impl Index {
 
 /// What the log adds up to.
 pub async fn replay(reader: &Reader) -> anyhow::Result<State> {
+    added_up(reader.pages(Which::default())).await
+}
+
+async fn added_up(mut pages: Pages) -> anyhow::Result<State> {
     let mut state = State::default();
-    let mut pages = reader.pages(Which::default());
     while let Some(page) = pages.next().await? {
         for entry in page {
             state.evolve(&event_of(&entry)?, entry.at);
@@ -181,9 +184,9 @@ pub fn event_of(entry: &Entry) -> anyhow::Result<Event> {
 }
 
 impl Engine {
-    /// Replays the log and starts the writer. It stops when the last handle is gone.
+    /// Replays the log, proving its chain on the way, and starts the writer. It stops when the last handle is gone.
     pub async fn start(store: Store, clock: Clock) -> anyhow::Result<Self> {
-        let state = replay(store.reader()).await?;
+        let state = added_up(store.reader().proven_pages()).await?;
         if let Some((at, to)) = state.house.jumped {
             // A demo goes on where its clock was, plus what has passed since.
             clock.set(chrono::Utc::now().max(at) + (to - at));

@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool};
 
+use super::fault::{Fault, fault};
 use super::open::{self, OpenError};
+use super::verify;
 
 /// Entries fetched at a time: enough to make the round trip cheap, little enough to hold.
 const PAGE: usize = 4096;
@@ -280,8 +282,13 @@ fn entry(row: &SqliteRow) -> sqlx::Result<Entry> {
 // Reading
 
 #[derive(Debug, thiserror::Error)]
-#[error("the log could not be read: {0}; `audit verify` tells whether it is damaged")]
-pub struct ReadError(#[from] sqlx::Error);
+pub enum ReadError {
+    #[error("the log could not be read: {0}; `audit verify` tells whether it is damaged")]
+    Failed(#[from] sqlx::Error),
+    /// The first entry that is not what was written there.
+    #[error("The log is damaged at entry #{seq}: {why}. To go on, {}.", verify::MEND)]
+    Damaged { seq: u64, why: String },
+}
 
 /// Which entries are wanted; what is not given does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -327,7 +334,12 @@ impl Reader {
     /// pages no lock is held, so that a slow consumer does not keep the writer from tidying up.
     pub fn pages(&self, which: Which) -> Pages {
         let after = which.first.unwrap_or(1).saturating_sub(1);
-        Pages { reader: self.clone(), which, after: Some(after), size: PAGE }
+        Pages { reader: self.clone(), which, after: Some(after), size: PAGE, proven: None }
+    }
+
+    /// The whole log, each entry only after its place in the chain is proven: to act on it.
+    pub fn proven_pages(&self) -> Pages {
+        Pages { proven: Some(Head::GENESIS), ..self.pages(Which::default()) }
     }
 
     /// The entries that these requests have left, by request; one that is not named left none.
@@ -364,18 +376,41 @@ pub struct Pages {
     /// The last number that was read; nothing once the end was reached.
     after: Option<u64>,
     size: usize,
+    /// Up to here the chain holds, where that is asked for.
+    proven: Option<Head>,
 }
 
 impl Pages {
     /// The next page, never an empty one; nothing at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<Entry>>, ReadError> {
         let Some(after) = self.after else { return Ok(None) };
-        let rows =
-            select(&self.which, after, self.size).build().fetch_all(&self.reader.pool).await?;
+        let mut query = select(&self.which, after, self.size);
+        let rows = match query.build().fetch_all(&self.reader.pool).await {
+            Ok(rows) => rows,
+            Err(error) => return Err(self.unread(error)),
+        };
+        if let Some(head) = &mut self.proven {
+            for row in &rows {
+                let seq = head.seq + 1;
+                *head =
+                    verify::follow(*head, row).map_err(|why| ReadError::Damaged { seq, why })?;
+            }
+        }
         let page = rows.iter().map(entry).collect::<sqlx::Result<Vec<_>>>()?;
         let full = page.len() == self.size;
         self.after = page.last().filter(|_| full).map(|last| last.seq);
         Ok((!page.is_empty()).then_some(page))
+    }
+
+    /// A file that cannot be read in the middle is damaged after the last entry that was proven.
+    fn unread(&self, error: sqlx::Error) -> ReadError {
+        match self.proven {
+            Some(head) if fault(&error) == Fault::Damaged => {
+                let why = Fault::Damaged.explain(&error);
+                ReadError::Damaged { seq: head.seq + 1, why }
+            }
+            Some(_) | None => error.into(),
+        }
     }
 }
 

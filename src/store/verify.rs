@@ -16,6 +16,10 @@ const BREATH: u64 = 1024;
 /// Fewer digits of a hash than this could be met by trying.
 const FEWEST_DIGITS: usize = 16;
 
+/// What to do about a log that is damaged.
+pub const MEND: &str =
+    "restore the state directory from a backup, and let `tminus audit verify` prove it";
+
 /// What somebody outside has seen of the log. A chain cannot show that its tail was cut; a witness
 /// can.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +109,7 @@ pub async fn verify(reader: &Reader, against: Option<&Witness>) -> Result<Findin
 }
 
 /// The head after this entry, if it is the one that was written there.
-fn follow(head: Head, row: &SqliteRow) -> Result<Head, String> {
+pub(super) fn follow(head: Head, row: &SqliteRow) -> Result<Head, String> {
     let seq = number(head, row)?;
     let entry = hashed(seq, row).map_err(|why| format!("entry #{seq} cannot be read: {why}"))?;
     let stored = row.try_get::<&str, _>("hash").map_err(|why| why.to_string())?;
@@ -201,6 +205,16 @@ mod tests {
         Ok(verify(&Reader::open(dir.path()).await?, None).await?)
     }
 
+    /// What is said to whoever wants to act on such a log.
+    async fn replayed(tampering: &'static str) -> anyhow::Result<String> {
+        let dir = filled(COUNT).await?;
+        let mut conn = cheat(dir.path()).await?;
+        sqlx::raw_sql(tampering).execute(&mut conn).await?;
+        conn.close().await?;
+        let mut pages = Reader::open(dir.path()).await?.proven_pages();
+        Ok(pages.next().await.expect_err("it is damaged").to_string())
+    }
+
     fn broken(found: Finding) -> (u64, String) {
         match found {
             Finding::Broken { seq, why } => (seq, why),
@@ -238,6 +252,8 @@ mod tests {
         ] {
             let (seq, why) = broken(after(tampering).await?);
             assert_eq!(seq, 4, "{tampering}: {why}");
+            let said = replayed(tampering).await?;
+            assert_eq!(said, format!("The log is damaged at entry #4: {why}. To go on, {MEND}."));
             assert!(why.starts_with("entry #4 is not what was written there"), "{why}");
         }
         Ok(())

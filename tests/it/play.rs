@@ -294,6 +294,15 @@ async fn one_changed_byte_is_named() {
     let json = program.cli(&["--json", "audit", "verify"]).await;
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_ne!(json["verified"], json!(true), "{json}");
+    for args in [&["serve", "--listen", "127.0.0.1:0"][..], &["doctor"]] {
+        let refused = program.cli(args).await;
+        let said = [refused.stdout, refused.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(!refused.status.success(), "{args:?}: {said}");
+        for part in [&format!("#{}", seq.trim()), "damaged", "backup", "audit verify"] {
+            assert!(said.contains(part), "{args:?}, {part}: {said}");
+        }
+    }
 }
 
 #[tokio::test]
