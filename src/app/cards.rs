@@ -135,43 +135,50 @@ fn poll_seen(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, V
     seen
 }
 
-/// The seats that still decide, each with its row; with many, one pair that finds the seat by the
-/// person. Never more than five rows.
+/// Every seat with its pair, since a vote can be changed until the decision: one seat in a row, or
+/// two where there are many. Beyond that one pair finds the seat by the person. Never more than
+/// five rows of five.
 fn poll_buttons(release: &Release, policy: &Policy) -> Vec<Vec<Button>> {
     if !release.phase.is_before_deploy() {
         return Vec::new();
     }
-    let is_go = |seat: &&Seat| {
-        let ballot = seat.vote(release.poll_revision);
-        ballot.is_some_and(|ballot| ballot.vote == Vote::Go)
-    };
-    let id = &release.id;
-    let (gone, deciding): (Vec<_>, Vec<_>) = release.seats.iter().partition(is_go);
-    let row = |seat: &&Seat| vote_buttons(release, seat, policy.title_of(&seat.role));
-    let mut rows: Vec<Vec<Button>> = match deciding.len() {
-        ..=5 => deciding.iter().map(row).collect(),
+    let pair = |seat: &Seat| vote_buttons(release, seat, policy.title_of(&seat.role));
+    let seats = &release.seats;
+    let mut rows: Vec<Vec<Button>> = match seats.len() {
+        ..=5 => seats.iter().map(pair).collect(),
+        ..=9 => seats.chunks(2).map(|two| two.iter().flat_map(pair).collect()).collect(),
         _ => vec![vec![go(release), no_go(release)]],
     };
-    let mut last = vec![plain("Checklist", format!("checklist {id}")), hold_or_resume(release)];
-    // Who said go can still take it back.
-    if !gone.is_empty() && deciding.len() <= 5 {
-        last.insert(0, danger("NO-GO", no_go(release).command));
-    }
-    match rows.last_mut().filter(|_| deciding.len() == 5) {
+    let checklist = plain("Checklist", format!("checklist {}", release.id));
+    let last = [checklist, hold_or_resume(release)];
+    match rows.get_mut(4) {
         Some(row) => row.extend(last),
-        None => rows.push(last),
+        None => rows.push(last.into()),
     }
     rows
 }
 
-/// The pair that signs for one seat.
+/// The pair that signs for one seat. A GO that was given stays there, and is marked.
 pub(super) fn vote_buttons(release: &Release, seat: &Seat, about: &str) -> Vec<Button> {
     let (id, role, revision) = (&release.id, &seat.role, release.poll_revision);
     let line = |vote: &str| format!("{vote} {id} --as {role} --revision {revision}");
-    vec![
-        primary(&format!("GO · {about}"), line("go")),
-        danger(&format!("NO-GO · {about}"), line("no-go")),
-    ]
+    let ballot = seat.vote(revision);
+    let no_go = danger(&label("NO-GO", about), line("no-go"));
+    match ballot.is_some_and(|ballot| ballot.vote == Vote::Go) {
+        true => vec![plain(&label("GO ✓", about), line("go")), no_go],
+        false => vec![primary(&label("GO", about), line("go")), no_go],
+    }
+}
+
+/// No platform shows more of a button.
+const LONGEST_LABEL: usize = 75;
+
+fn label(vote: &str, about: &str) -> String {
+    let whole = format!("{vote} · {about}");
+    if whole.chars().count() <= LONGEST_LABEL {
+        return whole;
+    }
+    whole.chars().take(LONGEST_LABEL - 1).chain(['…']).collect()
 }
 
 fn go(release: &Release) -> Button {

@@ -143,6 +143,9 @@ async fn decided(page: &Browser, program: &Program) {
     page.click("GO · QA").await;
     page.wait_for_text("Your GO for QA is recorded").await;
     page.put_away().await;
+    page.click("GO ✓ · QA").await;
+    page.wait_for_text("QA is GO already").await;
+    page.put_away().await;
 
     page.speak_as("sam").await;
     page.click("NO-GO · Support").await;
@@ -156,8 +159,8 @@ async fn decided(page: &Browser, program: &Program) {
     assert!(said.contains("Support: “hotline is short-staffed” (Sam)"), "{said}");
 
     page.speak_as("dave").await;
-    page.click("GO · Security").await;
-    page.wait_for_text("You can't sign for Security: that seat belongs to Sid").await;
+    page.click("GO ✓ · QA").await;
+    page.wait_for_text("You can't sign for QA: that seat belongs to Quinn").await;
     let everybody = program.everything().await;
     assert!(!everybody.contains("You can't sign"), "it was said in private");
     page.put_away().await;

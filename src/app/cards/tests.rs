@@ -5,6 +5,7 @@ use crate::app::notices::tests::{messages, read_aloud, scene};
 use crate::domain::command::Command;
 use crate::domain::event::{Event, Happened};
 use crate::domain::fixture::{World, id};
+use crate::domain::ids::Role;
 
 fn now(world: &World) -> Scene<'static> {
     Scene { now: world.now, ..scene() }
@@ -168,6 +169,52 @@ fn no_row_is_longer_than_five_and_no_command_than_a_hundred() {
                 assert!(row.iter().all(|button| button.command.len() <= 100), "{name}");
             }
         }
+    }
+}
+
+fn poll_rows(world: &World) -> Vec<Vec<Button>> {
+    let card = render(&messages(), &world.state, &card(CardKind::Poll), None, &now(world));
+    card.expect("it is there").buttons
+}
+
+fn labels(rows: &[Vec<Button>]) -> Vec<String> {
+    rows.iter().flatten().map(|button| button.label.clone()).collect()
+}
+
+#[test]
+fn a_seat_keeps_its_buttons_after_its_go() {
+    let mut world = World::counting_down();
+    let before = poll_rows(&world);
+    assert!(labels(&before).contains(&"GO · support".to_owned()), "{before:?}");
+    world.go("sam", "support");
+    let after = poll_rows(&world);
+    assert_eq!(after.len(), before.len());
+    let shown = labels(&after);
+    for label in ["GO ✓ · support", "NO-GO · support"] {
+        assert!(shown.contains(&label.to_owned()), "{label}: {shown:?}");
+    }
+    let commands =
+        |rows: &[Vec<Button>]| rows.iter().flatten().map(|b| b.command.clone()).collect::<Vec<_>>();
+    assert_eq!(commands(&after), commands(&before), "a button does what it did");
+}
+
+#[test]
+fn every_number_of_seats_fits_in_five_rows_of_five() {
+    let world = World::counting_down();
+    let policy = world.policy();
+    for count in 0..=30 {
+        let mut release = world.release().clone();
+        let first = release.seats[0].clone();
+        let role = |n: usize| Role::from(format!("{n}-{}", "x".repeat(90)).as_str());
+        let seat = |n: usize| Seat { role: role(n), ..first.clone() };
+        release.seats = (0..count).map(seat).collect();
+        let rows = poll_buttons(&release, policy);
+        assert!(rows.len() <= 5 && rows.iter().all(|row| row.len() <= 5), "{count}: {rows:?}");
+        let all = labels(&rows);
+        assert!(all.iter().all(|label| label.chars().count() <= 75), "{all:?}");
+        let own = all.iter().filter(|label| label.contains('·')).count();
+        assert_eq!(own, if count <= 9 { 2 * count } else { 0 }, "{count}");
+        assert!(all.contains(&"Checklist".to_owned()) && all.contains(&"Hold".to_owned()));
     }
 }
 
