@@ -187,6 +187,7 @@ fn stages(plan: &Plan) -> Vec<Finding> {
     }
     let numbered = plan.stages.iter().enumerate();
     let mut found: Vec<Finding> = numbered.flat_map(|(index, each)| stage(index, each)).collect();
+    found.extend(falling(plan));
     found.extend(unfinished(plan));
     found.extend(no_smoke(plan));
     found
@@ -220,6 +221,27 @@ fn stage(index: usize, stage: &Stage) -> Vec<Finding> {
         found.push(Finding::warn("metrics-not-judged", what).mend(mend).at(at("metric")));
     }
     found
+}
+
+/// A rollout widens; who takes traffic away again rolls back, and that has a plan of its own.
+fn falling(plan: &Plan) -> Vec<Finding> {
+    let shares = plan.stages.iter().enumerate();
+    let shares = shares.filter_map(|(at, stage)| Some((at, stage, stage.traffic?)));
+    // One that cannot be is refused by itself.
+    let shares: Vec<_> = shares.filter(|(.., share)| (0.0..=100.0).contains(share)).collect();
+    let falls = shares.windows(2).filter(|pair| pair[1].2 < pair[0].2);
+    falls
+        .map(|pair| {
+            let [(_, before, had), (at, stage, has)] = pair else { unreachable!("windows of two") };
+            let what = format!(
+                "The traffic falls from {had} % at {} to {has} % at {}.",
+                before.name, stage.name
+            );
+            let mend = "Put the stages in the order in which the share grows.";
+            let at = format!("stage[{at}].traffic");
+            Finding::warn("traffic-falls", what).mend(mend).at(at)
+        })
+        .collect()
 }
 
 fn unfinished(plan: &Plan) -> Option<Finding> {

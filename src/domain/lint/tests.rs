@@ -230,6 +230,11 @@ fn stages_are_warned_about_what_they_lack() {
         ["never-everybody at stage[1].traffic"]
     );
     assert_eq!(
+        rules(&changed("traffic = 100", "traffic = 20")),
+        ["traffic-falls at stage[1].traffic", "never-everybody at stage[1].traffic"]
+    );
+    assert_eq!(rules(&changed("traffic = 33", "traffic = 100")), Vec::<String>::new());
+    assert_eq!(
         rules(&changed("traffic = 33", "traffic = 330")),
         ["bad-traffic at stage[0].traffic"]
     );
