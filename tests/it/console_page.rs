@@ -189,12 +189,14 @@ async fn a_lost_connection_is_said_and_caught_up() {
     served.console.post(&releases, "late", &text("said meanwhile")).await.unwrap();
     assert!(!browser.text().await.contains("said meanwhile"));
     browser.fill("Message or command", "still typing").await;
+    browser.click("Send").await;
+    browser.wait_for_text("The console cannot be reached. Your line is kept").await;
     wire.cut.send(false).unwrap();
     browser.wait_for_text("said meanwhile").await;
     browser.until("kept", "return document.getElementById('line').value === 'still typing'").await;
     let text = browser.text().await;
     assert_eq!(text.matches("said meanwhile").count(), 1, "{text}");
-    assert!(!text.contains("Connection lost."));
+    assert!(!text.contains("Connection lost.") && !text.contains("cannot be reached"), "{text}");
     browser.close().await;
 }
 

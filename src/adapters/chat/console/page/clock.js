@@ -1,6 +1,6 @@
 // The demo's clock. Where nobody serves one, this is no demo, and there is nothing to see.
 
-import { ask as askServer, newId, send } from "./server.js";
+import { ask as askServer, complain, newId, send } from "./server.js";
 import { ask as askPerson } from "./dialogs.js";
 import { make } from "./render.js";
 import { dayAndTime, distance, hourAndMinute, toDate } from "./times.js";
@@ -77,7 +77,7 @@ export class Clock {
       await send(path, { id: newId() });
       this.refresh();
     } catch (problem) {
-      this.trouble.textContent = problem.message;
+      complain(this.trouble, problem);
     } finally {
       button.removeAttribute("aria-busy");
     }

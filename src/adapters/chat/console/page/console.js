@@ -4,7 +4,7 @@ import { Clock } from "./clock.js";
 import { ask as askPerson, askToken } from "./dialogs.js";
 import { Line } from "./line.js";
 import { lead, make, mentions } from "./render.js";
-import { act, ask, Feed, newId, send } from "./server.js";
+import { act, ask, complain, Feed, newId, reached, send } from "./server.js";
 import { Stream } from "./stream.js";
 
 const $ = (id) => document.getElementById(id);
@@ -108,7 +108,10 @@ const feed = new Feed({
   reset: () => load(home.as),
   connected: (isUp) => {
     clearTimeout(feed.grace);
-    if (isUp) return showBanner("");
+    if (isUp) {
+      reached($("trouble"));
+      return showBanner("");
+    }
     feed.grace = setTimeout(lostConnection, 800);
   },
 });
@@ -416,7 +419,7 @@ async function showEarlier() {
       channel.messages.unshift(...page.messages);
       channel.earlier = page.earlier;
     } catch (problem) {
-      $("trouble").textContent = problem.message;
+      complain($("trouble"), problem);
       return;
     }
   }
@@ -493,7 +496,7 @@ async function press(channel, message, button) {
   } catch (problem) {
     if (problem.isLost) lost.set(`${person} ${what}`, id);
     const again = problem.isLost ? " Press the button again to try again." : "";
-    $("trouble").textContent = problem.message + again;
+    complain($("trouble"), problem, again);
   }
   await shown;
   busy.delete(what);

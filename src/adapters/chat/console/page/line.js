@@ -1,6 +1,6 @@
 // The command line: completion, history, and sending a line exactly once.
 
-import { ask, newId } from "./server.js";
+import { ask, complain, newId } from "./server.js";
 import { make } from "./render.js";
 
 const KEPT = 50;
@@ -40,7 +40,7 @@ export class Line {
       if (this.input.value.trim() === line) this.input.value = "";
     } catch (problem) {
       const again = problem.isLost ? " Your line is kept: press Enter to send it again." : "";
-      this.trouble.textContent = problem.message + again;
+      complain(this.trouble, problem, again);
       if (!problem.isLost) this.unsent = null;
     } finally {
       this.button.removeAttribute("aria-busy");

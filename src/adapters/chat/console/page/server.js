@@ -12,6 +12,16 @@ export class Problem extends Error {
   }
 }
 
+/** Says what went wrong, until something else does, or until the connection is back if it was that. */
+export function complain(place, problem, more = "") {
+  place.textContent = problem.message + more;
+  place.toggleAttribute("data-unreached", problem.status === 0);
+}
+
+export function reached(place) {
+  if (place.hasAttribute("data-unreached")) place.textContent = "";
+}
+
 /** A name for one deed. Outside of secure contexts browsers have no randomUUID. */
 export function newId() {
   if (crypto.randomUUID) return crypto.randomUUID();
