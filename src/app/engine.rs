@@ -32,12 +32,15 @@ pub const TOGETHER: usize = 1024;
 
 /// A handle on the engine; cheap to clone.
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine {
+    inner: Arc<Inner>,
+    /// Held by handles alone: the writer stops when nobody can ask any more. What comes in one
+    /// piece is decided in one batch: sent one by one, the runtime would hand them over in several,
+    /// each with an fsync of its own.
+    inbox: mpsc::Sender<Vec<Asked>>,
+}
 
 struct Inner {
-    /// What comes in one piece is decided in one batch: sent one by one, the runtime would hand
-    /// them over in several, each with an fsync of its own.
-    inbox: mpsc::Sender<Vec<Asked>>,
     store: Store,
     clock: Clock,
     /// What readers see: committed, never a draft.
@@ -184,7 +187,8 @@ pub fn event_of(entry: &Entry) -> anyhow::Result<Event> {
 }
 
 impl Engine {
-    /// Replays the log, proving its chain on the way, and starts the writer. It stops when the last handle is gone.
+    /// Replays the log, proving its chain on the way, and starts the writer. The writer stops, and lets go
+    /// of the store, when the last handle is gone.
     pub async fn start(store: Store, clock: Clock) -> anyhow::Result<Self> {
         let state = added_up(store.reader().proven_pages()).await?;
         if let Some((at, to)) = state.house.jumped {
@@ -200,7 +204,6 @@ impl Engine {
         }
         let (inbox, asked) = mpsc::channel(4 * BATCH);
         let inner = Arc::new(Inner {
-            inbox,
             store,
             clock,
             published: RwLock::new(state.clone()),
@@ -213,7 +216,7 @@ impl Engine {
             batches: AtomicU64::new(0),
         });
         tokio::spawn(write(Writer { inner: inner.clone(), draft: state }, asked));
-        Ok(Self(inner))
+        Ok(Self { inner, inbox })
     }
 
     /// Decided, durably recorded, then answered.
@@ -242,7 +245,7 @@ impl Engine {
 
     /// Whether other words were said under this id.
     pub async fn is_taken(&self, id: &str, said: &str) -> Result<bool, ReadError> {
-        let known = self.0.store.asked(&[id.to_owned()]).await?;
+        let known = self.inner.store.asked(&[id.to_owned()]).await?;
         Ok(known.get(id).is_some_and(|first| *first != Saying::new(id, said).said))
     }
 
@@ -254,7 +257,7 @@ impl Engine {
         loop {
             let together: Vec<Asked> = asked.by_ref().take(TOGETHER).collect();
             // Whoever is turned away hears it, since the answer's other end is gone.
-            if together.is_empty() || self.0.inbox.send(together).await.is_err() {
+            if together.is_empty() || self.inbox.send(together).await.is_err() {
                 break;
             }
         }
@@ -279,79 +282,79 @@ impl Engine {
 
     async fn send(&self, work: Work) -> Result<Answer, Lost> {
         let (asked, answered) = asked(work);
-        self.0.inbox.send(vec![asked]).await.map_err(|_| Lost::Stopping)?;
+        self.inbox.send(vec![asked]).await.map_err(|_| Lost::Stopping)?;
         answered.await.map_err(|_| Lost::Stopping)?
     }
 
     /// The committed state, for as short as possible.
     pub fn state(&self) -> RwLockReadGuard<'_, State> {
-        self.0.published.read().expect("the writer does not panic while it publishes")
+        self.inner.published.read().expect("the writer does not panic while it publishes")
     }
 
     pub fn clock(&self) -> &Clock {
-        &self.0.clock
+        &self.inner.clock
     }
 
     /// Never behind the log.
     pub fn now(&self) -> Time {
-        let now = self.0.clock.now();
+        let now = self.inner.clock.now();
         self.state().last_at.map_or(now, |last| last.max(now))
     }
 
     /// What is wrong while the clock stands behind the log.
     pub fn behind(&self) -> Option<String> {
         let last = self.state().last_at?;
-        super::clock::behind(last, self.0.clock.now())
+        super::clock::behind(last, self.inner.clock.now())
     }
 
     pub fn store(&self) -> &Store {
-        &self.0.store
+        &self.inner.store
     }
 
     /// How many batches were published.
     pub fn batches(&self) -> u64 {
-        self.0.batches.load(Ordering::Acquire)
+        self.inner.batches.load(Ordering::Acquire)
     }
 
     pub fn commits(&self) -> broadcast::Receiver<Committed> {
-        self.0.committed.subscribe()
+        self.inner.committed.subscribe()
     }
 
     pub fn next_due(&self) -> Option<Due> {
-        let index = self.0.agenda.lock().expect("never held in a panic");
+        let index = self.inner.agenda.lock().expect("never held in a panic");
         index.order.first_key_value().map(due)
     }
 
     /// What is due by now, the earliest first.
     pub fn due(&self, now: Time, most: usize) -> Vec<Due> {
-        let index = self.0.agenda.lock().expect("never held in a panic");
+        let index = self.inner.agenda.lock().expect("never held in a panic");
         let due_by_now = index.order.iter().take_while(|((at, ..), _)| *at <= now);
         due_by_now.take(most).map(due).collect()
     }
 
     /// The next deadlines of every scope, the earliest first.
     pub fn agenda(&self, most: usize) -> Vec<(Scope, agenda::Due)> {
-        let index = self.0.agenda.lock().expect("never held in a panic");
+        let index = self.inner.agenda.lock().expect("never held in a panic");
         let listed = index.order.iter().take(most);
         listed.map(|((_, scope, _), due)| (scope.clone(), due.clone())).collect()
     }
 
     pub async fn agenda_changed(&self) {
-        self.0.agenda_changed.notified().await;
+        self.inner.agenda_changed.notified().await;
     }
 
     /// A deadline stays due although it was decided: something is wrong with the rules.
     pub fn set_stuck(&self, stuck: bool) {
-        self.0.stuck.store(stuck, Ordering::Relaxed);
+        self.inner.stuck.store(stuck, Ordering::Relaxed);
     }
 
     pub fn is_stuck(&self) -> bool {
-        self.0.stuck.load(Ordering::Relaxed)
+        self.inner.stuck.load(Ordering::Relaxed)
     }
 
     /// Requests decided and refused since the start.
     pub fn counts(&self) -> (u64, u64) {
-        (self.0.decided.load(Ordering::Relaxed), self.0.refused.load(Ordering::Relaxed))
+        (self.inner.decided.load(Ordering::Relaxed), self.inner.refused.load(Ordering::Relaxed))
     }
 }
 

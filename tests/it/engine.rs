@@ -1,5 +1,7 @@
 //! The single writer: once only, all or nothing, and seen by readers only when it is durable.
 
+use std::time::Duration;
+
 use tempfile::TempDir;
 use tminus::app::clock::Clock;
 use tminus::app::engine::{Answer, Engine, replay};
@@ -8,8 +10,9 @@ use tminus::domain::event::{Event, Happened};
 use tminus::domain::ids::{Account, ReleaseId};
 use tminus::domain::refusal::Refusal;
 use tminus::domain::state::Start;
-use tminus::store::{Finding, Store, Which, verify};
+use tminus::store::{Finding, OpenError, Store, Which, verify};
 
+use crate::program::glances;
 use crate::sample;
 
 const T0: &str = "2026-12-15T18:00:00Z";
@@ -210,4 +213,31 @@ async fn a_clock_that_goes_backwards_is_not_believed() {
     house.engine.ask(request("click-1", "quinn", vote(&house.release, "one"))).await.unwrap();
     assert!(house.engine.now() >= before);
     assert!(house.engine.state().last_at.unwrap() >= before);
+}
+
+#[tokio::test]
+async fn nobody_holds_the_store_when_the_last_handle_is_gone() {
+    let House { engine, _dir: dir, .. } = house().await;
+    let other = engine.clone();
+    drop(engine);
+    assert!(matches!(Store::open(dir.path()).await, Err(OpenError::InUse { .. })));
+    let asked = Request {
+        id: "late".into(),
+        by: person("maria"),
+        command: Command::Hold {
+            release: ReleaseId::of("web-shop", "production", "v1.2.0", 1),
+            reason: "one more look".into(),
+        },
+    };
+    other.ask(asked).await.unwrap();
+    drop(other);
+    let mut looks = glances(Duration::from_millis(10));
+    for _ in 0..1_000 {
+        looks.tick().await;
+        match Store::open(dir.path()).await {
+            Err(OpenError::InUse { .. }) => continue,
+            opened => return assert!(opened.is_ok()),
+        }
+    }
+    panic!("the writer never let go of the store");
 }
