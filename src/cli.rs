@@ -4,8 +4,9 @@
 mod screen;
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -641,7 +642,10 @@ impl Whole {
     fn create(path: &Path) -> anyhow::Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or_else(|| Path::new("."));
-        let file = tempfile::NamedTempFile::new_in(folder)
+        // A document to share: who may read it is the user's umask to say.
+        let file = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)
             .with_context(|| format!("writing into {}", folder.display()))?;
         Ok(Self(BufWriter::new(file)))
     }

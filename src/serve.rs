@@ -72,9 +72,15 @@ pub async fn serve(
     let first = configured(options, None)?;
     let listen = options.listen.unwrap_or(first.server.listen);
     console::may_listen(listen, &access(&first)).map_err(anyhow::Error::msg)?;
-    // The writer's lock comes before anything is touched.
+    let listener = match bound(listen).await {
+        // A start that failed leaves nothing behind.
+        Err(why) if !first.state.exists() => return Err(why),
+        tried => tried,
+    };
+    // The writer's lock comes before anything is touched, and its words before the address's: who
+    // is started twice hears of the first one.
     let store = Store::open(&first.state).await.map_err(explained)?;
-    let listener = bound(listen).await?;
+    let listener = listener?;
     let shop = match first.demo {
         true => Some(Shop::open(&first.state, listener.local_addr()?).await?),
         false => None,

@@ -200,6 +200,8 @@ struct Check<'a> {
     samples: &'a [(&'a str, serde_json::Value)],
     /// The operator's templates that have not failed.
     overrides: BTreeMap<String, String>,
+    /// Where they are.
+    folder: Option<&'a Path>,
     /// Built-in templates that have failed: reported once.
     failed: BTreeSet<String>,
     problems: Vec<TemplateProblem>,
@@ -209,14 +211,15 @@ impl<'a> Check<'a> {
     fn new(built_in: &[(&'a str, &'a str)], samples: &'a [(&'a str, serde_json::Value)]) -> Self {
         let built_in = built_in.iter().copied().collect();
         let (overrides, failed) = (BTreeMap::new(), BTreeSet::new());
-        Self { built_in, samples, overrides, failed, problems: Vec::new() }
+        Self { built_in, samples, overrides, folder: None, failed, problems: Vec::new() }
     }
 
     fn report(&mut self, file: &str, what: impl Into<String>) {
         self.problems.push(TemplateProblem { file: file.into(), line: None, what: what.into() });
     }
 
-    fn read_folder(&mut self, folder: &Path) {
+    fn read_folder(&mut self, folder: &'a Path) {
+        self.folder = Some(folder);
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(why) => {
@@ -232,7 +235,7 @@ impl<'a> Check<'a> {
                 Ok(text) => {
                     self.overrides.insert(name, text);
                 }
-                Err(what) => self.report(&name, what),
+                Err(what) => self.report(&path.display().to_string(), what),
             }
         }
     }
@@ -262,7 +265,11 @@ impl<'a> Check<'a> {
         loop {
             let mut env = environment(self.templates());
             env.set_debug(true);
-            let Some((culprit, problem)) = self.first_problem(&env) else { return env };
+            let Some((culprit, mut problem)) = self.first_problem(&env) else { return env };
+            if let Some(folder) = self.folder.filter(|_| self.overrides.contains_key(&problem.file))
+            {
+                problem.file = folder.join(&problem.file).display().to_string();
+            }
             self.problems.push(problem);
             if self.overrides.remove(&culprit).is_none() {
                 self.failed.insert(culprit);
@@ -676,7 +683,14 @@ mod tests {
             std::fs::write(folder.path().join(name), text).expect("a file");
         }
         let (messages, problems) = Messages::load(BUILT_IN, Some(folder.path()), &samples());
-        (messages, problems.iter().map(ToString::to_string).collect())
+        let place = format!("{}/", folder.path().display());
+        let problems = problems.iter().map(|problem| {
+            let told = problem.to_string();
+            told.strip_prefix(&place)
+                .expect("an operator's file is told with its folder")
+                .to_owned()
+        });
+        (messages, problems.collect())
     }
 
     fn hello(messages: &Messages) -> String {

@@ -454,7 +454,10 @@ async fn a_broken_template_is_named_at_the_start_and_ours_speaks_instead() {
     here.write("words/answer-no-release.md", "Nothing\nhere: {{ oops\n");
     here.write("words/answer-refused.md", "NO! {{ why }}\n");
     here.write("words/answr-wrong.md", "{{ what }}\n");
-    let parts = ["answer-no-release.md:2", "answr-wrong.md", "answer-wrong.md"];
+    let folder = here.path("words");
+    let places = ["answer-no-release.md:2", "answr-wrong.md"];
+    let [broken, misnamed] = places.map(|name| folder.join(name).display().to_string());
+    let parts = [broken.as_str(), &misnamed, "`answer-wrong.md`"];
     here.cli(&["config", "check"]).await.expect(1, &parts);
     let running = here.start().await;
     let logged = here.logged();

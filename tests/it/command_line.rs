@@ -72,6 +72,30 @@ async fn completions_of_every_shell_know_the_verbs() {
 }
 
 #[tokio::test]
+async fn whoever_reads_the_files_beside_it_may_read_a_document() {
+    use std::os::unix::fs::PermissionsExt;
+    let here = Installed::demo();
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let usual = mode(&here.write("usual.md", "as any other program writes it"));
+    assert_ne!(usual, 0o600, "the umask of these tests lets others read");
+    let (report, notes) = (here.path("report.md"), here.path("notes.md"));
+    here.cli(&["rehearse", SAMPLE, "--report", report.to_str().unwrap()]).await.expect(0, &[]);
+    here.cli(&["document", "notes", "--plan", SAMPLE, "-o", notes.to_str().unwrap()])
+        .await
+        .expect(0, &[]);
+    assert_eq!([mode(&report), mode(&notes)], [usual; 2]);
+}
+
+#[tokio::test]
+async fn a_start_without_an_address_leaves_nothing_behind() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let here = Installed::demo();
+    here.cli(&["serve", "--listen", &address]).await.expect(1, &["I cannot listen on", &address]);
+    assert!(!here.state().exists());
+}
+
+#[tokio::test]
 async fn every_plan_that_is_shipped_can_be_scheduled() {
     let here = Installed::demo();
     for plan in PLANS {
