@@ -278,8 +278,9 @@ impl Conversation {
         struct TooLong {
             length: usize,
             limit: usize,
+            text: usize,
         }
-        let too_long = TooLong { length, limit: crate::domain::poll::TEXT_LIMIT };
+        let too_long = TooLong { length, limit: LONGEST, text: crate::domain::poll::TEXT_LIMIT };
         self.words().message(Tone::Warning, "answer-too-long.md", &too_long)
     }
 
@@ -491,7 +492,7 @@ pub fn samples() -> Vec<(&'static str, serde_json::Value)> {
             json!({"why": "You may not start a release.", "title": "Shop v2", "stands": "done"}),
         ),
         ("answer-stranger.md", json!({"account": "console/local/eve"})),
-        ("answer-too-long.md", json!({"length": 10000, "limit": 1000})),
+        ("answer-too-long.md", json!({"length": 10000, "limit": 6000, "text": 1000})),
         ("answer-unknown-release.md", json!({"said": "v9", "known": 1})),
         ("answer-wrong.md", json!({"what": "I don't know `x`.", "example": "/release help"})),
         ("answer-help-verb.md", json!(grammar::Guide::of("rollback"))),

@@ -57,7 +57,7 @@ fn rule(state: &State, request: &Request, now: Time) -> Decided {
     let release = state
         .releases
         .get(id)
-        .ok_or_else(|| Refusal::UnknownRelease { release: id.to_string() })?;
+        .ok_or_else(|| Refusal::UnknownRelease { release: super::words::excerpt(id) })?;
     of_a_release(&Case { state, policy, release, by, now }, &request.command)
 }
 

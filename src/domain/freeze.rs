@@ -34,7 +34,10 @@ pub fn lift(state: &State, by: &Actor, id: &FreezeId, reason: &str) -> Decided {
             true => "No freeze is in force that could be lifted.".into(),
             false => format!("These can be lifted: {}.", super::words::and(&known)),
         };
-        return Err(Refusal::UnknownName { what: format!("The freeze {id}"), hint });
+        return Err(Refusal::UnknownName {
+            what: format!("The freeze {}", super::words::excerpt(id)),
+            hint,
+        });
     }
     Ok(vec![Event::FreezeLifted { id: id.clone(), reason: reason.to_owned() }])
 }

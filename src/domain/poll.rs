@@ -10,7 +10,7 @@ use super::ids::{ItemId, PersonId, Role};
 use super::plan::Finding;
 use super::policy::{Policy, Right};
 use super::refusal::Refusal;
-use super::words;
+use super::words::{self, excerpt};
 
 /// Longer than this, a text is a document and belongs behind a link.
 pub const TEXT_LIMIT: usize = 1_000;
@@ -30,7 +30,7 @@ fn is_link(link: Option<&String>) -> Result<(), Refusal> {
     if sound && !link.contains(char::is_whitespace) {
         return Ok(());
     }
-    Err(Refusal::NotALink { link: link.clone() })
+    Err(Refusal::NotALink { link: excerpt(link) })
 }
 
 pub(super) fn vote(case: &Case, role: Option<&Role>, vote: &Vote, commits: &Commitment) -> Decided {
@@ -97,7 +97,7 @@ fn seat_of(case: &Case, person: &PersonId, role: Option<&Role>) -> Result<Role, 
     };
     if !seats.contains(&role) {
         let hint = format!("Its seats are {}.", words::and(&titles(&seats)));
-        return Err(Refusal::UnknownName { what: format!("The seat {role}"), hint });
+        return Err(Refusal::UnknownName { what: format!("The seat {}", excerpt(role)), hint });
     }
     if theirs.contains(&role) {
         return Ok(role.clone());
@@ -228,13 +228,16 @@ fn find_item<'a>(case: &'a Case, wanted: &ItemId) -> Result<&'a Item, Refusal> {
     match near.as_slice() {
         [only] => Ok(only),
         [] => Err(Refusal::UnknownName {
-            what: format!("The checklist item {wanted}"),
+            what: format!("The checklist item {}", excerpt(wanted)),
             hint: "`checklist` shows them all.".into(),
         }),
         several => {
             let ids: Vec<_> = several.iter().map(|item| item.id.as_str()).collect();
             Err(Refusal::UnknownName {
-                what: format!("{wanted} fits several items and none of them alone, so it"),
+                what: format!(
+                    "{} fits several items and none of them alone, so it",
+                    excerpt(wanted)
+                ),
                 hint: format!("Say one of {}.", words::or(&ids)),
             })
         }
@@ -277,7 +280,10 @@ pub(super) fn overrule(case: &Case, obstacle: &str, reason: &str) -> Decided {
             true => "Nothing stands in its way.".to_owned(),
             false => format!("What stands in its way: {}.", words::and(&known)),
         };
-        return Err(Refusal::UnknownName { what: format!("The obstacle {obstacle}"), hint });
+        return Err(Refusal::UnknownName {
+            what: format!("The obstacle {}", excerpt(obstacle)),
+            hint,
+        });
     }
     case.did(Happened::Overridden {
         obstacle: obstacle.to_owned(),
@@ -319,7 +325,7 @@ pub(super) fn accept_risk(case: &Case, risk: &str, reason: &str) -> Decided {
             true => "The plan names no risk, known issue or migration to accept.".to_owned(),
             false => format!("The plan names {}.", words::and(&known)),
         };
-        return Err(Refusal::UnknownName { what: format!("The risk {risk}"), hint });
+        return Err(Refusal::UnknownName { what: format!("The risk {}", excerpt(risk)), hint });
     }
     case.did(Happened::RiskAccepted { risk: risk.to_owned(), person, reason: reason.to_owned() })
 }

@@ -365,7 +365,10 @@ pub(super) fn run_action(
             true => "The operator allows none from chat.".into(),
             false => format!("From chat you can run {}.", super::words::or(&names)),
         };
-        return Err(Refusal::UnknownName { what: format!("The action {action}"), hint });
+        return Err(Refusal::UnknownName {
+            what: format!("The action {}", super::words::excerpt(action)),
+            hint,
+        });
     };
     if !known.from_chat {
         return Err(Refusal::ActionNotForChat { action: action.to_string() });
@@ -416,7 +419,7 @@ fn filled(
     if let Some(unknown) = with.keys().find(|name| !declared.contains(*name)) {
         let names: Vec<_> = declared.iter().map(String::as_str).collect();
         return Err(Refusal::UnknownName {
-            what: format!("The argument {unknown} of {action}"),
+            what: format!("The argument {} of {action}", super::words::excerpt(unknown)),
             hint: match names.is_empty() {
                 true => "It takes no arguments.".into(),
                 false => format!("It takes {}.", super::words::and(&names)),

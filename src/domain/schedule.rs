@@ -257,7 +257,10 @@ pub(super) fn handover(case: &Case, to: &PersonId) -> Decided {
     }
     if !case.policy.people.contains_key(to) {
         let hint = "`roles` shows who is known.".into();
-        return Err(Refusal::UnknownName { what: format!("The person {to}"), hint });
+        return Err(Refusal::UnknownName {
+            what: format!("The person {}", super::words::excerpt(to)),
+            hint,
+        });
     }
     if case.release.phase.is_over() {
         return Err(case.wrong_phase("There is nothing left to hand over."));

@@ -1,4 +1,4 @@
-//! Lists in sentences.
+//! Words in sentences: lists, and what is quoted.
 
 /// `a`, `a and b`, `a, b and c`.
 pub fn and<S: AsRef<str>>(items: &[S]) -> String {
@@ -25,4 +25,12 @@ fn join<S: AsRef<str>>(items: &[S], last: &str) -> String {
 /// whose letters were only mixed up is meant (`t-84h`: `t-48h` rather than `t-24h`).
 pub fn strangers(word: &str, name: &str) -> usize {
     word.chars().filter(|letter| !name.contains(*letter)).count()
+}
+
+/// Enough of what somebody said to recognise it. An answer never repeats a whole page.
+pub fn excerpt(text: impl std::fmt::Display) -> String {
+    const LONGEST: usize = 60;
+    let text = text.to_string();
+    let cut: String = text.chars().take(LONGEST).collect();
+    if cut.len() < text.len() { format!("{cut}…") } else { cut }
 }

@@ -2,6 +2,7 @@
 
 use crate::domain::ids::ReleaseId;
 use crate::domain::state::{Release, State};
+use crate::domain::words::excerpt;
 
 /// The most that are offered to choose from.
 const OFFERED: usize = 5;
@@ -83,7 +84,7 @@ fn named<'a>(state: &'a State, said: &str) -> Result<&'a Release, Unclear> {
     match (open.as_slice(), fits.as_slice()) {
         ([only], _) | (_, [only]) => Ok(only),
         (_, []) => {
-            Err(Unclear::Unknown { said: said.to_owned(), known: ids(&newest(all().collect())) })
+            Err(Unclear::Unknown { said: excerpt(said), known: ids(&newest(all().collect())) })
         }
         ([], [first, others @ ..]) => {
             // Several attempts at the same thing: the last one is meant.

@@ -209,10 +209,13 @@ pub(super) fn no_plan(why: &NoPlan) -> String {
     };
     match why {
         NoPlan::Unknown { said, known } if known.is_empty() => {
-            format!("I don't know the plan `{said}`, and there are no plan files.")
+            format!(
+                "I don't know the plan `{}`, and there are no plan files.",
+                words::excerpt(said)
+            )
         }
         NoPlan::Unknown { said, known } => {
-            format!("I don't know the plan `{said}`. Say {}.", names(known))
+            format!("I don't know the plan `{}`. Say {}.", words::excerpt(said), names(known))
         }
         NoPlan::Several { said, known } => {
             format!("`{said}` fits several plans. Say {}.", names(known))

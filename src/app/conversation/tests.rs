@@ -500,10 +500,34 @@ async fn a_form_asks_for_what_is_missing_and_keeps_what_was_typed() {
 async fn a_text_of_ten_thousand_characters_is_refused_clearly() {
     let house = house().await.scheduled().await;
     let answer = shown(&house.says("sam", &format!("hold {}", "x".repeat(10_000))).await);
-    assert!(answer.contains("10005 characters long"), "{answer}");
+    assert!(answer.contains("10005 characters long, and I read no more than 6000"), "{answer}");
+    assert!(answer.contains("have more than 1000"), "{answer}");
     let answer = shown(&house.says("sam", &format!("hold {}", "x ".repeat(1_001))).await);
     assert!(answer.contains("longer than 1000 characters"), "{answer}");
     assert_eq!(house.phase(), Phase::CountingDown);
+}
+
+#[tokio::test]
+async fn an_answer_repeats_no_page_of_what_was_said() {
+    let house = house().await.scheduled().await;
+    let long = "y".repeat(5_000);
+    for start in [
+        "",
+        "status ",
+        "run ",
+        "go --as ",
+        "override ",
+        "schedule ",
+        "hold ",
+        "handover ",
+        "freeze lift ",
+        "checklist pass ",
+        "checklist pass --item ",
+        "checklist pass --link ",
+    ] {
+        let answer = shown(&house.says("maria", &format!("{start}{long} no way")).await);
+        assert!(!answer.contains(&"y".repeat(200)), "{start}: {answer}");
+    }
 }
 
 #[tokio::test]

@@ -635,7 +635,7 @@ impl<'a> Turn<'a> {
         let mut mark = mark;
         if let (Some(limit), Some(said)) = (limit, given(value)) {
             let Ok(number) = said.replace(',', ".").parse::<f64>() else {
-                let what = format!("`{said}` is not a number.");
+                let what = format!("`{}` is not a number.", crate::domain::words::excerpt(said));
                 return Err(self.wrong(Some(release), draft(), &what));
             };
             mark = if limit.holds(number) { Mark::Pass } else { Mark::Fail };

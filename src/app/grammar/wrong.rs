@@ -5,6 +5,7 @@ use std::fmt;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::{command, guide};
+use crate::domain::words::excerpt;
 
 /// Nearer than this, a misspelling is recognised.
 const NEAR: f64 = 0.72;
@@ -137,11 +138,6 @@ pub fn nearest<'a>(said: &str, known: impl Iterator<Item = &'a str>) -> Option<S
         })
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, name)| name.to_owned())
-}
-
-fn excerpt(text: &str) -> String {
-    let cut: String = text.chars().take(60).collect();
-    if cut.len() < text.len() { format!("{cut}…") } else { cut }
 }
 
 impl fmt::Display for Wrong {
