@@ -301,8 +301,6 @@ tminus.toml:5: I know no webhook `status`
     add [webhooks.status]
 tminus.toml:8: at: `48h` does not say before or after the start
     say `T-48h` or `T+48h`
-tminus.toml:10: there is no announcement template `t-84h`
-    did you mean `t-48h`?
 tminus.toml:14: I know no audience `fuor`
     did you mean `four`?
 tminus.toml:15: there is no announcement template `t-84h`
