@@ -280,12 +280,12 @@ four = ["webhook:status"]
 id = "a"
 at = "48h"
 audience = "one"
-template = "t-84h"
+template = "t-48h"
 [[announcement]]
 id = "b"
 at = "T-1h"
 audience = "fuor"
-template = "done"
+template = "t-84h"
 [rooms]
 platforms = ["console"]
 "##), @r"
@@ -301,10 +301,10 @@ tminus.toml:5: I know no webhook `status`
     add [webhooks.status]
 tminus.toml:8: at: `48h` does not say before or after the start
     say `T-48h` or `T+48h`
-tminus.toml:10: there is no announcement template `t-84h`
-    did you mean `t-48h`?
 tminus.toml:14: I know no audience `fuor`
     did you mean `four`?
+tminus.toml:15: there is no announcement template `t-84h`
+    did you mean `t-48h`?
 tminus.toml:17: `console` is not a place where rooms can open
     write platform/tenant, for example `console/local`
 ");

@@ -501,7 +501,7 @@ async fn a_text_of_ten_thousand_characters_is_refused_clearly() {
     let house = house().await.scheduled().await;
     let answer = shown(&house.says("sam", &format!("hold {}", "x".repeat(10_000))).await);
     assert!(answer.contains("10005 characters long, and I read no more than 6000"), "{answer}");
-    assert!(answer.contains("no text in it may have more than 1000"), "{answer}");
+    assert!(answer.contains("have more than 1000"), "{answer}");
     let answer = shown(&house.says("sam", &format!("hold {}", "x ".repeat(1_001))).await);
     assert!(answer.contains("longer than 1000 characters"), "{answer}");
     assert_eq!(house.phase(), Phase::CountingDown);

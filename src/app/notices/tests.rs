@@ -363,9 +363,10 @@ fn an_operators_own_announcement_is_checked_and_said() {
         samples.iter().map(|(name, seen)| (name.as_str(), seen.clone())).collect();
     let (messages, problems) = Messages::load(&built_in(), Some(folder.path()), &samples);
     let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let place = folder.path().join("announce-broken.md");
     assert_eq!(
         problems,
-        ["announce-broken.md:1: `titel` is not known here. Did you mean `title`?"]
+        [format!("{}:1: `titel` is not known here. Did you mean `title`?", place.display())]
     );
     let mut notice = notices().remove(0);
     if let NoticeKind::Announcement { template, .. } = &mut notice.kind {
