@@ -630,6 +630,21 @@ pub enum ItemPhase {
     FirstWeek,
 }
 
+impl ItemPhase {
+    /// As plans write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::T30m => "t-30m",
+            Self::During => "during",
+            Self::First15m => "first-15m",
+            Self::FirstHour => "first-hour",
+            Self::First24h => "first-24h",
+            Self::FirstWeek => "first-week",
+        }
+    }
+}
+
 /// Something said at T±offset to an audience.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
