@@ -464,8 +464,11 @@ pub struct OnCall {
 }
 
 impl OnCall {
+    /// Each of them once, whoever is called first.
     pub fn people(&self) -> impl Iterator<Item = &PersonId> {
-        [&self.primary, &self.secondary, &self.escalation].into_iter().flatten()
+        let all = [&self.primary, &self.secondary, &self.escalation];
+        let first = move |at: usize| !all[..at].contains(&all[at]);
+        (0..all.len()).filter(move |at| first(*at)).filter_map(move |at| all[at].as_ref())
     }
 }
 
