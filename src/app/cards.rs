@@ -299,6 +299,7 @@ fn stage_mark(release: &Release, index: usize) -> &'static str {
             false => "done",
         },
         Some(run) if run.is_running() => "running",
+        Some(run) if run.is_unknown() => "unknown",
         Some(_) => "failed",
         None => "ahead",
     }

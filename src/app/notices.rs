@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{markup, messages::Messages};
 use crate::domain::ids::{ReleaseId, RunId};
-use crate::domain::notice::{Brief, Notice, NoticeKind};
+use crate::domain::notice::{Brief, Notice, NoticeKind, WantedItem};
 use crate::domain::time::Time;
 use crate::ports::{Button, Message, Style, Tone};
 
@@ -216,6 +216,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::Update { .. }
         | NoticeKind::Resumed { .. }
         | NoticeKind::CheckWanted { .. }
+        | NoticeKind::ItemsWanted { .. }
         | NoticeKind::HandedOver { .. }
         | NoticeKind::FreezeLifted { .. }
         | NoticeKind::Welcome { .. }
@@ -291,6 +292,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         NoticeKind::Held { .. } => row.with_back(vec![row.plain("Resume", "resume")]),
         NoticeKind::RolledOut { .. } => row.with_back(Vec::new()),
         NoticeKind::SmokeTallied { passed, total, .. } => row.smoke(passed == total),
+        NoticeKind::ItemsWanted { items, .. } => row.items(items),
         NoticeKind::CheckWanted { .. } => vec![row.plain("Say what you found", "update")],
         NoticeKind::RehearsalEnded { worked, .. } => row.rehearsal(*worked),
         NoticeKind::RollbackFailed { .. } | NoticeKind::Escalation { .. } => row.stuck(),
@@ -349,6 +351,18 @@ impl Row<'_> {
 
     fn advance(&self, number: usize) -> Button {
         primary("Advance", format!("advance {} --stage {number}", self.0.release))
+    }
+
+    /// The first few can be ticked at once; the checklist shows them all.
+    fn items(&self, items: &[WantedItem]) -> Vec<Button> {
+        let id = &self.0.release;
+        let pass = |item: &WantedItem| {
+            let command = format!("checklist {id} pass --item {}", item.id);
+            plain(&format!("✓ {}", item.name), command)
+        };
+        let mut row: Vec<_> = items.iter().take(4).map(pass).collect();
+        row.push(self.checklist());
+        row
     }
 
     fn announced(&self, template: &str) -> Vec<Button> {
@@ -432,7 +446,7 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "_rollback.md" "advance-wanted.md" "advanced.md" "agenda.md" "changed-to-go.md" "card-live.md"
         "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md" "clock-leapt.md"
         "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
-        "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md" "list.md" "locked.md"
+        "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md" "items-wanted.md" "list.md" "locked.md"
         "oncall.md" "opening.md" "overridden.md" "progress.md" "rehearsal-ended.md" "report.md" "resumed.md"
         "retraction.md" "roles.md" "rollback-began.md" "rollback-failed.md" "rolled-back.md"
         "rolled-out.md" "room-is-thread.md" "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md"

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Command;
 use super::ids::{AnnouncementId, FreezeId, ReleaseId};
-use super::plan::{AnnounceAt, PlannedAnnouncement};
+use super::plan::{AnnounceAt, ItemPhase, PlannedAnnouncement};
 use super::policy::Policy;
 use super::state::{Phase, Rehearsal, Release, State};
 use super::time::{Span, Time};
@@ -25,6 +25,7 @@ pub enum Deadline {
     EndSoak(usize),
     AskForUpdate(u32),
     RecallCheck(usize),
+    AskItems(ItemPhase),
     Escalate(u32),
     CloseRelease,
 }
@@ -53,6 +54,9 @@ impl Deadline {
                 Some(check) => format!("check: {}", check.name),
                 None => "check after the deploy".into(),
             },
+            Self::AskItems(phase) => {
+                format!("ask for the open checklist items of {}", super::asking::words(*phase))
+            }
             Self::Escalate(_) => "escalate to the next contact".into(),
             Self::CloseRelease => "post the report and archive the room".into(),
         }
@@ -107,6 +111,8 @@ pub fn of_release(release: &Release, policy: &Policy) -> Vec<Due> {
         list.extend(of_phase(release, policy));
     }
     list.extend(checks(release));
+    let asked = super::asking::agenda(release, policy).into_iter();
+    list.extend(asked.map(|(at, phase)| (at, Deadline::AskItems(phase))));
     list.extend(escalation(release, policy));
     list.extend(closing(release, policy));
     list.sort();
@@ -131,6 +137,7 @@ fn key_of(deadline: &Deadline) -> String {
         Deadline::EndSoak(stage) => format!("end-soak/{stage}"),
         Deadline::AskForUpdate(nth) => format!("ask-update/{nth}"),
         Deadline::RecallCheck(check) => format!("check/{check}"),
+        Deadline::AskItems(phase) => format!("items/{}", phase.name()),
         Deadline::Escalate(nth) => format!("escalate/{nth}"),
         Deadline::CloseRelease => "close".into(),
     }

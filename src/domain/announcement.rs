@@ -97,6 +97,10 @@ pub(super) fn tick(case: &Case, deadline: &Deadline) -> Decided {
             case.did(Happened::SilenceNoticed { nth: *nth, who })
         }
         Deadline::RecallCheck(check) => case.did(Happened::CheckRecalled { check: *check }),
+        Deadline::AskItems(phase) => {
+            let items = super::asking::open(case.release, *phase).map(|item| item.id.clone());
+            case.did(Happened::ItemsAsked { phase: *phase, items: items.collect() })
+        }
         Deadline::Escalate(nth) => escalate(case, *nth),
         Deadline::CloseRelease => close(case),
     }

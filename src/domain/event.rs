@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::checklist::{Item, Mark};
 use super::command::{EvidenceReport, FreezeWish, RunEnd, Vote};
 use super::ids::{ActionName, AnnouncementId, FreezeId, ItemId, PersonId, ReleaseId, Role};
-use super::plan::Plan;
+use super::plan::{ItemPhase, Plan};
 use super::policy::{Destination, Policy};
 use super::refusal::Refusal;
 use super::report::Result as ReleaseResult;
@@ -279,6 +279,11 @@ pub enum Happened {
     CheckRecalled {
         check: usize,
     },
+    /// The open checklist items of a phase were asked for, before it ends.
+    ItemsAsked {
+        phase: ItemPhase,
+        items: Vec<ItemId>,
+    },
     Finished {
         result: ReleaseResult,
         by: Option<PersonId>,
@@ -389,6 +394,7 @@ impl Happened {
             Self::RolledOut => "rolled-out",
             Self::SmokeTallied { .. } => "smoke-tallied",
             Self::CheckRecalled { .. } => "check-recalled",
+            Self::ItemsAsked { .. } => "items-asked",
             Self::Finished { .. } => "finished",
             Self::RehearsalAsked => "rehearsal-asked",
             Self::RehearsalEnded { .. } => "rehearsal-ended",

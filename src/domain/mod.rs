@@ -7,6 +7,7 @@
 pub mod agenda;
 pub mod announcement;
 pub mod argument;
+pub mod asking;
 pub mod authority;
 pub mod checklist;
 pub mod command;

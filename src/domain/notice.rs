@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::checklist::Tally;
-use super::ids::{Account, PersonId, ReleaseId, RunId};
+use super::ids::{Account, ItemId, PersonId, ReleaseId, RunId};
 use super::policy::Policy;
 use super::state::{Release, Room};
 use super::time::Time;
@@ -177,6 +177,13 @@ pub enum NoticeKind {
         expect: Option<String>,
         people: Vec<PersonRef>,
     },
+    /// The checklist items of one phase that nobody has answered.
+    ItemsWanted {
+        at: Time,
+        phase: String,
+        items: Vec<WantedItem>,
+        people: Vec<PersonRef>,
+    },
 
     // Going back.
     RehearsalEnded {
@@ -236,6 +243,9 @@ pub enum NoticeKind {
         issues: Vec<String>,
         took_ms: Option<u64>,
         smoke: Option<(usize, usize)>,
+        /// Checklist items that nobody answered.
+        #[serde(default)]
+        unanswered: Vec<String>,
     },
     Undelivered {
         to: String,
@@ -297,6 +307,14 @@ pub enum NoticeKind {
 pub struct ReasonText {
     pub text: String,
     pub owner: Option<PersonRef>,
+}
+
+/// A checklist item that somebody has to answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WantedItem {
+    pub id: ItemId,
+    pub name: String,
+    pub owner: String,
 }
 
 /// A person, so that each platform can mention them in its own way.

@@ -464,8 +464,11 @@ pub struct OnCall {
 }
 
 impl OnCall {
+    /// Each of them once, whoever is called first.
     pub fn people(&self) -> impl Iterator<Item = &PersonId> {
-        [&self.primary, &self.secondary, &self.escalation].into_iter().flatten()
+        let all = [&self.primary, &self.secondary, &self.escalation];
+        let first = move |at: usize| !all[..at].contains(&all[at]);
+        (0..all.len()).filter(move |at| first(*at)).filter_map(move |at| all[at].as_ref())
     }
 }
 
@@ -628,6 +631,21 @@ pub enum ItemPhase {
     #[serde(rename = "first-24h")]
     First24h,
     FirstWeek,
+}
+
+impl ItemPhase {
+    /// As plans write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::T30m => "t-30m",
+            Self::During => "during",
+            Self::First15m => "first-15m",
+            Self::FirstHour => "first-hour",
+            Self::First24h => "first-24h",
+            Self::FirstWeek => "first-week",
+        }
+    }
 }
 
 /// Something said at T±offset to an audience.

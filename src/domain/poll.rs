@@ -7,9 +7,10 @@ use super::command::{Commitment, EvidenceReport, Vote};
 use super::decide::{Case, Decided, already};
 use super::event::Happened;
 use super::ids::{ItemId, PersonId, Role};
-use super::plan::Finding;
+use super::plan::{Finding, ItemPhase};
 use super::policy::{Policy, Right};
 use super::refusal::Refusal;
+use super::state::Phase;
 use super::words::{self, excerpt};
 
 /// Longer than this, a text is a document and belongs behind a link.
@@ -147,10 +148,12 @@ pub(super) fn mark(
         Mark::Waive => case.person_may(right).map(|person| person.to_string())?,
         Mark::Pass | Mark::Fail | Mark::Reopen => case.may(right)?.name(),
     };
-    if case.release.phase.is_over() {
+    let found = find_item(case, item)?;
+    // What is due after the launch may be answered when the release is closed already.
+    let late = case.release.phase == Phase::Done && found.phase > ItemPhase::T30m;
+    if case.release.phase.is_over() && !late {
         return Err(case.wrong_phase("Its checklist is closed."));
     }
-    let found = find_item(case, item)?;
     if matches!(mark, Mark::Waive | Mark::Fail) && why.is_none_or(|why| why.trim().is_empty()) {
         return Err(Refusal::NeedsReason);
     }
@@ -176,7 +179,7 @@ pub(super) fn mark(
 /// What evidence settles is ticked by those who answer for it, or with a word on how one knows; and
 /// nothing is ticked before it can be true.
 fn may_pass(case: &Case, item: &Item, explained: bool) -> Result<(), Refusal> {
-    use super::plan::{EvidenceKind, ItemPhase};
+    use super::plan::EvidenceKind;
     if item.phase > ItemPhase::T30m && case.release.phase.is_before_deploy() {
         return Err(Refusal::TooEarlyToTick { item: item.name.clone() });
     }

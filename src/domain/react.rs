@@ -4,9 +4,9 @@
 use super::command::{EvidenceReport, Vote};
 use super::effect::{Call, Effect, RoomWish, Target};
 use super::event::{Event, Happened};
-use super::ids::{Account, PersonId, ReleaseId, Role, slug};
-use super::notice::{Brief, Notice, NoticeKind, PersonRef, ReasonText};
-use super::plan::PlannedAnnouncement;
+use super::ids::{Account, ItemId, PersonId, ReleaseId, Role, slug};
+use super::notice::{Brief, Notice, NoticeKind, PersonRef, ReasonText, WantedItem};
+use super::plan::{ItemPhase, PlannedAnnouncement};
 use super::policy::{Destination, Policy};
 use super::report::{rollback_time, step_name};
 use super::rollout::{how_it_ended, wanted_approvals};
@@ -343,6 +343,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
             scene.room(NoticeKind::SmokeTallied { at, passed: *passed, total: *total, failed })
         }
         Happened::CheckRecalled { check } => check_wanted(scene, *check),
+        Happened::ItemsAsked { phase, items } => items_wanted(scene, *phase, items),
         // The retraction has said it.
         Happened::Finished { .. } if release.phase == Phase::Scrubbed => Vec::new(),
         Happened::Finished { result, .. } => scene.room(NoticeKind::Finished {
@@ -352,6 +353,10 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
             issues: result.issues.clone(),
             took_ms: took(release, at).and_then(|took| u64::try_from(took.num_milliseconds()).ok()),
             smoke: release.smoke.filter(|_| release.rollback.is_none()),
+            unanswered: match release.rollback {
+                None => super::asking::unanswered(release).map(|item| item.name.clone()).collect(),
+                Some(_) => Vec::new(),
+            },
         }),
         Happened::RehearsalEnded { worked, why } => {
             scene.room(NoticeKind::RehearsalEnded { at, worked: *worked, why: why.clone() })
@@ -807,6 +812,33 @@ fn start_waits(scene: &Scene, nth: u32, to: &PersonId) -> Vec<Effect> {
     let mut effects = scene.room(kind.clone());
     effects.extend(scene.tell(to, kind));
     effects
+}
+
+/// One message for the whole phase, to everyone who answers for one of its items.
+fn items_wanted(scene: &Scene, phase: ItemPhase, items: &[ItemId]) -> Vec<Effect> {
+    let release = scene.release;
+    let owner = |item: &super::checklist::Item| {
+        item.owner.clone().unwrap_or_else(|| release.captain.clone())
+    };
+    let asked: Vec<_> = release.items.iter().filter(|item| items.contains(&item.id)).collect();
+    let mut people: Vec<PersonId> = Vec::new();
+    for item in &asked {
+        let owner = owner(item);
+        if !people.contains(&owner) {
+            people.push(owner);
+        }
+    }
+    let wanted = |item: &&super::checklist::Item| WantedItem {
+        id: item.id.clone(),
+        name: item.name.clone(),
+        owner: scene.name(&owner(item)),
+    };
+    scene.room(NoticeKind::ItemsWanted {
+        at: scene.at,
+        phase: super::asking::words(phase).to_owned(),
+        items: asked.iter().map(wanted).collect(),
+        people: people.iter().map(|person| scene.person(person)).collect(),
+    })
 }
 
 fn check_wanted(scene: &Scene, check: usize) -> Vec<Effect> {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::checklist::{Item, ItemState};
 use super::command::RunOutcome;
+use super::plan::ItemPhase;
 use super::state::{Phase, Release, Step};
 use super::time::Time;
 
@@ -83,10 +85,24 @@ fn issues(release: &Release) -> Vec<String> {
     {
         issues.push(format!("Smoke tests: {passed}/{total} passing"));
     }
+    issues.extend(failed_items(release));
     if let Some(rollback) = &release.rollback {
         issues.push(format!("Rolled back from {} to {}", rollback.from, rollback.to));
     }
     issues
+}
+
+/// In words, what people found to be wrong once the launch had begun.
+pub fn failed_items(release: &Release) -> Vec<String> {
+    let failed = |item: &Item| match &item.state {
+        ItemState::Failed { note, .. } => {
+            let why = note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+            Some(format!("{} → {} failed{why}", item.section_title, item.name))
+        }
+        ItemState::Open | ItemState::Passed { .. } | ItemState::Waived { .. } => None,
+    };
+    let late = release.items.iter().filter(|item| item.phase > ItemPhase::T30m);
+    late.filter_map(failed).collect()
 }
 
 /// In words, each failed or unclear run that changed or judged the target.

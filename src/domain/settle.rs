@@ -73,7 +73,7 @@ fn next(release: &Release, policy: &Policy, now: Time) -> Option<Happened> {
         Phase::RolledBack | Phase::Scrubbed => finished(release),
         Phase::Done | Phase::RollbackFailed => None,
     };
-    of_phase.or_else(|| rehearsing(release, policy))
+    of_phase.or_else(|| rehearsing(release, policy)).or_else(|| super::asking::answered(release))
 }
 
 fn verdict_reached(release: &Release, policy: &Policy) -> Option<Happened> {

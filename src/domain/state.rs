@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::checklist::Item;
 use super::command::{EvidenceReport, FreezeWish, RunEnd, RunOutcome, Vote};
-use super::ids::{ActionName, AnnouncementId, FreezeId, PersonId, ReleaseId, Role, RunId};
-use super::plan::{EvidenceKind, Plan};
+use super::ids::{ActionName, AnnouncementId, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId};
+use super::plan::{EvidenceKind, ItemPhase, Plan};
 use super::policy::{Destination, Policy};
 use super::report::Result as ReleaseResult;
 use super::time::Time;
@@ -109,6 +109,10 @@ pub struct Release {
     pub advance_asked: BTreeSet<usize>,
     pub smoke: Option<(usize, usize)>,
     pub recalled: BTreeSet<usize>,
+    /// The phases whose open checklist items were asked for.
+    pub items_asked: BTreeSet<ItemPhase>,
+    /// Items that a person opened again: nothing ticks them by itself.
+    pub reopened: BTreeSet<ItemId>,
     pub rehearsal: Rehearsal,
     pub rollback: Option<Rollback>,
     pub result: Option<ReleaseResult>,

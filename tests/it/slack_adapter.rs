@@ -697,7 +697,7 @@ async fn no_token_no_ticket_and_no_text_is_logged() {
     let ink = Ink::default();
     let mut filter = tracing_subscriber::EnvFilter::new("debug");
     for silent in tminus::adapters::chat::slack::UNHEARD {
-        filter = filter.add_directive(silent.parse().unwrap());
+        filter = filter.add_directive(format!("{silent}=off").parse().unwrap());
     }
     let writer = ink.clone();
     let log = tracing_subscriber::fmt().with_env_filter(filter);

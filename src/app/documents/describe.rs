@@ -190,6 +190,12 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
             format!("Smoke tests: {passed}/{total} passing.")
         }
         Happened::CheckRecalled { check } => format!("Check {} fell due.", check + 1),
+        Happened::ItemsAsked { phase, items } => {
+            let asked = crate::domain::asking::words(*phase);
+            let number = items.len();
+            let noun = if number == 1 { "item" } else { "items" };
+            format!("{number} open checklist {noun} of {asked} {} asked for.", was(number))
+        }
         Happened::Finished { result, .. } => {
             format!("It was closed: {}, {}.", result.outcome.word(), result.state.word())
         }

@@ -5,11 +5,12 @@ use chrono::Duration;
 use super::describe::{finding, outcome};
 use super::page::{Page, code, text};
 use super::{items, named, strategy, when};
+use crate::domain::asking::unanswered;
 use crate::domain::checklist::tally;
 use crate::domain::command::Vote;
 use crate::domain::policy::Policy;
 use crate::domain::report::{
-    Deployed, Outcome, Result, failed_runs, result, rollback_time, step_name,
+    Deployed, Outcome, Result, failed_items, failed_runs, result, rollback_time, step_name,
 };
 use crate::domain::state::{Override, Release, RunRecord};
 use crate::domain::time::{self, Time};
@@ -46,7 +47,7 @@ pub fn report(release: &Release, policy: &Policy, entries: &[ReportEntry]) -> St
     page.heading("Recommendations");
     page.items(recommendations(release, &result));
     page.heading("Next steps");
-    page.items(next_steps(release, &result));
+    page.items(next_steps(release, &result, policy));
     page.done()
 }
 
@@ -79,7 +80,8 @@ fn status(page: &mut Page, release: &Release, result: &Result, policy: &Policy) 
 fn issues(page: &mut Page, release: &Release, result: &Result) {
     page.heading("Issues");
     let mut all = result.issues.clone();
-    all.extend(failed_runs(release).into_iter().filter(|run| !result.issues.contains(run)));
+    let later = failed_items(release).into_iter().chain(failed_runs(release));
+    all.extend(later.filter(|run| !result.issues.contains(run)));
     match all.is_empty() {
         true => page.para("None."),
         false => page.items(all.iter().map(|issue| text(issue))),
@@ -236,6 +238,11 @@ fn recommendations(release: &Release, result: &Result) -> Vec<String> {
         let (took, planned) = (time::span(took), time::span(planned));
         advice.push(format!("It took {took}, planned were {planned}: correct the plan."));
     }
+    let open = unanswered(release).count();
+    if open > 0 && result.state == Deployed::Deployed {
+        let items = if open == 1 { "item has" } else { "items have" };
+        advice.push(format!("{open} {items} no answer on the checklist: see the next steps."));
+    }
     if advice.is_empty() {
         let plain = match result.outcome {
             Outcome::Success => "Nothing stood out: keep doing it like this.",
@@ -247,7 +254,7 @@ fn recommendations(release: &Release, result: &Result) -> Vec<String> {
 }
 
 /// Follow-ups open by themselves where it went wrong.
-fn next_steps(release: &Release, result: &Result) -> Vec<String> {
+fn next_steps(release: &Release, result: &Result, policy: &Policy) -> Vec<String> {
     let version = text(&release.plan.release.version);
     let mut steps = Vec::new();
     match result.state {
@@ -265,6 +272,11 @@ fn next_steps(release: &Release, result: &Result) -> Vec<String> {
             let later = release.plan.checks.iter().enumerate();
             let later = later.filter(|(at, _)| !release.recalled.contains(at));
             steps.extend(later.map(|(_, check)| format!("[ ] {}", text(&check.name))));
+            steps.extend(unanswered(release).map(|item| {
+                let owner = item.owner.as_ref().unwrap_or(&release.captain);
+                let (name, owner) = (text(&item.name), text(policy.name_of(owner)));
+                format!("[ ] {name}: nobody has answered it ({owner})")
+            }));
         }
     }
     let went_wrong = !result.issues.is_empty() || release.rollback.is_some();

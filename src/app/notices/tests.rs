@@ -220,6 +220,16 @@ fn afterwards() -> Vec<NoticeKind> {
             people: vec![who("quinn")],
         },
         NoticeKind::CheckWanted { at, name: text("Logs"), expect: None, people: vec![] },
+        NoticeKind::ItemsWanted {
+            at,
+            phase: text("the first hour"),
+            items: vec![WantedItem {
+                id: "observability/logs".into(),
+                name: text("Logs hold no new kind of error"),
+                owner: text("quinn"),
+            }],
+            people: vec![who("quinn")],
+        },
         NoticeKind::Report,
         NoticeKind::Finished {
             at,
@@ -228,6 +238,7 @@ fn afterwards() -> Vec<NoticeKind> {
             issues: vec![],
             took_ms: Some(2_700_000),
             smoke: Some((9, 9)),
+            unanswered: vec![text("Success is measured")],
         },
         NoticeKind::Undelivered {
             to: text("console/local/customers"),
@@ -299,6 +310,7 @@ fn going_back() -> Vec<NoticeKind> {
             issues: vec![text("Pod 2 failed: exit status 1"), text("Rolled back from v1.2.0")],
             took_ms: None,
             smoke: None,
+            unanswered: vec![],
         },
     ]
 }

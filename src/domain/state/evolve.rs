@@ -166,6 +166,8 @@ fn opened(id: &ReleaseId, did: &Happened, at: Time) -> Release {
         advance_asked: BTreeSet::new(),
         smoke: None,
         recalled: BTreeSet::new(),
+        items_asked: BTreeSet::new(),
+        reopened: BTreeSet::new(),
         rehearsal: Rehearsal::Never,
         rollback: None,
         result: None,
@@ -322,6 +324,9 @@ impl Release {
             Happened::CheckRecalled { check } => {
                 self.recalled.insert(*check);
             }
+            Happened::ItemsAsked { phase, .. } => {
+                self.items_asked.insert(*phase);
+            }
             Happened::Finished { result, .. } => {
                 self.result = Some(result.clone());
                 if self.phase == Phase::Watching {
@@ -399,6 +404,7 @@ impl Release {
             self.held = None;
         }
         self.reminded.clear();
+        self.items_asked.clear();
         if !keeps_votes {
             self.forget_votes(at);
         }
@@ -450,6 +456,9 @@ impl Release {
         link: Option<&String>,
         at: Time,
     ) {
+        if mark == Mark::Reopen {
+            self.reopened.insert(id.clone());
+        }
         let by = by.to_owned();
         let Some(item) = self.items.iter_mut().find(|item| item.id == *id) else { return };
         item.state = match mark {

@@ -273,7 +273,7 @@ async fn while_the_directory_is_down_those_named_can_hold_and_nobody_can_sign() 
     let text = house.told("slack/4", "Usam", "hold it burns").await;
     assert!(text.contains("on hold"), "{text}");
     house.talk.engine.clock().set("2026-12-13T08:02:00Z".parse().expect("an instant"));
-    let text = house.told("slack/6", "Umaria", "scrub").await;
+    let text = house.told("slack/6", "Umaria", "scrub it leaks").await;
     assert!(text.contains("did not tell me who you are"), "{text}");
     let text = house.told("slack/7", "Umaria", "rollback --reason \"it burns\"").await;
     assert!(text.contains("nothing to roll back"), "refused for what, not for who: {text}");
