@@ -115,7 +115,7 @@ impl SlackSettings {
 }
 
 fn is_team(id: &str) -> bool {
-    id.starts_with(['T', 'E']) && id.len() > 2 && id.bytes().all(|b| b.is_ascii_alphanumeric())
+    id.starts_with(['T', 'E']) && id.len() > 1 && id.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// Tokens travel in the clear over plain http, so it is for this machine only.
