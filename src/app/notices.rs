@@ -442,18 +442,18 @@ macro_rules! files {
 /// Every message that ships with the program.
 pub fn built_in() -> Vec<(&'static str, &'static str)> {
     let files: &[(&str, &str)] = files![
-        "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_poll.md"
-        "_rollback.md" "advance-wanted.md" "advanced.md" "agenda.md" "changed-to-go.md" "card-live.md"
-        "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md" "clock-leapt.md"
-        "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
-        "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md" "items-wanted.md" "list.md" "locked.md"
-        "oncall.md" "opening.md" "overridden.md" "progress.md" "rehearsal-ended.md" "report.md" "resumed.md"
-        "retraction.md" "roles.md" "rollback-began.md" "rollback-failed.md" "rolled-back.md"
-        "rolled-out.md" "room-is-thread.md" "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md"
-        "soaking.md" "stage-done.md" "start-missed.md" "start-offered.md" "start-waits.md" "started.md"
-        "status.md"
-        "step-done.md" "step-failed.md" "step-unknown.md" "t-1h.md" "t-24h.md" "t-48h.md"
-        "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md" "welcome.md" "went-go.md" "went-no-go.md"
+        "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_poll.md" "_rollback.md"
+        "advance-wanted.md" "advanced.md" "agenda.md" "changed-to-go.md" "card-live.md"
+        "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md"
+        "clock-leapt.md" "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
+        "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md" "items-wanted.md"
+        "list.md" "locked.md" "oncall.md" "opening.md" "overridden.md" "progress.md"
+        "rehearsal-ended.md" "report.md" "resumed.md" "retraction.md" "roles.md" "rollback-began.md"
+        "rollback-failed.md" "rolled-back.md" "rolled-out.md" "room-is-thread.md" "said-by-hand.md"
+        "silence-prompt.md" "smoke-tallied.md" "soaking.md" "stage-done.md" "start-missed.md"
+        "start-offered.md" "start-waits.md" "started.md" "status.md" "step-done.md" "step-failed.md"
+        "step-unknown.md" "t-1h.md" "t-24h.md" "t-48h.md" "undelivered.md" "unlocked.md" "update.md"
+        "vote-wanted.md" "welcome.md" "went-go.md" "went-no-go.md"
     ];
     files.to_vec()
 }

@@ -234,7 +234,8 @@ struct Story {
 /// What people were asked about steps whose end nobody saw.
 fn questions(all: &str) -> Vec<String> {
     let in_room = all.lines().filter_map(|line| line.strip_prefix("#release-v1-2-0: "));
-    let asks = |line: &&str| line.contains("❓ ") || line.contains("🚨 The rollback of");
+    let asks =
+        |line: &&str| line.contains("nobody can tell how") || line.contains("🚨 The rollback of");
     in_room.filter(asks).map(str::to_owned).collect()
 }
 
