@@ -146,7 +146,7 @@ fn poll_buttons(release: &Release, policy: &Policy) -> Vec<Vec<Button>> {
     let seats = &release.seats;
     let mut rows: Vec<Vec<Button>> = match seats.len() {
         ..=5 => seats.iter().map(pair).collect(),
-        ..=9 => seats.chunks(2).map(|two| two.iter().flat_map(pair).collect()).collect(),
+        6..=9 => seats.chunks(2).map(|two| two.iter().flat_map(pair).collect()).collect(),
         _ => vec![vec![go(release), no_go(release)]],
     };
     let checklist = plain("Checklist", format!("checklist {}", release.id));

@@ -263,9 +263,9 @@ mod tests {
         closed(&mut fine);
         let result = fine.release().result.as_ref().expect("closed");
         assert_eq!(result.outcome, Outcome::Success);
-        let named = fine.notices().find_map(|notice| match &notice.kind {
-            NoticeKind::Finished { unanswered, .. } => Some(unanswered.len()),
-            _ => None,
+        let named = fine.notices().find_map(|notice| {
+            let NoticeKind::Finished { unanswered, .. } = &notice.kind else { return None };
+            Some(unanswered.len())
         });
         assert_eq!(named, Some(5));
         marks(&mut fine, "after/measured", Mark::Pass, None);

@@ -68,7 +68,7 @@ impl Wrong {
         let argument = argument.split([' ', '=', '[']).next().unwrap_or_default().to_owned();
         match why.kind() {
             ErrorKind::InvalidSubcommand => {
-                let said = excerpt(&context(ContextKind::InvalidSubcommand));
+                let said = excerpt(context(ContextKind::InvalidSubcommand));
                 let choices = spec.into_iter().flat_map(clap::Command::get_subcommands);
                 let choices: Vec<_> = choices.map(|sub| sub.get_name().to_owned()).collect();
                 let nearest = nearest(&said, choices.iter().map(String::as_str));
@@ -76,7 +76,7 @@ impl Wrong {
                 Self::NotOneOf { verb, said, choices, nearest }
             }
             ErrorKind::InvalidValue => {
-                let said = excerpt(&context(ContextKind::InvalidValue));
+                let said = excerpt(context(ContextKind::InvalidValue));
                 let choices = match why.get(ContextKind::ValidValue) {
                     Some(ContextValue::Strings(texts)) => texts.clone(),
                     _ => Vec::new(),
@@ -88,7 +88,7 @@ impl Wrong {
                 Self::NotOneOf { verb, said, choices, nearest }
             }
             ErrorKind::ValueValidation => {
-                let said = excerpt(&context(ContextKind::InvalidValue));
+                let said = excerpt(context(ContextKind::InvalidValue));
                 Self::NotANumber { verb, option: argument, said }
             }
             ErrorKind::MissingRequiredArgument => Self::Missing { verb, what: argument },

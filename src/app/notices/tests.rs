@@ -420,9 +420,9 @@ fn every_notice_has_a_template() {
 /// A plan that names another is refused.
 #[test]
 fn every_announcement_that_a_plan_may_name_ships() {
-    let announced = notices().into_iter().filter_map(|notice| match notice.kind {
-        NoticeKind::Announcement { template, .. } => Some(template),
-        _ => None,
+    let announced = notices().into_iter().filter_map(|notice| {
+        let NoticeKind::Announcement { template, .. } = notice.kind else { return None };
+        Some(template)
     });
     let announced: BTreeSet<_> = announced.collect();
     let known = crate::domain::announcement::TEMPLATES.map(str::to_owned);
