@@ -111,23 +111,32 @@ impl Conversation {
     /// As [`Ear::hear`], for people and machines alike, and whether it went through.
     pub async fn answer(&self, spoken: Spoken) -> (Came, Reply) {
         let prefix = self.prefix(&spoken.platform).to_owned();
-        let (came, reply) = self.answer_from(spoken, From::Mouth).await;
+        let understood = self.understand(&spoken);
+        let (came, reply) = self.answer_from(spoken, understood, From::Mouth).await;
         (came, prefix::with(self.named_reply(reply).await, &prefix))
     }
 
     /// As [`answer`](Self::answer), for what waited in the inbox.
     async fn answer_kept(&self, spoken: Spoken) -> (Came, Reply) {
         let (id, prefix) = (spoken.id.clone(), self.prefix(&spoken.platform).to_owned());
-        let (came, reply) = self.answer_from(spoken, From::Inbox).await;
-        // A command left the inbox with its events; what changes nothing leaves it now.
-        if let Err(lost) = self.engine.drop_kept(&id).await {
+        let understood = self.understand(&spoken);
+        let asks = matches!(understood, Ok(Meant::Ask(_)));
+        let (came, reply) = self.answer_from(spoken, understood, From::Inbox).await;
+        // A command left the inbox with its events; what changed nothing leaves it now.
+        if (!asks || came == Came::Lost)
+            && let Err(lost) = self.engine.drop_kept(&id).await
+        {
             warn!(request.id = id, "`{id}` stays in the inbox: {lost}");
         }
         (came, prefix::with(reply, &prefix))
     }
 
-    async fn answer_from(&self, spoken: Spoken, from: From) -> (Came, Reply) {
-        let understood = self.understand(&spoken);
+    async fn answer_from(
+        &self,
+        spoken: Spoken,
+        understood: Result<Meant, Box<(Came, Reply)>>,
+        from: From,
+    ) -> (Came, Reply) {
         let words = spoken.keyed.then(|| wording(&spoken.said));
         if let (Some(words), false) = (&words, matches!(understood, Ok(Meant::Ask(_))))
             && self.engine.is_taken(&spoken.id, words).await.unwrap_or(false)
@@ -441,7 +450,6 @@ impl Ear for Conversation {
 
 /// The words of the answers.
 pub const TEMPLATES: &[(&str, &str)] = &[
-    ("answer-came-late.md", include_str!("../../messages/answer-came-late.md")),
     ("answer-confirm-retry.md", include_str!("../../messages/answer-confirm-retry.md")),
     ("answer-confirm-rollback.md", include_str!("../../messages/answer-confirm-rollback.md")),
     ("answer-cut.md", include_str!("../../messages/answer-cut.md")),
@@ -465,7 +473,6 @@ pub const TEMPLATES: &[(&str, &str)] = &[
 pub fn samples() -> Vec<(&'static str, serde_json::Value)> {
     use serde_json::json;
     let mut samples = vec![
-        ("answer-came-late.md", json!({"command": "go v1.2.0"})),
         (
             "answer-confirm-retry.md",
             json!({"step": "Pod 2", "why": "has an unknown outcome: we were away", "attempt": 1,

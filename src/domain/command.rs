@@ -92,6 +92,10 @@ pub enum Command {
         expected: Time,
         found: Time,
     },
+    /// What was asked while we were away, longer ago than anybody still means it.
+    ComeTooLate {
+        said: String,
+    },
     /// Shows the sample plan, once, where the demo's releases are announced.
     Welcome {
         plan: Box<Plan>,
@@ -329,6 +333,7 @@ impl Command {
             | Self::AdoptPolicy { .. }
             | Self::JumpClock { .. }
             | Self::NoteLeap { .. }
+            | Self::ComeTooLate { .. }
             | Self::AddFreeze { .. }
             | Self::LiftFreeze { .. }
             | Self::Lock { .. }
@@ -374,6 +379,7 @@ impl Command {
             Self::AdoptPolicy { .. } => "adopt-policy",
             Self::JumpClock { .. } => "jump",
             Self::NoteLeap { .. } => "leap",
+            Self::ComeTooLate { .. } => "late",
             Self::Welcome { .. } => "welcome",
             Self::AddFreeze { .. } => "freeze add",
             Self::LiftFreeze { .. } => "freeze lift",

@@ -128,6 +128,9 @@ fn of_the_house(state: &State, by: &Actor, command: &Command, now: Time) -> Opti
         Command::NoteLeap { expected, found } => {
             Ok(vec![Event::ClockLeapt { expected: *expected, found: *found }])
         }
+        Command::ComeTooLate { said } => {
+            Err(Refusal::CameTooLate { said: super::words::excerpt(said) })
+        }
         Command::AddFreeze { id, freeze } => freeze::add(state, by, id, freeze, now),
         Command::LiftFreeze { id, reason } => freeze::lift(state, by, id, reason),
         Command::FreezeOver { id } => freeze::over(state, id, now),
@@ -238,6 +241,7 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
         | Command::AdoptPolicy { .. }
         | Command::JumpClock { .. }
         | Command::NoteLeap { .. }
+        | Command::ComeTooLate { .. }
         | Command::AddFreeze { .. }
         | Command::LiftFreeze { .. }
         | Command::Lock { .. }

@@ -115,6 +115,11 @@ pub enum Refusal {
     #[error("{text} is longer than {limit} characters. Say it shorter, or link to it.")]
     TooLong { text: String, limit: usize },
     #[error(
+        "I was away when you asked for `{said}`. Look where things stand now (`status`), and ask \
+         again if you still mean it."
+    )]
+    CameTooLate { said: String },
+    #[error(
         "The id {id} was used for another request already, and nothing changed. Send this one \
          under an id of its own."
     )]

@@ -423,6 +423,7 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
         | Refusal::Locked { .. }
         | Refusal::ActionNotForChat { .. }
         | Refusal::TooLong { .. }
+        | Refusal::CameTooLate { .. }
         | Refusal::IdTaken { .. } => Vec::new(),
     }
 }

@@ -4,13 +4,13 @@
 use chrono::TimeDelta;
 use tracing::warn;
 
-use super::{Came, Conversation, Spoken, as_message, message_of};
+use super::{Came, Conversation, Spoken, as_message, message_of, prefix};
 use crate::app::engine::Lost;
 use crate::app::people::{self, Knowledge};
-use crate::domain::command::{Actor, Claims};
+use crate::domain::command::{Actor, Claims, Command, Request};
 use crate::domain::ids::Account;
 use crate::domain::time::Time;
-use crate::ports::{Answered, Heard, Message, Reply, Said, Tone, Whisper};
+use crate::ports::{Answered, Heard, Message, Reply, Said, Whisper};
 use crate::store::{CommitError, Kept};
 
 /// What was asked longer ago than this is not done any more: whoever asked has gone on without us.
@@ -118,7 +118,7 @@ impl Conversation {
         let (user, channel, handle) =
             (heard.user.clone(), heard.channel.clone(), heard.handle.clone());
         let reply = match self.engine.now() - at > STILL_MEANT {
-            true => self.too_late(&heard).await,
+            true => self.too_late(heard).await,
             false => self.decide_kept(heard).await,
         };
         let Some(chat) = self.platforms.chats.get(&platform) else { return };
@@ -142,20 +142,17 @@ impl Conversation {
         }
     }
 
-    async fn too_late(&self, heard: &Heard) -> Reply {
-        #[derive(serde::Serialize)]
-        struct Late<'a> {
-            command: &'a str,
-        }
-        let command = match &heard.said {
+    /// Refused, so that it is on record why nothing was done.
+    async fn too_late(&self, heard: Heard) -> Reply {
+        let account = Account::new(&heard.platform, &heard.tenant, &heard.user);
+        let said = match heard.said {
             Said::Line(line) | Said::Pressed(line) => line,
             Said::Submitted { command, .. } => command,
         };
-        if let Err(lost) = self.engine.drop_kept(&heard.id).await {
-            warn!(request.id = heard.id, "`{}` stays in the inbox: {lost}", heard.id);
-        }
-        let late = Late { command };
-        Reply::Private(self.words().message(Tone::Warning, "answer-came-late.md", &late))
+        let by = Actor::Person { account, claims: Claims::unknown() };
+        let request = Request { id: heard.id, by, command: Command::ComeTooLate { said } };
+        let (_, reply) = self.told(self.engine.ask_kept(request).await);
+        prefix::with(reply, self.prefix(&heard.platform))
     }
 
     /// With the names of those whom the configuration does not name.

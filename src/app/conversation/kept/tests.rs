@@ -343,11 +343,14 @@ async fn what_a_crash_left_in_the_inbox_is_decided_at_the_next_start_unless_it_i
     house.talk.resume().await.expect("the inbox reads");
     let mut told = [house.whispered().await.1, house.whispered().await.1];
     told.sort();
-    assert!(told[0].contains("I was away when you asked for this"), "{told:?}");
+    assert!(told[0].starts_with("I was away when you asked for /release schedule"), "{told:?}");
     assert!(told[1].contains("v1.2.0 is scheduled"), "{told:?}");
     assert_eq!(house.talk.engine.store().inbox().await.expect("it reads"), []);
     let state = house.state();
     let versions: Vec<_> =
         state.releases.values().map(|release| release.plan.release.version.as_str()).collect();
     assert_eq!(versions, ["v1.2.0"], "what is long past is not done");
+    let late = house.talk.engine.store().answered(&["slack/1".to_owned()]).await;
+    let late = late.expect("the log reads").remove("slack/1").expect("it is on record");
+    assert!(late[0].event.contains("came-too-late"), "{late:?}");
 }
