@@ -5,7 +5,7 @@
 //! one more platform is one more adapter and no more.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -465,4 +465,60 @@ pub trait Deployer: Send + Sync {
 
     /// Looks after a run whose outcome we do not know, by its key and the action's `status` command.
     async fn look(&self, run: &Run) -> Result<Sighting, Failure>;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Measuring
+
+/// What to look up, over a stretch of time that ends now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// In the source's own language, its placeholders filled.
+    pub query: String,
+    pub from: SystemTime,
+    pub to: SystemTime,
+    /// How far apart the points are that we want.
+    pub step: Duration,
+}
+
+/// One line of numbers, in the order of time. What is no number comes as such: the rules say what
+/// that means.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Series {
+    /// What tells it from the others of the same answer, such as its labels.
+    pub name: String,
+    pub points: Vec<(SystemTime, f64)>,
+}
+
+/// A source of measurements. It has no opinion: an answer without a series is an answer.
+#[async_trait]
+pub trait Metrics: Send + Sync {
+    /// Everything that the source has on it. A source that only knows the present answers with one
+    /// point. `Transient`: it cannot be reached; `Permanent`: it does not understand the question,
+    /// or we do not understand its answer.
+    async fn read(&self, question: &Question) -> Result<Vec<Series>, Failure>;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Feature flags
+
+/// How far a flag is open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlagState {
+    pub on: bool,
+    /// Of those who ask, in percent; what a provider does not know as one number is `None`.
+    pub percent: Option<f64>,
+}
+
+/// A provider of feature flags.
+#[async_trait]
+pub trait Flags: Send + Sync {
+    /// Opens it for this share of those who ask, in percent; at 0 it is off. Setting it to what it
+    /// is changes nothing, so it may be repeated.
+    async fn set(&self, flag: &str, percent: f64) -> Result<(), Failure>;
+
+    /// The kill switch: off for everybody, by the shortest way that the provider has.
+    async fn kill(&self, flag: &str) -> Result<(), Failure>;
+
+    async fn state(&self, flag: &str) -> Result<FlagState, Failure>;
 }
