@@ -268,6 +268,28 @@ pub enum Verb {
         #[arg(value_name = "RELEASE")]
         release: Option<String>,
     },
+    /// Declare red what no metric shows: wrong data, a hole, a wave of complaints
+    ///
+    /// As if the numbers had been red for their time: it is rolled back by itself where the plan
+    /// says so, and on-call is asked otherwise.
+    #[command(after_help = "red v1.2.0 orders are written twice")]
+    Red {
+        /// The release
+        #[arg(value_name = "RELEASE")]
+        release: Option<String>,
+        /// Why
+        #[arg(value_name = "REASON")]
+        reason: Vec<String>,
+    },
+    /// Go back to the share of the stage before, and wait there
+    ///
+    /// Only where a stage sets a share: canary, blue-green and feature-flag.
+    #[command(after_help = "step-back v1.2.0")]
+    StepBack {
+        /// The release
+        #[arg(value_name = "RELEASE")]
+        release: Option<String>,
+    },
     /// Run the step that failed once more
     ///
     /// Where nobody can tell how it ended, it may have run already: that is asked about first.

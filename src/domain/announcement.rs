@@ -96,6 +96,9 @@ pub(super) fn tick(case: &Case, deadline: &Deadline) -> Decided {
             };
             case.did(Happened::SilenceNoticed { nth: *nth, who })
         }
+        Deadline::RedLasts => super::health::red_lasts(case),
+        Deadline::RollBackRed => super::health::roll_back_red(case),
+        Deadline::HoldUntold => super::health::hold_untold(case),
         Deadline::RecallCheck(check) => case.did(Happened::CheckRecalled { check: *check }),
         Deadline::AskItems(phase) => {
             let items = super::asking::open(case.release, *phase).map(|item| item.id.clone());

@@ -149,6 +149,33 @@ pub enum NoticeKind {
         /// Who has to say that it goes on, if it waits for that.
         captain: Option<PersonRef>,
     },
+    /// What the numbers say has changed.
+    Numbers {
+        at: Time,
+        /// Nothing: the release as a whole, while it is watched.
+        stage: Option<String>,
+        light: String,
+        /// Each metric with its value and what it is compared with.
+        lines: Vec<String>,
+        automatic: bool,
+        held: bool,
+    },
+    TurnedRed {
+        at: Time,
+        why: String,
+        by: Option<String>,
+        roll_back_at: Option<Time>,
+        /// Whether there is time to stop it.
+        window: bool,
+        to: Option<String>,
+        people: Vec<PersonRef>,
+    },
+    SteppedBack {
+        at: Time,
+        from: String,
+        to: String,
+        by: String,
+    },
     Held {
         at: Time,
         reason: String,
@@ -195,7 +222,8 @@ pub enum NoticeKind {
         at: Time,
         from: String,
         to: String,
-        by: String,
+        /// Nobody: the numbers did.
+        by: Option<String>,
         reason: Option<String>,
         steps: usize,
         people: Vec<PersonRef>,
@@ -204,7 +232,7 @@ pub enum NoticeKind {
         at: Time,
         from: String,
         to: String,
-        by: String,
+        by: Option<String>,
         took_ms: u64,
         rto_met: Option<bool>,
         rto: Option<String>,

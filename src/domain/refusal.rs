@@ -96,6 +96,8 @@ pub enum Refusal {
         "It soaks until {until}; what is watched needs that time. Hold or roll back at any time."
     )]
     StillSoaking { until: String },
+    #[error("The rollout does not go on: {why}. {hint}")]
+    NotGreen { why: String, hint: String },
     #[error("{step} runs since {since}. Wait for it, hold, or roll back.")]
     StillRunning { step: String, since: String },
     #[error(

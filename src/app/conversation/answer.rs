@@ -257,6 +257,10 @@ impl After<'_> {
             Happened::Scrubbed { reason } | Happened::Held { reason, .. } => {
                 done.why.clone_from(reason);
             }
+            Happened::TurnedRed { why, roll_back_at, .. } => {
+                (done.why, done.flag) = (why.clone(), roll_back_at.is_some());
+            }
+            Happened::SteppedBack { to, .. } => done.what = stage_name(release, *to),
             Happened::ItemMarked { item, mark, why, .. } => {
                 let known = release.items.iter().find(|known| known.id == *item);
                 done.what = known.map_or(item.to_string(), |item| item.name.clone());
@@ -391,6 +395,7 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
         Refusal::StillSoaking { .. } | Refusal::StillRunning { .. } => {
             vec![say("Hold", "hold"), say("Roll back", "rollback"), status()]
         }
+        Refusal::NotGreen { .. } => vec![say("Roll back", "rollback"), status()],
         Refusal::Unsettled { .. } => {
             vec![say("Retry", "retry"), say("Outcome", "outcome"), say("Roll back", "rollback")]
         }

@@ -702,7 +702,7 @@ async fn completion_knows_verbs_releases_items_roles_and_people() {
         let found = house.talk.complete("maria", None, line);
         found.into_iter().map(|one| one.text).collect::<Vec<_>>().join(" | ")
     };
-    assert_eq!(complete("re"), "reschedule | resume | retry | report | freeze");
+    assert_eq!(complete("re"), "reschedule | resume | red | retry | report | freeze");
     assert_eq!(complete("go "), "go v1.2.0 | go --as");
     assert_eq!(complete("go --as "), "go --as qa | go --as support");
     assert_eq!(complete("checklist pass pa"), "checklist pass quality/page-weight");
