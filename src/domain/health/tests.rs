@@ -1,3 +1,5 @@
+//! The numbers of the sample release, and what becomes of it.
+
 use super::super::command::{Command, Commitment, RunOutcome};
 use super::super::event::Event;
 use super::super::fixture::{World, id, plan};

@@ -1,3 +1,5 @@
+//! Every edge of every limit, and everything that cannot be told.
+
 use proptest::prelude::*;
 
 use super::*;
