@@ -352,6 +352,7 @@ async fn the_checklist_is_judged_by_its_limits() {
 
     quinn: checklist v1.2.0 pass page weight --value 3.1
       Page weight has failed: 3.1 s (LCP < 2.5 s) (#4). 2 items are still open.
+      [ Checklist ] checklist web-shop/production/v1.2.0#1
 
     quinn: checklist pass page --value two
       two is not a number.
@@ -360,6 +361,7 @@ async fn the_checklist_is_judged_by_its_limits() {
 
     quinn: checklist pass page --value 2,1
       Page weight has passed: 2,1 s (LCP < 2.5 s) (#5). 1 item is still open.
+      [ Checklist ] checklist web-shop/production/v1.2.0#1
 
     sam: checklist pass notes
       You may not tick the checklist: that is for Captain or QA. Nothing was changed.

@@ -199,15 +199,18 @@ async fn an_item_with_a_limit_is_settled_by_a_number_a_link_or_a_reason() {
 
     quinn: checklist pass page --link https://ci.example/lcp
       Page weight has passed (#4). 1 item is still open.
+      [ Checklist ] checklist web-shop/production/v1.2.0#1
 
     quinn: checklist fail page --reason "a new font came in"
       Page weight has failed: a new font came in (#5). 2 items are still open.
+      [ Checklist ] checklist web-shop/production/v1.2.0#1
 
     quinn: checklist waive page --reason "an internal page"
       You may not waive a checklist item: that is for Captain. Nothing was changed.
 
     maria: checklist waive page --reason "an internal page"
       Page weight is waived: an internal page (#7). 1 item is still open.
+      [ Checklist ] checklist web-shop/production/v1.2.0#1
     "#);
     let asked = form(house.says("quinn", "checklist pass page").await);
     let done = shown(
