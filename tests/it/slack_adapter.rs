@@ -96,6 +96,7 @@ async fn after_a_restart_what_was_said_is_found_and_the_room_is_known_again() {
         topic: "going out at 10:00".into(),
         purpose: "The war room".into(),
         members: vec![ANN.into(), "ULEAVER000".into()],
+        groups: Vec::new(),
         near: Some(RELEASES.into()),
         links: Vec::new(),
     };
@@ -123,6 +124,7 @@ async fn a_strangers_channel_is_not_taken_over() {
         topic: "t".into(),
         purpose: "p".into(),
         members: Vec::new(),
+        groups: Vec::new(),
         near: None,
         links: Vec::new(),
     };
@@ -144,6 +146,7 @@ async fn a_room_whose_opening_was_cut_off_is_found_again() {
         topic: "t".into(),
         purpose: "p".into(),
         members: vec![ANN.into()],
+        groups: Vec::new(),
         near: None,
         links: Vec::new(),
     };
@@ -167,6 +170,7 @@ async fn where_no_channel_may_be_opened_a_thread_is_the_room() {
         topic: "Web shop v1.2.0".into(),
         purpose: "The war room".into(),
         members: vec![ANN.into()],
+        groups: Vec::new(),
         near: Some(RELEASES.into()),
         links: Vec::new(),
     };

@@ -69,7 +69,7 @@ async fn announced(stage: &Stage) {
     let room = stage.world.channel(&room.id);
     assert!(room.topic.contains("v1.2.0"), "{}", room.topic);
     assert!(!room.pins.is_empty(), "the card is on top");
-    for who in ["maria", "ann", "sam", "dave", "john"] {
+    for who in ["maria", "ann", "sam", "dave", "john", "quinn"] {
         assert!(room.has(&stage.person(who).id), "{who} is invited");
     }
 }
