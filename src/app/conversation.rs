@@ -11,6 +11,7 @@ mod kept;
 mod prefix;
 mod say;
 mod shelf;
+mod short;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -20,11 +21,11 @@ use async_trait::async_trait;
 use serde::Serialize;
 use tracing::warn;
 
-pub use self::forms::as_message;
 pub use self::shelf::{NoPlan, PlanShelf, ReadPlan};
 
 use self::answer::After;
 use self::find::Room;
+use self::forms::as_message;
 use self::say::Words;
 use self::turn::{Meant, Turn};
 use super::engine::{Answer, Engine, Lost};
@@ -111,8 +112,10 @@ impl Conversation {
     /// As [`Ear::hear`], for people and machines alike, and whether it went through.
     pub async fn answer(&self, spoken: Spoken) -> (Came, Reply) {
         let prefix = self.prefix(&spoken.platform).to_owned();
+        let place = (spoken.platform.clone(), spoken.channel.clone());
         let (came, reply) = self.answer_from(spoken, From::Mouth).await;
-        (came, prefix::with(self.named_reply(reply).await, &prefix))
+        let reply = prefix::with(self.named_reply(reply).await, &prefix);
+        (came, self.in_short(reply, &place.0, place.1.as_deref()))
     }
 
     /// As [`answer`](Self::answer), for what waited in the inbox.
@@ -247,6 +250,35 @@ impl Conversation {
         }
     }
 
+    /// For a mouth without dialogs: what would be submitted, as a line to send.
+    pub fn as_line(&self, form: &Form, platform: &str, channel: Option<&str>) -> Message {
+        let mut message = as_message(form, self.prefix(platform));
+        self.shorten(&mut message, platform, channel);
+        message
+    }
+
+    /// A command as somebody could type it there and now.
+    pub fn line_of(&self, command: &str, platform: &str, channel: Option<&str>) -> String {
+        let room = Room { platform, channel };
+        let line = short::line(command, &self.engine.state(), room);
+        format!("{} {line}", self.prefix(platform))
+    }
+
+    fn in_short(&self, reply: Reply, platform: &str, channel: Option<&str>) -> Reply {
+        match reply {
+            Reply::Private(mut message) => {
+                self.shorten(&mut message, platform, channel);
+                Reply::Private(message)
+            }
+            Reply::Form(form) => Reply::Form(form),
+        }
+    }
+
+    fn shorten(&self, message: &mut Message, platform: &str, channel: Option<&str>) {
+        let room = Room { platform, channel };
+        short::lines_of(message, self.prefix(platform), &self.engine.state(), room);
+    }
+
     async fn named_reply(&self, reply: Reply) -> Reply {
         match reply {
             Reply::Private(message) => Reply::Private(self.named(message).await),
@@ -340,7 +372,7 @@ enum From {
 }
 
 /// A reply for a mouth without dialogs.
-pub fn message_of(reply: Reply) -> Message {
+fn message_of(reply: Reply) -> Message {
     match reply {
         Reply::Private(message) => message,
         Reply::Form(form) => as_message(&form, prefix::OURS),
@@ -352,7 +384,11 @@ pub fn release_called(state: &State, said: Option<&str>) -> Result<ReleaseId, St
     let nowhere = Room { platform: "", channel: None };
     find::release(state, said, nowhere).map(|release| release.id.clone()).map_err(|unclear| {
         let names = |ids: &[ReleaseId]| {
-            let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
+            let name = |id: &ReleaseId| match state.releases.get(id) {
+                Some(release) => short::name(release, state),
+                None => id.to_string(),
+            };
+            let ids: Vec<_> = ids.iter().map(|id| format!("`{}`", name(id))).collect();
             crate::domain::words::or(&ids)
         };
         match unclear {
