@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::documents::command_line;
+use super::documents::{command_line, in_brief};
 use super::messages::Messages;
 use super::notices::{
     Scene, danger, ended, facts, finish, plain, primary, retry, roll_back, roughly,
@@ -476,7 +476,8 @@ fn run_seen(
     let mut add = |name: &str, value: Value| seen.insert(name.to_owned(), value);
     add("step", json!(step_name(release, &run.step)));
     add("attempt", json!(run.attempt));
-    add("command", json!(command_line(release, &run.step, &run.action, &run.with, policy)));
+    let command = command_line(release, &run.step, &run.action, &run.with, policy);
+    add("command", json!(in_brief(&command)));
     add("began", json!(run.began));
     add("outcome", json!(outcome));
     add("good", json!(run.worked()));
