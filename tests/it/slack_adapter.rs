@@ -359,13 +359,24 @@ async fn the_doctor_says_what_is_well_and_what_to_click() {
         .iter()
         .filter_map(|it| Some(format!("{}: {}", it.what, it.trouble.as_ref()?)))
         .collect();
-    assert_eq!(trouble.len(), 3, "{trouble:#?}");
+    assert_eq!(trouble.len(), 2, "{trouble:#?}");
+    let general = found.iter().find(|it| it.what.contains("#general")).unwrap();
+    assert!(general.what.contains("I will join it"), "{general:?}");
     assert!(trouble[0].contains("im:history") && trouble[0].contains("reinstall"), "{trouble:?}");
-    assert!(trouble[1].contains("#general") && trouble[1].contains("/invite"), "{trouble:?}");
-    assert!(trouble[2].contains("SGONE00000"), "{trouble:?}");
+    assert!(trouble[1].contains("SGONE00000"), "{trouble:?}");
     world.revoke_bot_token();
     let found = slack.doctor(&channels, &groups).await;
     assert!(found[0].trouble.as_ref().is_some_and(|it| it.contains("Install it again")));
+}
+
+#[tokio::test]
+async fn a_channel_that_the_bot_cannot_join_says_what_to_click() {
+    let setup = Setup::default().without_scope("channels:join");
+    let world = SlackWorld::with(setup).await;
+    let found = adapter(&world).doctor(&["CGENERAL00".to_owned()], &[]).await;
+    let general = found.iter().find(|it| it.what.contains("#general")).unwrap();
+    let trouble = general.trouble.as_ref().expect("it cannot be joined");
+    assert!(trouble.contains("/invite") && trouble.contains("channels:join"), "{trouble}");
 }
 
 // ---------------------------------------------------------------------------------------------
