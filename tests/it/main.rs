@@ -24,6 +24,7 @@ mod sample;
 mod slack_adapter;
 mod slack_buttons;
 mod slack_edges;
+mod slack_grid;
 mod slack_groups;
 mod slack_house;
 mod slack_manifest;

@@ -95,9 +95,17 @@ impl Slack {
     fn team(&self, answer: &Value) -> Finding {
         let (team, wanted) = (text(answer, "/team_id"), &self.settings.tenant);
         let what = format!("Slack's workspace {}", text(answer, "/team"));
-        match team == wanted || text(answer, "/enterprise_id") == wanted {
-            true => good(what),
-            false => bad(
+        let theirs = text(answer, "/enterprise_id");
+        let enterprise = self.settings.enterprise.as_deref().filter(|it| *it != theirs);
+        match (team == wanted || theirs == wanted, enterprise) {
+            (true, None) => good(what),
+            (true, Some(wanted)) => bad(
+                what,
+                format!(
+                    "the token is not of the organisation {wanted} that [slack] enterprise names"
+                ),
+            ),
+            (false, _) => bad(
                 what,
                 format!("the token is of {team}, and [slack] team says {wanted}: correct one"),
             ),

@@ -106,6 +106,16 @@ impl Slack {
                  correct one of them"
             )));
         }
+        match &self.settings.enterprise {
+            Some(wanted) if organisation != wanted => {
+                let theirs = if organisation.is_empty() { "no organisation" } else { organisation };
+                return Err(Failure::permanent(format!(
+                    "The bot token belongs to {theirs}, and [slack] enterprise is {wanted}: \
+                     correct one of them"
+                )));
+            }
+            Some(_) | None => {}
+        }
         Ok(Identity { team, user: text(&answer, "/user_id").to_owned() })
     }
 
