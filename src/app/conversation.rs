@@ -286,6 +286,18 @@ impl Conversation {
         }
     }
 
+    /// From memory; people whom nobody linked are still called by their accounts.
+    fn home_of(&self, platform: &str, by: &Actor) -> Message {
+        let now = self.engine.now();
+        let state = self.engine.state();
+        let Some(policy) = state.house.policy.as_deref() else { return self.starting() };
+        if let Some(stranger) = self.stranger(by, policy) {
+            return stranger;
+        }
+        let look = reads::Look { messages: &self.messages, state: &state, policy, now, platform };
+        reads::home(&look, by)
+    }
+
     fn starting(&self) -> Message {
         self.words().wrong("I am still starting. Try again in a moment.", None)
     }
@@ -464,14 +476,9 @@ impl Ear for Conversation {
             Knowledge::TooLittle => self.look_up(&account).await,
         };
         let by = Actor::Person { account, claims };
-        let now = self.engine.now();
-        let state = self.engine.state();
-        let Some(policy) = state.house.policy.as_deref() else { return self.starting() };
-        if let Some(stranger) = self.stranger(&by, policy) {
-            return stranger;
-        }
-        let look = reads::Look { messages: &self.messages, state: &state, policy, now, platform };
-        reads::home(&look, &by)
+        // Names are looked up once the state is let go of: that waits for a platform.
+        let home = prefix::with(Reply::Private(self.home_of(platform, &by)), self.prefix(platform));
+        self.named(message_of(home)).await
     }
 }
 

@@ -351,3 +351,15 @@ async fn what_a_crash_left_in_the_inbox_is_decided_at_the_next_start_unless_it_i
         state.releases.values().map(|release| release.plan.release.version.as_str()).collect();
     assert_eq!(versions, ["v1.2.0"], "what is long past is not done");
 }
+
+#[tokio::test]
+async fn what_stands_at_home_has_the_names_of_people_whom_nobody_linked() {
+    let mut house = house(SLACK).await;
+    let plan = PLAN.replace("name = \"Web shop\"", "name = \"Shop of slack/T1/Ugina\"");
+    house.talk.shelf = Arc::new(PlanShelf::new(vec![("shop".into(), plan)], None, read_plan));
+    house.is("Ugina", in_group("Gina"));
+    house.told("slack/1", "Umaria", "schedule shop").await;
+    let home = crate::ports::Ear::home(&house.talk, "slack", "T1", "Umaria").await;
+    let text = markup::plain(&home.body);
+    assert!(text.contains("Shop of Gina") && !text.contains("slack/T1/Ugina"), "{text}");
+}
