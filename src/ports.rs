@@ -215,6 +215,8 @@ pub struct RoomWish {
     pub topic: String,
     pub purpose: String,
     pub members: Vec<String>,
+    /// Groups of this platform, by its own ids: whoever is in one when the room opens.
+    pub groups: Vec<String>,
     /// Where the conversation goes if the platform lets us open no channel: a thread in this one.
     pub near: Option<String>,
     /// What everybody in it looks at: titles with their addresses.

@@ -65,7 +65,7 @@ pub enum Verb {
     /// Say where a release stands, and what it waits for, on whom, since when
     #[command(after_help = "status v1.2.0")]
     Status {
-        /// `v1.2.0`, `web-shop`, or `web-shop/production/v1.2.0`
+        /// `v1.2.0`, `web-shop`, `web-shop v1.2.0`, or in full `web-shop/production/v1.2.0`
         #[arg(value_name = "RELEASE")]
         release: Option<String>,
     },
@@ -797,6 +797,7 @@ pub fn looks_like_a_release(word: &str) -> bool {
     };
     let parts: Vec<&str> = word.split('/').collect();
     match parts.as_slice() {
+        _ if word.contains(' ') => false,
         [version_alone] => version(version_alone),
         [service, environment, last] => {
             let of_version = last.split('#').next().unwrap_or_default();

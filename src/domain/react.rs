@@ -527,6 +527,7 @@ fn open_rooms(scene: &Scene) -> Vec<Effect> {
             topic: format!("{} · captain {}", release.title(), scene.name(&release.captain)),
             purpose: format!("War room for {}: {}", release.title(), head.title),
             members: members.collect(),
+            groups: seat_groups(release, policy, home),
             near: near(policy, home),
             links: links(release, policy),
         };
@@ -575,6 +576,15 @@ fn room_people(release: &Release, policy: &Policy) -> Vec<PersonId> {
         }
     }
     once
+}
+
+/// Whoever holds a seat by a group alone belongs into the room as well.
+fn seat_groups(release: &Release, policy: &Policy, home: &super::policy::RoomHome) -> Vec<Account> {
+    let rules = release.seats.iter().filter_map(|seat| policy.roles.get(&seat.role));
+    let groups = rules.flat_map(|rules| &rules.groups).filter_map(|group| group.parse().ok());
+    let here = |group: &Account| group.platform == home.platform && group.tenant == home.tenant;
+    let once: std::collections::BTreeSet<Account> = groups.filter(here).collect();
+    once.into_iter().collect()
 }
 
 fn room_opened(scene: &Scene, room: &Room) -> Vec<Effect> {

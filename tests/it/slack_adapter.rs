@@ -96,6 +96,7 @@ async fn after_a_restart_what_was_said_is_found_and_the_room_is_known_again() {
         topic: "going out at 10:00".into(),
         purpose: "The war room".into(),
         members: vec![ANN.into(), "ULEAVER000".into()],
+        groups: Vec::new(),
         near: Some(RELEASES.into()),
         links: Vec::new(),
     };
@@ -123,6 +124,7 @@ async fn a_strangers_channel_is_not_taken_over() {
         topic: "t".into(),
         purpose: "p".into(),
         members: Vec::new(),
+        groups: Vec::new(),
         near: None,
         links: Vec::new(),
     };
@@ -144,6 +146,7 @@ async fn a_room_whose_opening_was_cut_off_is_found_again() {
         topic: "t".into(),
         purpose: "p".into(),
         members: vec![ANN.into()],
+        groups: Vec::new(),
         near: None,
         links: Vec::new(),
     };
@@ -167,6 +170,7 @@ async fn where_no_channel_may_be_opened_a_thread_is_the_room() {
         topic: "Web shop v1.2.0".into(),
         purpose: "The war room".into(),
         members: vec![ANN.into()],
+        groups: Vec::new(),
         near: Some(RELEASES.into()),
         links: Vec::new(),
     };
@@ -355,13 +359,24 @@ async fn the_doctor_says_what_is_well_and_what_to_click() {
         .iter()
         .filter_map(|it| Some(format!("{}: {}", it.what, it.trouble.as_ref()?)))
         .collect();
-    assert_eq!(trouble.len(), 3, "{trouble:#?}");
+    assert_eq!(trouble.len(), 2, "{trouble:#?}");
+    let general = found.iter().find(|it| it.what.contains("#general")).unwrap();
+    assert!(general.what.contains("I will join it"), "{general:?}");
     assert!(trouble[0].contains("im:history") && trouble[0].contains("reinstall"), "{trouble:?}");
-    assert!(trouble[1].contains("#general") && trouble[1].contains("/invite"), "{trouble:?}");
-    assert!(trouble[2].contains("SGONE00000"), "{trouble:?}");
+    assert!(trouble[1].contains("SGONE00000"), "{trouble:?}");
     world.revoke_bot_token();
     let found = slack.doctor(&channels, &groups).await;
     assert!(found[0].trouble.as_ref().is_some_and(|it| it.contains("Install it again")));
+}
+
+#[tokio::test]
+async fn a_channel_that_the_bot_cannot_join_says_what_to_click() {
+    let setup = Setup::default().without_scope("channels:join");
+    let world = SlackWorld::with(setup).await;
+    let found = adapter(&world).doctor(&["CGENERAL00".to_owned()], &[]).await;
+    let general = found.iter().find(|it| it.what.contains("#general")).unwrap();
+    let trouble = general.trouble.as_ref().expect("it cannot be joined");
+    assert!(trouble.contains("/invite") && trouble.contains("channels:join"), "{trouble}");
 }
 
 // ---------------------------------------------------------------------------------------------

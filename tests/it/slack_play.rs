@@ -69,7 +69,7 @@ async fn announced(stage: &Stage) {
     let room = stage.world.channel(&room.id);
     assert!(room.topic.contains("v1.2.0"), "{}", room.topic);
     assert!(!room.pins.is_empty(), "the card is on top");
-    for who in ["maria", "ann", "sam", "dave", "john"] {
+    for who in ["maria", "ann", "sam", "dave", "john", "quinn"] {
         assert!(room.has(&stage.person(who).id), "{who} is invited");
     }
 }
@@ -107,7 +107,7 @@ async fn tick(stage: &Stage) {
     let card = stage.sees(ROOM, "waiting for").await;
     maria.presses(&card, "Checklist").await.answered().await;
     let list = maria.sees_ephemeral("Runbook up to date").await;
-    maria.presses_in_whisper(&list, "Tick: Runbook up to date").await.answered().await;
+    maria.presses_in_whisper(&list, "✓ Runbook up to date").await.answered().await;
     maria.sees_ephemeral("The checklist is green").await;
 }
 

@@ -203,6 +203,10 @@ impl After<'_> {
                 button("Agenda", command("agenda")),
             ]];
         }
+        // Whoever ticks one item is mostly about to tick the next.
+        if matches!(did, Happened::ItemMarked { .. }) && done.open > 0 {
+            message.buttons = vec![vec![button("Checklist", format!("checklist {id}"))]];
+        }
         message
     }
 

@@ -605,7 +605,7 @@ impl<'a> Turn<'a> {
         };
         let mark = match act {
             None | Some(Act::Show) => {
-                return Ok(Meant::Say(reads::checklist(&self.look(), release)));
+                return Ok(Meant::Say(reads::checklist(&self.look(), release, self.by)));
             }
             Some(Act::Pass) => Mark::Pass,
             Some(Act::Fail) => Mark::Fail,

@@ -265,6 +265,7 @@ impl Delivery {
             topic: wish.topic.clone(),
             purpose: wish.purpose.clone(),
             members: wish.members.iter().map(|account| account.user.clone()).collect(),
+            groups: wish.groups.iter().map(|group| group.user.clone()).collect(),
             near: wish.near.clone(),
             links: wish.links.clone(),
         };

@@ -3,6 +3,7 @@
 //!
 //! **Invariant:** an acknowledgement waits for our own disk and for nothing else.
 
+mod grid;
 mod http;
 mod payload;
 mod socket;
@@ -88,7 +89,9 @@ impl Listener {
 
     /// The body of the acknowledgement, if it has one.
     async fn take(self: &Arc<Self>, delivered: Delivered<'_>) -> Option<Value> {
-        match payload::read(&delivered, &self.slack.settings.tenant) {
+        let settings = &self.slack.settings;
+        let asked = payload::read(&delivered, &settings.tenant);
+        match grid::at_home(asked, &delivered, settings) {
             Asked::Heard(heard, back) => self.hear(*heard, back).await,
             Asked::Home { tenant, user } => {
                 lock(&self.at_home).insert((tenant.clone(), user.clone()), ());
