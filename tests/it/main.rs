@@ -22,6 +22,7 @@ mod readme;
 mod rules;
 mod sample;
 mod slack_adapter;
+mod slack_burst;
 mod slack_edges;
 mod slack_house;
 mod slack_manifest;

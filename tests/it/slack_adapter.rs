@@ -677,6 +677,23 @@ async fn who_cannot_prove_to_be_slack_learns_nothing() {
     bot.stop.cancel();
 }
 
+#[tokio::test]
+async fn an_answer_that_waits_for_a_better_moment_keeps_nobody_from_stopping() {
+    let bot = Bot::start(Mode::Socket, SlackWorld::start().await).await;
+    for method in ["response_url", "chat.postEphemeral"] {
+        bot.world.fault(Fault::on(method, Harm::TooMany(25)).always());
+    }
+    bot.world.person("ann").types("/release status", "releases").await;
+    bot.world.called("response_url", 1).await;
+    let since = std::time::Instant::now();
+    bot.stop.cancel();
+    for task in bot.tasks {
+        tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
+    }
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
 /// Keeps what is logged.
 #[derive(Clone, Default)]
 struct Ink(Arc<Mutex<Vec<u8>>>);

@@ -13,7 +13,7 @@ use crate::operation::quiet;
 use crate::slack_world::{Gesture, Kind, Person, Post, Setup, SlackWorld, Standing};
 
 /// A file of the installation.
-fn prop(name: &str) -> String {
+pub(crate) fn prop(name: &str) -> String {
     std::fs::read_to_string(format!("tests/it/slack_stage/{name}")).unwrap()
 }
 
@@ -50,6 +50,16 @@ impl Stage {
         setup: Setup,
         change: impl FnOnce(String) -> String,
     ) -> Self {
+        Self::set_on(mode, setup, change, &[]).await
+    }
+
+    /// On a machine of its own kind: what is in the environment of all that is started there.
+    pub(crate) async fn set_on(
+        mode: Mode,
+        setup: Setup,
+        change: impl FnOnce(String) -> String,
+        machine: &[(&str, &str)],
+    ) -> Self {
         let world = SlackWorld::with(setup).await;
         let (name, public) = match mode {
             Mode::Socket => ("socket", ""),
@@ -63,6 +73,7 @@ impl Stage {
             .with_env("SLACK_BOT_TOKEN", &world.bot_token())
             .with_env("SLACK_APP_TOKEN", &world.app_token())
             .with_env("SLACK_SIGNING_SECRET", &world.signing_secret());
+        let here = machine.iter().fold(here, |here, (name, value)| here.with_env(name, value));
         here.write("plans/web-shop.toml", &prop("web-shop.toml"));
         here.write("pods.sh", &prop("pods.sh"));
         here.write("pods/v1.1.9/index.html", "the shop");

@@ -32,10 +32,8 @@ impl Clock {
             if now >= at {
                 return;
             }
-            tokio::select! {
-                () = tokio::time::sleep(at - now) => {}
-                _ = ahead.changed() => {}
-            }
+            // Over when the clock was put forward, or when it got there by itself.
+            let _ = tokio::time::timeout(at - now, ahead.changed()).await;
         }
     }
 }

@@ -158,10 +158,6 @@ impl Api {
         })
     }
 
-    pub(super) fn client(&self) -> Arc<SlackHyperClient> {
-        Arc::clone(&self.client)
-    }
-
     /// For what changes something, and for what takes JSON.
     pub(super) async fn call(&self, method: &str, arguments: &Value) -> Result<Value, Fault> {
         self.call_as(&self.bot, method, arguments).await
