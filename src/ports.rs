@@ -284,8 +284,10 @@ pub trait Chat: Send + Sync {
 /// Who somebody is in the eyes of their platform.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Not a full member: a guest, or from outside.
+    /// Not a full member: a guest, or from outside, or nobody any more.
     pub guest: bool,
+    /// Their account there is deactivated.
+    pub gone: bool,
     /// Those of the groups asked for that they are in.
     pub groups: BTreeSet<String>,
     /// What they are called there.

@@ -334,6 +334,7 @@ async fn people_and_groups_are_looked_up_one_by_one() {
     for name in ["gus", "ursula", "stranger", "leaver", "otherbot"] {
         let standing = slack.standing(TEAM, &world.person(name).id, &asked).await.unwrap();
         assert!(standing.guest && standing.groups.is_empty(), "{name}: {standing:?}");
+        assert_eq!(standing.gone, name == "leaver", "{standing:?}");
     }
     let outsider = slack.standing("TOTHER", &world.person("quinn").id, &asked).await.unwrap();
     assert!(outsider.guest && outsider.groups.is_empty());

@@ -147,17 +147,23 @@ async fn who_is_not_of_the_house_is_refused_and_it_is_on_record() {
     })
     .await;
     let poll = stage.to_poll().await;
-    for name in ["gus", "leaver", "stranger"] {
+    for (name, why) in [
+        ("gus", "Guests cannot act"),
+        ("leaver", "Your account is deactivated"),
+        ("stranger", "don't know the account"),
+    ] {
         let person = stage.person(name);
         person.presses(&poll, "GO · Engineering").await.answered().await;
         let told = person.sees_ephemeral("").await;
         let told = stage.world.whisper_text(&told);
-        assert!(!told.contains("recorded"), "{name}: {told}");
+        assert!(told.contains(why), "{name}: {told}");
     }
     stage.settled().await;
     let log = stage.log().await;
     let refused: Vec<_> = log.iter().filter(|it| it.starts_with("Refused go")).collect();
     assert_eq!(refused.len(), 3, "{log:#?}");
+    let gone = refused.iter().filter(|it| it.contains("account is deactivated")).count();
+    assert_eq!(gone, 1, "{refused:#?}");
     let votes = log.iter().filter(|it| it.contains("said GO")).count();
     assert_eq!(votes, 0);
     stage.assert_clean().await;
