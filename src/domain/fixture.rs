@@ -242,8 +242,9 @@ impl World {
     /// At 09:18 in Los Angeles: three seats said go, two are open, and one item.
     pub(crate) fn counting_down() -> Self {
         let mut world = Self::scheduled();
-        world.wait_until("2026-12-15T17:12:00Z");
+        world.wait_until("2026-12-15T16:56:00Z");
         world.room();
+        world.wait_until("2026-12-15T17:12:00Z");
         for (person, role) in [("ann", "engineering"), ("quinn", "qa"), ("paula", "product")] {
             world.go(person, role);
         }
@@ -386,7 +387,7 @@ impl World {
         self.by("maria", Command::Mark { release, item, mark, why: None, link: None })
     }
 
-    fn room(&mut self) {
+    pub(crate) fn room(&mut self) {
         let (platform, name) = ("console".to_owned(), "release-v1-2-0".to_owned());
         let room = Room { platform, channel: name.clone(), name, instead: None };
         self.asks(Actor::Neighbour, Command::RoomOpened { release: id(), room });
