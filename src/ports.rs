@@ -22,6 +22,10 @@ pub enum Failure {
     /// It may have happened. Look before trying again.
     #[error("{why}")]
     Unknown { why: String },
+    /// It did not happen: the neighbour does not let us in. Nothing will happen there until somebody
+    /// gives us new credentials, and then all of it can.
+    #[error("{why}")]
+    NoEntry { why: String },
 }
 
 impl Failure {
@@ -35,6 +39,10 @@ impl Failure {
 
     pub fn unknown(why: impl Into<String>) -> Self {
         Self::Unknown { why: why.into() }
+    }
+
+    pub fn no_entry(why: impl Into<String>) -> Self {
+        Self::NoEntry { why: why.into() }
     }
 }
 

@@ -452,10 +452,11 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "list.md" "locked.md" "oncall.md" "opening.md" "overridden.md" "progress.md"
         "rehearsal-ended.md" "report.md" "resumed.md" "retraction.md" "roles.md" "rollback-began.md"
         "rollback-failed.md" "rolled-back.md" "rolled-out.md" "room-is-thread.md" "room-opened.md"
-        "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md" "soaking.md" "stage-done.md" "start-missed.md"
-        "start-offered.md" "start-waits.md" "started.md" "status.md" "step-done.md" "step-failed.md"
-        "step-unknown.md" "t-1h.md" "t-24h.md" "t-48h.md" "undelivered.md" "unlocked.md" "update.md"
-        "vote-wanted.md" "welcome.md" "went-go.md" "went-no-go.md"
+        "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md" "soaking.md" "stage-done.md"
+        "start-missed.md" "start-offered.md" "start-waits.md" "started.md" "status.md"
+        "step-done.md" "step-failed.md" "step-unknown.md" "t-1h.md" "t-24h.md" "t-48h.md"
+        "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md" "welcome.md" "went-go.md"
+        "went-no-go.md"
     ];
     files.to_vec()
 }

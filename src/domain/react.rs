@@ -584,7 +584,10 @@ fn told_without(scene: &Scene, room: &Room) -> Vec<Destination> {
     };
     let told = super::agenda::planned_announcements(release, policy).filter(is_said);
     let to = told.flat_map(|planned| scene.audience(&planned.audience));
-    let here = |to: &&Destination| matches!(to, Destination::Channel { platform, .. } if *platform == room.platform);
+    let here = |to: &&Destination| match to {
+        Destination::Channel { platform, .. } => *platform == room.platform,
+        Destination::Courier { .. } => false,
+    };
     to.filter(here).cloned().collect()
 }
 

@@ -206,7 +206,7 @@ async fn each_way_to_fail_has_its_own_path() {
         (Harm::Error("fatal_error"), "Unknown"),
         (Harm::Error("is_archived"), "Permanent"),
         (Harm::Error("msg_too_long"), "Permanent"),
-        (Harm::Error("token_revoked"), "Permanent"),
+        (Harm::Error("token_revoked"), "NoEntry"),
     ] {
         world.fault(Fault::on("chat.postMessage", harm.clone()));
         let failed = post("one").await.expect_err("it fails");

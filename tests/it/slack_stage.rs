@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::installed::{Installed, Running};
 use crate::operation::quiet;
 use crate::slack_world::{Gesture, Kind, Person, Post, Setup, SlackWorld, Standing};
+use crate::time_machine::TimeMachine;
 
 /// A file of the installation.
 pub(crate) fn prop(name: &str) -> String {
@@ -29,6 +30,7 @@ pub(crate) struct Stage {
     pub(crate) here: Installed,
     running: Option<Running>,
     mode: Mode,
+    time: Option<TimeMachine>,
 }
 
 /// Everybody of the play; on call is somebody who has never been to #releases.
@@ -60,6 +62,32 @@ impl Stage {
         change: impl FnOnce(String) -> String,
         machine: &[(&str, &str)],
     ) -> Self {
+        let mut stage = Self::prepared(mode, setup, change, machine).await;
+        stage.begin().await;
+        stage
+    }
+
+    /// On a machine whose time passes when the test says so.
+    pub(crate) async fn set_in_time(
+        mode: Mode,
+        setup: Setup,
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
+        let time = TimeMachine::new();
+        let environment = time.environment();
+        let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let stage = Self::prepared(mode, setup, change, &environment).await;
+        let mut stage = Self { time: Some(time), ..stage };
+        stage.begin().await;
+        stage
+    }
+
+    async fn prepared(
+        mode: Mode,
+        setup: Setup,
+        change: impl FnOnce(String) -> String,
+        machine: &[(&str, &str)],
+    ) -> Self {
         let world = SlackWorld::with(setup).await;
         let (name, public) = match mode {
             Mode::Socket => ("socket", ""),
@@ -80,9 +108,25 @@ impl Stage {
         for pod in ["pods/1", "pods/2"] {
             symlink(here.path("pods/v1.1.9"), here.path(pod)).unwrap();
         }
-        let mut stage = Self { world, here, running: None, mode };
-        stage.begin().await;
-        stage
+        Self { world, here, running: None, mode, time: None }
+    }
+
+    /// Time passes for the program and for Slack, when nothing is under way any more.
+    pub(crate) async fn passes(&self, time: Duration) {
+        self.settled().await;
+        let time = time.to_std().expect("time goes on");
+        self.time.as_ref().expect("the stage was set in time").passes(time);
+        self.world.clock().passes(time);
+        // Whoever sleeps looks at the clock when something happens.
+        self.running().get("/healthz").await;
+    }
+
+    /// Until then, to the second.
+    pub(crate) async fn comes(&self, at: DateTime<Utc>) {
+        self.settled().await;
+        let now = self.time.as_ref().expect("the stage was set in time").now();
+        let left = (at - now).num_milliseconds();
+        self.passes(Duration::seconds((left + 999).div_euclid(1_000))).await;
     }
 
     /// Starts the program, and waits until Slack and it have found each other.
@@ -119,6 +163,12 @@ impl Stage {
 
     pub(crate) async fn sees(&self, channel: &str, wanted: &str) -> Post {
         self.world.sees(channel, wanted).await
+    }
+
+    /// What is said in a channel, once it is.
+    pub(crate) async fn reads(&self, channel: &str, wanted: &str) -> String {
+        let post = self.sees(channel, wanted).await;
+        self.world.text_of(&post)
     }
 
     /// Until nothing is under way: the outbox is empty and every lane is dry.
