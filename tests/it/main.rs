@@ -29,6 +29,8 @@ mod slack_manifest;
 mod slack_play;
 mod slack_stage;
 mod slack_trouble;
+mod slack_whole_play;
 mod slack_world;
 mod story;
 mod tidy;
+mod time_machine;
