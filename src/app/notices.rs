@@ -215,6 +215,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::SaidByHand { .. }
         | NoticeKind::VoteWanted { .. }
         | NoticeKind::StartOffered { .. }
+        | NoticeKind::RoomOpened
         | NoticeKind::Started { .. }
         | NoticeKind::StepDone { .. }
         | NoticeKind::Soaking { .. }
@@ -330,6 +331,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         | NoticeKind::RolledBack { .. }
         | NoticeKind::Overridden { .. }
         | NoticeKind::Undelivered { .. }
+        | NoticeKind::RoomOpened
         | NoticeKind::RoomIsThread { .. }
         | NoticeKind::FreezeAdded { .. }
         | NoticeKind::FreezeLifted { .. }
@@ -474,12 +476,12 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md" "items-wanted.md"
         "list.md" "locked.md" "numbers.md" "oncall.md" "opening.md" "overridden.md" "progress.md"
         "rehearsal-ended.md" "report.md" "resumed.md" "retraction.md" "roles.md" "rollback-began.md"
-        "rollback-failed.md" "rolled-back.md" "rolled-out.md" "room-is-thread.md" "said-by-hand.md"
-        "silence-prompt.md" "smoke-tallied.md" "soaking.md" "stage-done.md" "start-missed.md"
-        "start-offered.md" "start-waits.md" "started.md" "status.md" "step-done.md" "step-failed.md"
-        "step-unknown.md" "stepped-back.md" "t-1h.md" "t-24h.md" "t-48h.md" "turned-red.md"
-        "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md" "welcome.md" "went-go.md"
-        "went-no-go.md"
+        "rollback-failed.md" "rolled-back.md" "rolled-out.md" "room-is-thread.md" "room-opened.md"
+        "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md" "soaking.md" "stage-done.md"
+        "start-missed.md" "start-offered.md" "start-waits.md" "started.md" "status.md"
+        "step-done.md" "step-failed.md" "step-unknown.md" "stepped-back.md" "t-1h.md" "t-24h.md"
+        "t-48h.md" "turned-red.md" "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md"
+        "welcome.md" "went-go.md" "went-no-go.md"
     ];
     files.to_vec()
 }

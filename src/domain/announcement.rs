@@ -313,6 +313,31 @@ mod tests {
         assert!(world.release().running().next().is_some(), "the gate's checks run");
     }
 
+    /// Whether the announcement before the start had a room to name, and whether one came later.
+    fn rooms_told(world: &World) -> (Option<bool>, usize) {
+        let named = world.notices().find_map(|notice| {
+            let NoticeKind::Announcement { template, .. } = &notice.kind else { return None };
+            let brief = notice.brief.as_ref().expect("it is about a release");
+            let there = !brief.rooms.is_empty();
+            (template == "t-1h").then(|| {
+                assert_eq!(brief.room_is_late, !there);
+                there
+            })
+        });
+        let later = world.notices().filter(|it| matches!(it.kind, NoticeKind::RoomOpened)).count();
+        (named, later)
+    }
+
+    #[test]
+    fn a_room_that_opens_late_is_told_of_where_it_was_promised() {
+        assert_eq!(rooms_told(&World::counting_down()), (Some(true), 0));
+        let mut world = World::scheduled();
+        world.wait_until("2026-12-15T17:12:00Z");
+        assert_eq!(rooms_told(&world), (Some(false), 0));
+        world.room();
+        assert_eq!(rooms_told(&world), (Some(false), 1));
+    }
+
     /// Who was reminded that the start was missed, and when.
     fn reminded(world: &World) -> Vec<(String, String)> {
         let reminded = world.log.iter().filter_map(|(at, _, event)| {

@@ -48,6 +48,9 @@ pub struct Claims {
     pub groups: BTreeSet<String>,
     #[serde(default)]
     pub guest: bool,
+    /// Their account is deactivated; who is gone is a guest at most.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
     /// When their platform said so. Nothing: their platform vouches for whoever speaks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Time>,

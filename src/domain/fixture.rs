@@ -270,8 +270,9 @@ impl World {
 
     fn counting_down_with(plan: Plan) -> Self {
         let mut world = Self::with(plan);
-        world.wait_until("2026-12-15T17:12:00Z");
+        world.wait_until("2026-12-15T16:56:00Z");
         world.room();
+        world.wait_until("2026-12-15T17:12:00Z");
         for (person, role) in [("ann", "engineering"), ("quinn", "qa"), ("paula", "product")] {
             world.go(person, role);
         }
@@ -431,7 +432,7 @@ impl World {
         self.by("maria", Command::Mark { release, item, mark, why: None, link: None })
     }
 
-    fn room(&mut self) {
+    pub(crate) fn room(&mut self) {
         let (platform, name) = ("console".to_owned(), "release-v1-2-0".to_owned());
         let room = Room { platform, channel: name.clone(), name, instead: None };
         self.asks(Actor::Neighbour, Command::RoomOpened { release: id(), room });

@@ -281,6 +281,8 @@ pub enum NoticeKind {
         why: String,
         unknown: bool,
     },
+    /// It opened after people had been told of the start without it.
+    RoomOpened,
     /// The war room is no channel of its own.
     RoomIsThread {
         name: String,
@@ -400,6 +402,9 @@ pub struct Brief {
     pub notes_url: Option<String>,
     pub plan_url: Option<String>,
     pub rooms: Vec<Room>,
+    /// It is wanted, and not open yet.
+    #[serde(default)]
+    pub room_is_late: bool,
     pub go: usize,
     pub seats: usize,
     pub waiting: Vec<Waiting>,
@@ -469,6 +474,7 @@ impl Brief {
             notes_url: head.notes_url.clone(),
             plan_url: head.plan_url.clone(),
             rooms: release.room.open.clone(),
+            room_is_late: release.room.wanted && release.room.open.is_empty(),
             go,
             seats: release.seats.len(),
             waiting: waiting(release, policy),

@@ -593,7 +593,24 @@ fn room_opened(scene: &Scene, room: &Room) -> Vec<Effect> {
         let kind = NoticeKind::RoomIsThread { name: room.name.clone(), why: why.clone() };
         effects.extend(scene.tell(&scene.release.captain, kind));
     }
+    effects.extend(scene.to(&told_without(scene, room), NoticeKind::RoomOpened));
     effects
+}
+
+/// Where the last announcement before the start promised to say when there is a room.
+fn told_without(scene: &Scene, room: &Room) -> Vec<Destination> {
+    let (release, policy) = (scene.release, scene.policy);
+    let is_said = |planned: &&PlannedAnnouncement| {
+        let said = release.said.get(&planned.id);
+        planned.template == "t-1h" && said.is_some_and(|said| said.skipped.is_none())
+    };
+    let told = super::agenda::planned_announcements(release, policy).filter(is_said);
+    let to = told.flat_map(|planned| scene.audience(&planned.audience));
+    let here = |to: &&Destination| match to {
+        Destination::Channel { platform, .. } => *platform == room.platform,
+        Destination::Courier { .. } => false,
+    };
+    to.filter(here).cloned().collect()
 }
 
 fn room_cards(release: &ReleaseId, room: &super::state::Room) -> Vec<Effect> {

@@ -14,6 +14,11 @@ pub enum Refusal {
     #[error("Guests cannot act on releases. Ask a member of the team.")]
     Guest,
     #[error(
+        "Your account is deactivated, so I take nothing from it. If you are still on the team, ask \
+         an administrator to activate it again."
+    )]
+    Gone,
+    #[error(
         "{platform} did not tell me who you are, so I took nothing from you. Try again in a minute. \
          Whom the configuration names can hold and roll back meanwhile."
     )]

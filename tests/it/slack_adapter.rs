@@ -210,7 +210,7 @@ async fn each_way_to_fail_has_its_own_path() {
         (Harm::Error("fatal_error"), "Unknown"),
         (Harm::Error("is_archived"), "Permanent"),
         (Harm::Error("msg_too_long"), "Permanent"),
-        (Harm::Error("token_revoked"), "Permanent"),
+        (Harm::Error("token_revoked"), "NoEntry"),
     ] {
         world.fault(Fault::on("chat.postMessage", harm.clone()));
         let failed = post("one").await.expect_err("it fails");
@@ -338,6 +338,7 @@ async fn people_and_groups_are_looked_up_one_by_one() {
     for name in ["gus", "ursula", "stranger", "leaver", "otherbot"] {
         let standing = slack.standing(TEAM, &world.person(name).id, &asked).await.unwrap();
         assert!(standing.guest && standing.groups.is_empty(), "{name}: {standing:?}");
+        assert_eq!(standing.gone, name == "leaver", "{standing:?}");
     }
     let outsider = slack.standing("TOTHER", &world.person("quinn").id, &asked).await.unwrap();
     assert!(outsider.guest && outsider.groups.is_empty());
@@ -690,6 +691,23 @@ async fn who_cannot_prove_to_be_slack_learns_nothing() {
     flood.body = "x".repeat(1024 * 1024);
     assert_eq!(flood.send().await.0, 413);
     bot.stop.cancel();
+}
+
+#[tokio::test]
+async fn an_answer_that_waits_for_a_better_moment_keeps_nobody_from_stopping() {
+    let bot = Bot::start(Mode::Socket, SlackWorld::start().await).await;
+    for method in ["response_url", "chat.postEphemeral"] {
+        bot.world.fault(Fault::on(method, Harm::TooMany(25)).always());
+    }
+    bot.world.person("ann").types("/release status", "releases").await;
+    bot.world.called("response_url", 1).await;
+    let since = std::time::Instant::now();
+    bot.stop.cancel();
+    for task in bot.tasks {
+        tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
+    }
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 /// Keeps what is logged.

@@ -5,7 +5,7 @@ use chrono::Duration;
 use crate::slack_stage::{Mode, Stage, at, picked};
 use crate::slack_world::Post;
 
-const ROOM: &str = "release-v1-2-0";
+pub(crate) const ROOM: &str = "release-v1-2-0";
 
 #[tokio::test]
 async fn the_play_over_socket_mode() {
@@ -75,7 +75,7 @@ async fn announced(stage: &Stage) {
 }
 
 /// GO and NO-GO by buttons, by the people whose they are, and the checklist.
-async fn decided(stage: &Stage) {
+pub(crate) async fn decided(stage: &Stage) {
     let poll = stage.sees("releases", "go or no-go?").await;
     // She is in the configuration by her user group alone.
     stage.presses("quinn", &poll, "GO · QA", "Your GO for QA is recorded").await;

@@ -419,6 +419,7 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
         | Refusal::OneSeat { .. } => vec![roles()],
         Refusal::UnknownAccount { .. }
         | Refusal::Guest
+        | Refusal::Gone
         | Refusal::NotSure { .. }
         | Refusal::NotLinked { .. }
         | Refusal::NotYours { .. }

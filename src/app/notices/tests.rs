@@ -246,6 +246,7 @@ fn afterwards() -> Vec<NoticeKind> {
             why: text("the channel is archived"),
             unknown: false,
         },
+        NoticeKind::RoomOpened,
         NoticeKind::RoomIsThread {
             name: text("releases"),
             why: text("This workspace lets me create no channels."),

@@ -101,7 +101,7 @@ impl Slack {
         let organisation = text(&answer, "/enterprise_id");
         let wanted = &self.settings.tenant;
         if team != *wanted && organisation != wanted {
-            return Err(Failure::permanent(format!(
+            return Err(Failure::no_entry(format!(
                 "The bot token belongs to the workspace {team}, and [slack] team is {wanted}: \
                  correct one of them"
             )));

@@ -65,12 +65,12 @@ impl Slack {
             other => other.map_err(|fault| fault.failure(UNKNOWN, Twice::Harmless))?,
         };
         if is_guest(&person["user"]) || !self.is_of_house(&person["user"], &team) {
-            return Ok(outsider());
+            return Ok(Standing { gone: person["user"]["deleted"] == true, ..outsider() });
         }
         let groups = groups.map_err(|fault| {
             fault.failure("Slack does not say who is in a group", Twice::Harmless)
         })?;
-        Ok(Standing { guest: false, groups, name: name(&person["user"]) })
+        Ok(Standing { groups, name: name(&person["user"]), ..Standing::default() })
     }
 }
 

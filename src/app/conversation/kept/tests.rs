@@ -180,7 +180,7 @@ impl House {
 
 fn in_group(name: &str) -> Standing {
     let groups = ["S9".to_owned()].into();
-    Standing { guest: false, groups, name: Some(name.to_owned()) }
+    Standing { groups, name: Some(name.to_owned()), ..Standing::default() }
 }
 
 #[tokio::test]
