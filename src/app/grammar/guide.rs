@@ -3,6 +3,7 @@
 use std::any::TypeId;
 
 use super::command;
+use crate::ports::{Argument, Choose, CommandSpec, Type};
 
 /// Verbs that belong together, in the order in which a release needs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,53 +186,6 @@ pub(super) fn is_needed(verb: &str, argument: &str) -> bool {
     NEEDED.iter().any(|(known, names)| *known == verb && names.contains(&argument))
 }
 
-/// A command as any platform can register it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct CommandSpec {
-    /// `no-go`, or `freeze add`.
-    pub name: String,
-    pub about: String,
-    pub example: String,
-    pub arguments: Vec<Argument>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Argument {
-    /// The name of its field.
-    pub name: String,
-    pub about: String,
-    pub kind: Type,
-    /// A platform must not insist on it: the bot asks with a form for what is missing.
-    pub required: bool,
-    pub positional: bool,
-    /// Whether it takes the rest of the line.
-    pub rest: bool,
-    pub completes: Option<Choose>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Type {
-    String,
-    Int,
-    Bool,
-    Choice(Vec<String>),
-}
-
-/// From what an argument is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Choose {
-    Release,
-    Plan,
-    Role,
-    Item,
-    Action,
-    Person,
-    Freeze,
-    Verb,
-}
-
 /// Every command with its arguments, hidden ones left out.
 pub fn specification() -> Vec<CommandSpec> {
     let mut specs = Vec::new();
@@ -267,6 +221,9 @@ fn spec(name: String, of: &clap::Command) -> CommandSpec {
 fn type_of(arg: &clap::Arg) -> Type {
     if !takes_choice(arg) {
         return Type::Bool;
+    }
+    if is_many(arg) && value_name(arg) == "NAME=VALUE" {
+        return Type::Words;
     }
     let choices = arg.get_possible_values();
     if !choices.is_empty() {
