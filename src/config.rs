@@ -3,6 +3,7 @@
 //! Without a file the embedded default is used: a demo that runs on this machine alone.
 
 mod actions;
+mod discord;
 mod document;
 mod file;
 mod judge;
@@ -28,6 +29,7 @@ use crate::domain::ids::PersonId;
 use crate::domain::policy::Policy;
 
 pub use actions::{Actions, Ending, ProgramAction, WebhookAction};
+pub use discord::{DiscordMode, DiscordRegistration, DiscordTarget};
 pub use file::{Channel, Log, LogFormat, MailTls};
 pub use mail::{Mail, MailList};
 pub use plans::{PlanFile, line_of, read_plan};
@@ -40,6 +42,7 @@ pub struct Config {
     pub policy: Policy,
     pub server: Server,
     pub console: Console,
+    pub discord: Option<DiscordTarget>,
     /// What the deploy backends may run and call.
     pub actions: Actions,
     /// Webhooks that get announcements, by name.
@@ -238,6 +241,8 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
             who: Bearer::Person(person.clone()),
         }));
     }
+    let discord = discord::discord(judge, &file);
+    discord::names(judge, &file);
     judge::audiences(judge, &file);
     judge::announcements(judge, &file.announcements);
     judge::rules(judge, &file);
@@ -260,6 +265,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
     Some(Config {
         policy,
         console,
+        discord,
         actions: sections,
         couriers: judge::couriers(judge, &file),
         mail: mail::mail(judge, &file),

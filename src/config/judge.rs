@@ -306,7 +306,9 @@ pub(super) fn audiences(judge: &mut Judge<'_>, file: &File) {
 /// Whether we can speak there at all.
 fn speaks(judge: &mut Judge<'_>, key: &str, file: &File, platform: &str, tenant: &str) {
     let own = &file.console.tenant;
-    if platform != "console" {
+    if platform == "discord" {
+        super::discord::speaks(judge, key, file, tenant);
+    } else if platform != "console" {
         let what = format!("no chat platform `{}` is configured", excerpt(platform));
         judge.wrong(key, what, format!("this version speaks on `console/{own}`"));
     } else if !file.console.enabled {

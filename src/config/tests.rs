@@ -306,6 +306,57 @@ tminus.toml:17: `console` is not a place where rooms can open
 }
 
 #[test]
+fn discord_is_judged_by_its_ids() {
+    let env = |name: &str| Some(name.to_owned());
+    let told_of = |more: &str| {
+        let text = format!("{SMALL}{more}");
+        match read(&text, "t.toml", Some(Path::new("")), &around(), &env) {
+            Ok(config) => Ok(config.discord.expect("it is configured")),
+            Err(problems) => Err(told(&problems)),
+        }
+    };
+    let right = told_of(
+        r#"[discord]
+guild = "100000000000000001"
+application = "100000000000000002"
+bot_token = { env = "MTA.b.c" }
+category = "100000000000000003"
+[audiences]
+internal = ["discord/100000000000000001/100000000000000005"]
+[rooms]
+platforms = ["discord/100000000000000001"]
+[roles.qa]
+groups = ["discord/100000000000000001/100000000000000006"]
+"#,
+    );
+    let right = right.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((right.mode, right.category), (DiscordMode::Gateway, Some(100000000000000003)));
+    assert!(!format!("{right:?}").contains("MTA.b"), "no token is printed");
+    let wrong = told_of(
+        r##"[discord]
+guild = "100000000000000001"
+application = "tminus"
+bot_token = { env = "Bot MTA" }
+mode = "both"
+category = "100000000000000003"
+archive = "100000000000000003"
+api_url = "http://discord.example"
+[audiences]
+one = ["discord/100000000000000001/releases"]
+two = ["discord/100000000000000009/100000000000000005"]
+[rooms]
+platforms = ["discord/acme"]
+[roles.qa]
+groups = ["discord/100000000000000001/qa", "discord/qa"]
+[people.bo]
+name = "Bo"
+accounts = ["discord/100000000000000001/bo"]
+"##,
+    );
+    assert_snapshot!(wrong.expect_err("must be refused"), @"");
+}
+
+#[test]
 fn actions_are_judged_by_their_kind() {
     assert_snapshot!(wrong(r#"[actions.a]
 limit = "5"

@@ -188,7 +188,9 @@ pub(crate) fn escape(text: &str) -> String {
         at += c.len_utf8();
         match c {
             '\\' | '*' | '_' | '~' | '`' | '|' | '[' | ']' | '<' | '>' => out.extend(['\\', c]),
-            '#' | '-' | '+' if line_start => out.extend(['\\', c]),
+            '#' | '-' | '+' if line_start && rest[1..].starts_with([' ', '#']) => {
+                out.extend(['\\', c]);
+            }
             '.' | ')' if is_numbered(&text[..at - 1]) => out.extend(['\\', c]),
             '@' if rest[1..].starts_with("everyone") || rest[1..].starts_with("here") => {
                 out.push_str("@\u{200b}");

@@ -290,7 +290,7 @@ fn parts_of(pieces: Vec<Piece>, called: Vec<String>) -> Vec<Part> {
 /// Puts each mention where it is heard: where it stands if that is the lead, else below the text of
 /// the first part that has room.
 fn call(parts: &mut Vec<Part>, called: Vec<String>) {
-    let mut at = 0;
+    let (mut at, mut list) = (0, None);
     for id in called {
         let Some(mention) = ink::mention(&id) else { continue };
         if parts[0].content.contains(&mention) && parts[0].called.len() < MENTIONS {
@@ -308,11 +308,11 @@ fn call(parts: &mut Vec<Part>, called: Vec<String>) {
         }
         let part = &mut parts[at];
         if !part.content.is_empty() {
-            let first = !part.content.ends_with('>') || part.called.is_empty();
-            part.content.push(if first { '\n' } else { ' ' });
+            part.content.push(if list == Some(at) { ' ' } else { '\n' });
         }
         part.content.push_str(&mention);
         part.called.push(id);
+        list = Some(at);
     }
 }
 
