@@ -10,6 +10,7 @@ mod command_line;
 mod console;
 mod console_page;
 mod crash;
+mod discord_world;
 mod engine;
 mod golden;
 mod installed;
