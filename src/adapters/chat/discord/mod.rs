@@ -39,6 +39,10 @@ use crate::ports::{
     Chat, Directory, Failure, Message, MessageRef, Place, Room, RoomWish, Standing, Whisper,
 };
 
+/// What must not be logged, whatever an operator asks for: serenity's spans and events hold the
+/// bodies and the tokens of what it carries, and its WebSockets' library each frame.
+pub const UNHEARD: [&str; 2] = ["serenity=warn", "tungstenite=warn"];
+
 /// As many keys and conversations as one process has to remember.
 const REMEMBERED: usize = 10_000;
 /// Discord shows a message in the history when it has taken it; its search indexes are slower, and
