@@ -370,6 +370,8 @@ pub struct CommandSpec {
     pub name: String,
     pub about: String,
     pub example: String,
+    /// Said so often, or in such a hurry, that it may not stand behind another word.
+    pub near: bool,
     pub arguments: Vec<Argument>,
 }
 

@@ -186,6 +186,12 @@ pub(super) fn is_needed(verb: &str, argument: &str) -> bool {
     NEEDED.iter().any(|(known, names)| *known == verb && names.contains(&argument))
 }
 
+/// What a platform that takes few commands may put behind another word. Discord takes twenty-five.
+const FAR: [&str; 16] = [
+    "new", "edit", "evidence", "lock", "unlock", "override", "accept", "handover", "keep", "run",
+    "oncall", "notes", "plan", "audit", "document", "verify",
+];
+
 /// Every command with its arguments, hidden ones left out.
 pub fn specification() -> Vec<CommandSpec> {
     let mut specs = Vec::new();
@@ -215,7 +221,8 @@ fn spec(name: String, of: &clap::Command) -> CommandSpec {
             completes: choose(arg),
         })
         .collect();
-    CommandSpec { about, example: example(of), arguments, name }
+    let near = !FAR.contains(&name.as_str());
+    CommandSpec { about, example: example(of), near, arguments, name }
 }
 
 fn type_of(arg: &clap::Arg) -> Type {

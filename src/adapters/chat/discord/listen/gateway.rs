@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use serenity::client::{Client, ClientBuilder, Context, RawEventHandler};
 use serenity::http::{HttpBuilder, Route};
+use serenity::model::application::Interaction;
 use serenity::model::event::Event;
 use serenity::model::gateway::GatewayIntents;
 use serenity::model::id::InteractionId;
@@ -117,7 +118,7 @@ struct Wire {
 impl RawEventHandler for Wire {
     async fn raw_event(&self, _: Context, event: Event) {
         let interaction = if let Event::InteractionCreate(event) = event {
-            serde_json::to_value(&event.interaction).unwrap_or(Value::Null)
+            as_sent(&event.interaction)
         } else if let Event::Unknown(event) = event {
             if event.kind != "INTERACTION_CREATE" {
                 return;
@@ -133,6 +134,15 @@ impl RawEventHandler for Wire {
             self.answer(&interaction, &answer).await;
         }
     }
+}
+
+/// serenity keeps the kind of an interaction in its type, and does not write it down again.
+fn as_sent(interaction: &Interaction) -> Value {
+    let mut value = serde_json::to_value(interaction).unwrap_or(Value::Null);
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("type".to_owned(), u8::from(interaction.kind()).into());
+    }
+    value
 }
 
 impl Wire {

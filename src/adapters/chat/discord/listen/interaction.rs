@@ -124,16 +124,42 @@ fn submitted(interaction: &Value, discord: &Discord) -> Asked {
 }
 
 /// Wherever they stand: Discord has changed what a dialog is made of before.
-fn inputs(component: &Value, fields: &mut BTreeMap<String, String>) {
-    for each in component.as_array().into_iter().flatten() {
-        if let (Some(name), Some(value)) = (each["custom_id"].as_str(), each["value"].as_str()) {
-            fields.insert(name.to_owned(), value.to_owned());
+fn inputs(within: &Value, fields: &mut BTreeMap<String, String>) {
+    match within {
+        Value::Array(all) => all.iter().for_each(|each| inputs(each, fields)),
+        Value::Object(of) => {
+            if let (Some(name), Some(value)) =
+                (within["custom_id"].as_str(), within["value"].as_str())
+            {
+                fields.insert(name.to_owned(), value.to_owned());
+            }
+            let inner = ["components", "component"].iter().filter_map(|name| of.get(*name));
+            inner.for_each(|inner| inputs(inner, fields));
         }
-        inputs(&each["components"], fields);
-        inputs(&Value::Array(vec![each["component"].clone()]), fields);
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
 fn form(kept: &str) -> Option<Form> {
     serde_json::from_str(kept).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_filled_in_is_found_in_the_dialogs_of_today_and_of_tomorrow() {
+        let mut fields = BTreeMap::new();
+        let text = |name: &str| json!({"type": 4, "custom_id": name, "value": name});
+        let dialog = json!([
+            {"type": 1, "components": [text("a")]},
+            {"type": 18, "component": text("b"), "id": 3},
+            {"type": 10}, null, 7,
+        ]);
+        inputs(&dialog, &mut fields);
+        assert_eq!(fields.into_keys().collect::<Vec<_>>(), ["a", "b"]);
+    }
 }

@@ -192,6 +192,8 @@ pub(crate) fn escape(text: &str) -> String {
                 out.extend(['\\', c]);
             }
             '.' | ')' if is_numbered(&text[..at - 1]) => out.extend(['\\', c]),
+            // Discord's servers look for mentions and pay no heed to a stroke before them.
+            '@' | '#' if before == Some('<') => out.extend([c, '\u{200b}']),
             '@' if rest[1..].starts_with("everyone") || rest[1..].starts_with("here") => {
                 out.push_str("@\u{200b}");
             }

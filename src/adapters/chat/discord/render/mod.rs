@@ -116,7 +116,7 @@ impl Letter<'_> {
     pub(super) fn body(&self, mark: Option<&str>) -> Value {
         let mut body = self.part.body(mark);
         if let Some(file) = self.file {
-            body["attachments"] = json!([{"id": 0, "filename": cut(&file.name, FILE_NAME)}]);
+            body["attachments"] = json!([{"id": "0", "filename": cut(&file.name, FILE_NAME)}]);
         }
         body
     }
