@@ -16,7 +16,7 @@ async fn ready() -> (DiscordWorld, Plain) {
 
 #[tokio::test]
 async fn a_line_goes_through_what_is_registered() {
-    let (discord, _bot) = ready().await;
+    let (discord, bot) = ready().await;
     let mut told = obliging(&discord, connect(&discord).await, whisper("Heard."));
     let ann = discord.person("ann");
     let wrong = [
@@ -44,7 +44,12 @@ async fn a_line_goes_through_what_is_registered() {
     assert_eq!(heard["data"]["resolved"]["members"][&quinn]["roles"][0], discord.role("qa"));
     assert_eq!(heard["member"]["roles"][0], discord.role("engineering"));
 
+    assert!(ann.tries("/release status", IN_PRIVATE).await.is_err());
+    let everywhere = format!("/applications/{APP}/commands");
+    assert_eq!(bot.call("PUT", &everywhere, release()).await.status, 200);
     ann.types("/release status", IN_PRIVATE).await.answered().await;
+    let heard = told.recv().await.unwrap();
+    assert!(heard["member"].is_null() && heard["user"]["id"] == ann.id.as_str());
     discord.assert_clean().await;
 }
 

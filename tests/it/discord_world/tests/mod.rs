@@ -144,7 +144,7 @@ async fn heard(socket: &mut Socket) -> Value {
         match frame.expect("a frame in time").unwrap().unwrap() {
             Frame::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
             Frame::Close(close) => return json!({"closed": close.map(|it| u16::from(it.code))}),
-            _ => {}
+            Frame::Binary(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => {}
         }
     }
 }

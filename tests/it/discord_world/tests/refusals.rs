@@ -72,7 +72,10 @@ async fn buttons_that_cannot_be() {
 async fn commands_that_cannot_be_registered() {
     let discord = DiscordWorld::start().await;
     let bot = Plain::of(&discord);
-    let option = |name: &str, required: bool| json!({"type": 3, "name": name, "description": "d", "required": required});
+    let option = |name: &str, must: bool| {
+        let name = name.to_owned();
+        json!({"type": 3, "name": name, "description": "d", "required": must})
+    };
     let with = |options: Value| json!([{"name": "x", "description": "d", "options": options}]);
     let sub = json!({"type": 1, "name": "s", "description": "d"});
     let many: Vec<Value> = (0..26).map(|it| option(&format!("o{it}"), false)).collect();
