@@ -353,7 +353,32 @@ name = "Bo"
 accounts = ["discord/100000000000000001/bo"]
 "##,
     );
-    assert_snapshot!(wrong.expect_err("must be refused"), @"");
+    assert_snapshot!(wrong.expect_err("must be refused"), @"
+    t.toml:11: listening over HTTP needs `public_key`
+        copy the Public Key, 64 hexadecimal digits, from the page General Information
+    t.toml:13: `tminus` is not an id of Discord's
+        copy the Application ID from the page General Information
+    t.toml:14: the token holds something that no token of Discord's holds
+        copy it from the application's page Bot (Reset Token), without anything around it
+    t.toml:15: Discord has to know where to call us
+        set `public_url` in [server] to the address that Discord is to call
+    t.toml:17: rooms would be archived where they are opened, and fill it up
+        make a second category, and copy its id
+    t.toml:18: `http://discord.example` is not an address that can be called safely
+        write `https://…`; `http://` is for this machine only
+    t.toml:20: `releases` is not an id of Discord's
+        right-click the channel, Copy Channel ID; its name does not do
+    t.toml:21: [discord] is for the server `100000000000000001`
+        write `discord/100000000000000001/…`
+    t.toml:23: [discord] is for the server `100000000000000001`
+        write `discord/100000000000000001/…`
+    t.toml:25: `qa` is not an id of Discord's
+        Server Settings, Roles, the dots beside the role, Copy Role ID
+    t.toml:25: `discord/qa` is not a role in Discord
+        write `discord/<server>/<role>`, both as ids
+    t.toml:28: `bo` is not an id of Discord's
+        right-click the person, Copy User ID; their name does not do
+    ");
 }
 
 #[test]

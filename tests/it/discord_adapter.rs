@@ -198,7 +198,6 @@ async fn where_no_channel_can_be_opened_a_thread_is_the_room_and_says_why() {
         assert_eq!(discord.find(&place, "k").await, Ok(Some(said.clone())));
         discord.edit(&said, &text("in the thread, changed")).await.unwrap();
         discord.set_topic(&room.channel, "x").await.unwrap();
-        discord.invite(&room.channel, &[person("sam")]).await.unwrap();
         assert_eq!(
             stage.restarted().open_room(&wish("room/1")).await.unwrap().channel,
             room.channel

@@ -168,12 +168,17 @@ fn attachments(named: &Value, files: &[Attachment], found: &mut Vec<Problem>) {
             found.push(Problem::new("files", "FILE_DUPLICATED", "two files with one number"));
         }
     }
-    let named: Vec<&str> = list(named).filter_map(|(_, it)| it["id"].as_str()).collect();
-    let lost = files.iter().filter(|it| !named.is_empty() && !named.contains(&it.id.as_str()));
+    let named: Vec<String> = list(named).map(|(_, it)| number(&it["id"])).collect();
+    let lost = files.iter().filter(|it| !named.is_empty() && !named.contains(&it.id));
     for file in lost {
         let message = format!("`attachments` has no {}", file.id);
         found.push(Problem::new("attachments", "ATTACHMENT_NOT_FOUND", message));
     }
+}
+
+/// An id, as text or as a number.
+fn number(id: &Value) -> String {
+    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
 }
 
 /// What it would be, given what it was: an edit leaves alone what it does not name.
@@ -193,10 +198,10 @@ pub(super) fn applied(
         }
     }
     if let Some(kept) = body["attachments"].as_array() {
-        content.attachments.retain(|own| kept.iter().any(|it| it["id"] == own.id.as_str()));
+        content.attachments.retain(|own| kept.iter().any(|it| number(&it["id"]) == own.id));
     }
     for file in &mut files {
-        let told = list(&body["attachments"]).find(|(_, it)| it["id"] == file.id.as_str());
+        let told = list(&body["attachments"]).find(|(_, it)| number(&it["id"]) == file.id);
         if let Some(name) = told.and_then(|(_, it)| it["filename"].as_str()) {
             name.clone_into(&mut file.name);
         }

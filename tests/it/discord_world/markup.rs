@@ -126,10 +126,10 @@ pub(super) fn pings(text: &str, allowed: &Value, may_all: bool, realm: &Realm) -
             if open && (parse("roles") || named("roles", role)) {
                 found.insert(role.to_owned());
             }
-        } else if let Some(user) = mark.strip_prefix('@') {
-            if parse("users") || named("users", user) {
-                found.insert(user.to_owned());
-            }
+        } else if let Some(user) = mark.strip_prefix('@')
+            && (parse("users") || named("users", user))
+        {
+            found.insert(user.to_owned());
         }
     }
     let loud = ["@everyone", "@here"].iter().any(|it| text.contains(it));

@@ -517,7 +517,9 @@ impl State {
     fn late(&self, window: Duration) -> Vec<String> {
         let late = self.deeds.iter().filter_map(|deed| {
             let waited = deed.answered? - deed.at;
-            let too_long = waited > window && !deed.silent;
+            // Where nobody answered at all that has been said already.
+            let heard = matches!(deed.outcome, None | Some(Outcome::Acknowledged(_)));
+            let too_long = waited > window && heard && !deed.silent;
             too_long.then(|| format!("{}: saw something only after {waited:?}", deed.what))
         });
         late.collect()

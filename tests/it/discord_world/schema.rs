@@ -15,7 +15,7 @@ pub(super) static API: LazyLock<Value> = LazyLock::new(|| {
 const ALSO_TEXT: &[&str] = &["allow", "deny", "default_member_permissions"];
 
 /// Documented and sent by the clients, though the specification does not have them.
-const ALSO: &[&str] = &["nsfw", "handler"];
+const ALSO: &[&str] = &["nsfw", "handler", "id"];
 
 /// What is wrong with a body, each with its place.
 pub(super) fn problems(schema: &Value, value: &Value) -> Vec<Problem> {
@@ -36,7 +36,7 @@ fn walk(schema: &Value, value: &Value, at: &str, found: &mut Vec<Problem>) {
     if schema["type"].is_null() {
         return;
     }
-    if !is_a(&schema["type"], value, at) {
+    if !fits_kind(schema, value, at) {
         let message = format!("Could not interpret this as {}.", schema["type"]);
         return found.push(Problem::new(at, "BASE_TYPE_BAD_TYPE", message));
     }
@@ -117,11 +117,18 @@ fn fields(schema: &Value, value: &Value, at: &str, found: &mut Vec<Problem>) {
             walk(known, value, &at, found);
         } else if !schema["additionalProperties"].is_null() {
             walk(&schema["additionalProperties"], value, &at, found);
-        } else if !ALSO.contains(&name.as_str()) {
+        } else if !ALSO.contains(&name.as_str()) && !says_nothing(value) {
             let message = "Discord knows no such field, and would ignore it";
             found.push(Problem::new(&at, "UNKNOWN_FIELD", message));
         }
     }
+}
+
+/// Clients write out what they were not told to send.
+fn says_nothing(value: &Value) -> bool {
+    let nothing = value.as_array().is_some_and(Vec::is_empty)
+        || value.as_object().is_some_and(serde_json::Map::is_empty);
+    nothing || value.is_null() || *value == false
 }
 
 /// Of several shapes the one that names this `type`, else the one that fits best.
@@ -145,6 +152,9 @@ fn choose(choices: &[Value], value: &Value, at: &str, found: &mut Vec<Problem>) 
     };
     let named: Vec<&Value> = flat.iter().copied().filter(named).collect();
     let candidates = if named.is_empty() { flat } else { named };
+    let right: Vec<&Value> =
+        candidates.iter().copied().filter(|it| fits_kind(it, value, at)).collect();
+    let candidates = if right.is_empty() { candidates } else { right };
     let complaints = candidates.into_iter().map(|candidate| {
         let mut own = Vec::new();
         walk(candidate, value, at, &mut own);
@@ -165,6 +175,15 @@ fn resolved(schema: &Value) -> &Value {
     let Some(name) = schema["$ref"].as_str() else { return schema };
     let name = name.rsplit('/').next().expect("a split has a last part");
     resolved(&API["schemas"][name])
+}
+
+/// Discord takes a number for an id too.
+fn fits_kind(schema: &Value, value: &Value, at: &str) -> bool {
+    let numbered = schema["format"] == "snowflake" && value.is_u64();
+    if schema["type"].is_null() {
+        return schema["const"].is_null() || schema["const"] == *value;
+    }
+    numbered || is_a(&schema["type"], value, at)
 }
 
 fn is_a(kinds: &Value, value: &Value, at: &str) -> bool {

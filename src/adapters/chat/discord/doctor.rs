@@ -327,7 +327,10 @@ mod tests {
     #[test]
     fn a_channel_may_take_back_what_a_role_gives_and_give_it_to_one() {
         let ours = Ours { user: 9, guild: 1, roles: vec![1, 5], granted: needed() };
-        let over = |id: u64, allow: u64, deny: u64| json!({"id": id.to_string(), "allow": allow.to_string(), "deny": deny.to_string()});
+        let over = |id: u64, allow: u64, deny: u64| {
+            let [id, allow, deny] = [id, allow, deny].map(|bits| bits.to_string());
+            json!({"id": id, "allow": allow, "deny": deny})
+        };
         let channel = |all: Value| json!({"permission_overwrites": all});
         let closed = channel(json!([over(1, 0, may::VIEW)]));
         assert_eq!(ours.may_in(&closed) & may::VIEW, 0);

@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use serenity::http::Route;
 use sha2::{Digest, Sha256};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use self::api::{Api, Twice, id_at};
 pub use self::commands::Commands;
@@ -69,8 +69,8 @@ pub struct Discord {
     grounds: Mutex<Recent<u64, Ground>>,
     /// Who asked something a moment ago, as Discord said with it.
     members: Mutex<Recent<u64, Seen>>,
-    /// The handles whose first answer still says "thinking".
-    waiting: Mutex<Recent<String, ()>>,
+    /// The handles whose first answer still says "thinking", each with a permit once it does.
+    waiting: Mutex<Recent<String, Arc<Semaphore>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +111,18 @@ impl Discord {
             id_at(&answer, "/id").ok_or_else(|| Failure::transient(what))
         };
         self.user.get_or_try_init(ask).await.copied()
+    }
+
+    /// Something will be answered later, through this handle.
+    fn will_answer(&self, handle: &str) {
+        lock(&self.waiting).insert(handle.to_owned(), Arc::new(Semaphore::new(0)));
+    }
+
+    /// Discord knows that it will be.
+    fn may_answer(&self, handle: &str) {
+        if let Some(waiting) = lock(&self.waiting).get(handle) {
+            waiting.add_permits(1);
+        }
     }
 
     /// The private conversation with somebody.

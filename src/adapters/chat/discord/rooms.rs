@@ -508,7 +508,10 @@ mod tests {
 
     #[test]
     fn a_thread_is_over_when_it_is_locked_and_not_when_it_only_sleeps() {
-        let thread = |locked: bool| json!({"type": 11, "thread_metadata": {"archived": true, "locked": locked}});
+        let thread = |locked: bool| {
+            let metadata = json!({"archived": true, "locked": locked});
+            json!({"type": 11, "thread_metadata": metadata})
+        };
         assert_eq!(ground_of(&thread(true), 9), Ground::Thread { archived: true });
         assert_eq!(ground_of(&thread(false), 9), Ground::Thread { archived: false });
         assert_eq!(ground_of(&json!({"type": 1}), 9), Ground::Private);

@@ -8,11 +8,13 @@
 //! that is left: somebody deletes the embed of a message whose answer was lost, before it is looked
 //! up, after the nonce was forgotten.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use serenity::http::{LightMethod, Route};
 use serenity::model::id::{ApplicationId, ChannelId, MessageId};
+use tokio::sync::Semaphore;
 
 use super::api::{Fault, Twice, id, id_at, text};
 use super::render::Letter;
@@ -31,8 +33,10 @@ pub(super) const EPHEMERAL: u64 = 1 << 6;
 
 /// What Discord answers while it does not know yet that an answer comes; and how long that may be.
 const NOT_THERE_YET: [u64; 4] = [10008, 10015, 10062, 50027];
-const TO_ARRIVE: Duration = Duration::from_millis(250);
+const FIRST_CHANCE: Duration = Duration::from_millis(250);
 const LAST_CHANCE: Duration = Duration::from_secs(1);
+/// How long our own acknowledgement may be under way.
+const TO_ARRIVE: Duration = Duration::from_secs(3);
 
 const NOT_POSTED: &str = "The message was not posted";
 const NOT_EDITED: &str = "The message was not changed";
@@ -214,8 +218,8 @@ impl Discord {
         let application_id = ApplicationId::new(application);
         for (number, letter) in letters.iter().enumerate() {
             // What says "thinking", or asked to confirm, becomes the answer.
-            let first = lock(&self.waiting).remove(handle).is_some();
-            let (tried, twice) = match first {
+            let waiting = self.first_answer(handle).await;
+            let (tried, twice) = match waiting.is_some() {
                 true => (self.fill_in(application_id, token, letter).await, Twice::Harmless),
                 false => (self.follow_up(application_id, token, letter).await, Twice::Harmful),
             };
@@ -223,8 +227,9 @@ impl Discord {
                 Ok(_) => {}
                 Err(Fault::Refused { .. }) => return Ok(&letters[number..]),
                 Err(fault) => {
-                    if first {
-                        lock(&self.waiting).insert(handle.to_owned(), ());
+                    if let Some(known) = waiting {
+                        known.add_permits(1);
+                        lock(&self.waiting).insert(handle.to_owned(), known);
                     }
                     return Err(fault.failure(NOT_ANSWERED, twice));
                 }
@@ -233,14 +238,21 @@ impl Discord {
         Ok(&[])
     }
 
-    /// It may be ready before Discord has heard that it would come.
+    /// Whether this will be the first answer; once Discord has heard that there will be one.
+    async fn first_answer(&self, handle: &str) -> Option<Arc<Semaphore>> {
+        let known = lock(&self.waiting).get(handle).cloned()?;
+        let _ = tokio::time::timeout(TO_ARRIVE, known.acquire()).await;
+        lock(&self.waiting).remove(handle)
+    }
+
+    /// What we were told of may still be on its way within Discord.
     async fn fill_in(
         &self,
         application_id: ApplicationId,
         token: &str,
         letter: &Letter<'_>,
     ) -> Result<Value, Fault> {
-        let (body, mut wait) = (letter.body(None), TO_ARRIVE);
+        let (body, mut wait) = (letter.body(None), FIRST_CHANCE);
         loop {
             let route = Route::WebhookOriginalInteractionResponse { application_id, token };
             let tried = self.api.write(route, LightMethod::Patch, &body, letter.file).await;

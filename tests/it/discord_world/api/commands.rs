@@ -125,10 +125,8 @@ fn registered(
     now: Duration,
 ) -> Value {
     let id = id.unwrap_or_else(|| json!(state.snowflake(now)));
-    let permissions = match &body["default_member_permissions"] {
-        Value::Number(number) => json!(number.to_string()),
-        other => other.clone(),
-    };
+    let permissions = &body["default_member_permissions"];
+    let permissions = permissions.as_u64().map_or(permissions.clone(), |it| json!(it.to_string()));
     let mut made = json!({
         "id": id, "application_id": APP, "version": state.snowflake(now),
         "type": body["type"].as_u64().unwrap_or(1), "name": body["name"],

@@ -214,11 +214,11 @@ pub(super) fn discreet(message: &Message, channel: &Channel, state: &State) -> V
 
 pub(super) fn list(state: &mut State, request: &Request) -> Answer {
     // Discord answers with nothing at all, which is worse than a refusal.
-    if reach(state, request, 0).is_ok() {
-        if let Err(refusal) = reach(state, request, READ_MESSAGE_HISTORY) {
-            state.violated(refusal.blame.unwrap_or_default());
-            return ok(Value::Array(Vec::new()));
-        }
+    if reach(state, request, 0).is_ok()
+        && let Err(refusal) = reach(state, request, READ_MESSAGE_HISTORY)
+    {
+        state.violated(refusal.blame.unwrap_or_default());
+        return ok(Value::Array(Vec::new()));
     }
     let channel = reach(state, request, 0)?;
     only_text(channel)?;

@@ -1,6 +1,7 @@
 //! The client of the product: serenity, unchanged, by both roads.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
 use serenity::all::{
@@ -101,7 +102,7 @@ impl EventHandler for Scribe {
                 let answer = CreateInteractionResponse::Message(whisper("Written down."));
                 it.create_response(&context.http, answer).await.unwrap();
             }
-            other => panic!("{other:?}"),
+            other @ (Interaction::Ping(_) | _) => panic!("{other:?}"),
         }
     }
 }
@@ -250,6 +251,28 @@ async fn over_tls_the_limiter_that_ships_waits_its_turn() {
     let (_bot, _running) = connect(&discord, http).await;
     let ann = discord.person("ann");
     ann.types("/release status", "releases").await.answered().await;
+    ann.sees_ephemeral("Nothing is waiting.").await;
+    discord.assert_clean().await;
+}
+
+#[tokio::test]
+async fn the_real_client_comes_back_from_each_kind_of_end() {
+    let quick = |it: &mut super::super::setup::Windows| it.heartbeat = Duration::from_millis(400);
+    let discord = DiscordWorld::with(Setup::default().windows(quick)).await;
+    guild().set_commands(&http(&discord), vec![command()]).await.unwrap();
+    let (_bot, _running) = connect(&discord, http(&discord)).await;
+    discord.asks_to_reconnect();
+    discord.resumed(1).await;
+    discord.connected(1).await;
+    discord.closes_connections(4000);
+    discord.resumed(2).await;
+    discord.connected(1).await;
+    // Without heart beats this client does not resume: it begins anew, and what it missed is lost.
+    discord.falls_silent();
+    discord.identified(2).await;
+    discord.connected(1).await;
+    let ann = discord.person("ann");
+    ann.types("/release status", "releases").await;
     ann.sees_ephemeral("Nothing is waiting.").await;
     discord.assert_clean().await;
 }

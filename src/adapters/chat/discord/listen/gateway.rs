@@ -132,6 +132,7 @@ impl RawEventHandler for Wire {
         };
         if let Some(answer) = self.listener.take(&interaction).await {
             self.answer(&interaction, &answer).await;
+            self.listener.acknowledged(&interaction);
         }
     }
 }

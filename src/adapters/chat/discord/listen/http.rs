@@ -1,7 +1,7 @@
 //! Signed HTTP: what Discord posts to us. Whoever cannot prove to be Discord learns nothing.
 
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -23,6 +23,9 @@ const LARGEST: usize = 512 * 1024;
 const SIGNATURES: usize = 100_000;
 /// Seconds by which a signature may be older, or younger, than our clock.
 const AGE: i64 = 300;
+
+/// Nobody tells us when an answer has been sent.
+const ON_ITS_WAY: Duration = Duration::from_millis(200);
 
 struct Door {
     listener: Arc<Listener>,
@@ -54,7 +57,14 @@ async fn interactions(State(door): State<Arc<Door>>, headers: HeaderMap, body: B
         return StatusCode::BAD_REQUEST.into_response();
     };
     match door.listener.take(&interaction).await {
-        Some(answer) => Json(answer).into_response(),
+        Some(answer) => {
+            let listener = Arc::clone(&door.listener);
+            door.listener.tasks.spawn(async move {
+                tokio::time::sleep(ON_ITS_WAY).await;
+                listener.acknowledged(&interaction);
+            });
+            Json(answer).into_response()
+        }
         // It came through the gateway as well, and was answered there.
         None => StatusCode::ACCEPTED.into_response(),
     }

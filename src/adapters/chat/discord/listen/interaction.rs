@@ -63,8 +63,7 @@ fn heard(interaction: &Value, said: Said, back: Back) -> Asked {
         let mut found = pointers.iter().map(|at| text(interaction, at));
         found.find(|text| !text.is_empty()).unwrap_or_default().to_owned()
     };
-    let (id, token) = (text(interaction, "/id"), text(interaction, "/token"));
-    let application = text(interaction, "/application_id");
+    let id = text(interaction, "/id");
     let user = first(["/member/user/id", "/user/id"]);
     if id.is_empty() || user.is_empty() {
         return Asked::Unclear;
@@ -77,10 +76,16 @@ fn heard(interaction: &Value, said: Said, back: Back) -> Asked {
         tenant: tenant.unwrap_or("dm").to_owned(),
         user,
         channel: channel(interaction),
-        handle: Some(format!("{application}/{token}")).filter(|_| !token.is_empty()),
+        handle: handle(interaction),
         said,
     };
     Asked::Heard(Box::new(heard), back)
+}
+
+/// The way to answer later.
+pub(super) fn handle(interaction: &Value) -> Option<String> {
+    let [application, token] = ["/application_id", "/token"].map(|at| text(interaction, at));
+    (!token.is_empty()).then(|| format!("{application}/{token}"))
 }
 
 fn channel(interaction: &Value) -> Option<String> {

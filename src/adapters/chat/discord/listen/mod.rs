@@ -129,6 +129,13 @@ impl Listener {
         }
     }
 
+    /// The answer has gone out.
+    fn acknowledged(&self, interaction: &Value) {
+        if let Some(handle) = interaction::handle(interaction) {
+            self.discord.may_answer(&handle);
+        }
+    }
+
     async fn hear(self: &Arc<Self>, heard: Heard, back: Back) -> Value {
         let whisper = whisper_to(&heard);
         let ear = Arc::clone(&self.ear);
@@ -167,7 +174,7 @@ impl Listener {
     /// Says that an answer comes. What is whispered through this handle next becomes it.
     fn defer(&self, whisper: &Whisper, back: Back) -> Value {
         if let Some(handle) = &whisper.handle {
-            lock(&self.discord.waiting).insert(handle.clone(), ());
+            self.discord.will_answer(handle);
         }
         match back {
             Back::New | Back::Dialog => {

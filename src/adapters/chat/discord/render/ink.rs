@@ -170,6 +170,9 @@ fn code(text: &str) -> String {
     }
 }
 
+/// What follows `<` in a mention, a time, a command or a picture.
+const MARKS: [&str; 7] = ["@", "#", ":", "/", "t:", "a:", "id:"];
+
 /// Text that stays text. Addresses can be followed, and show no preview.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
@@ -187,13 +190,15 @@ pub(crate) fn escape(text: &str) -> String {
         }
         at += c.len_utf8();
         match c {
+            // Who looks for mentions may pay no heed to the stroke before them.
+            '<' if MARKS.iter().any(|mark| rest[1..].starts_with(mark)) => {
+                out.push_str("\\<\u{200b}");
+            }
             '\\' | '*' | '_' | '~' | '`' | '|' | '[' | ']' | '<' | '>' => out.extend(['\\', c]),
             '#' | '-' | '+' if line_start && rest[1..].starts_with([' ', '#']) => {
                 out.extend(['\\', c]);
             }
             '.' | ')' if is_numbered(&text[..at - 1]) => out.extend(['\\', c]),
-            // Discord's servers look for mentions and pay no heed to a stroke before them.
-            '@' | '#' if before == Some('<') => out.extend([c, '\u{200b}']),
             '@' if rest[1..].starts_with("everyone") || rest[1..].starts_with("here") => {
                 out.push_str("@\u{200b}");
             }

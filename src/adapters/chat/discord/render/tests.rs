@@ -73,7 +73,7 @@ fn the_lead_is_the_text_and_the_rest_is_below() {
 fn stored_text_neither_pings_nor_formats() {
     for (stored, shown) in [
         ("@everyone look", "@\u{200b}everyone look"),
-        ("@here <@&42> <@7>", "@\u{200b}here \\<@\u{200b}&42\\> \\<@\u{200b}7\\>"),
+        ("@here <@&42> <@7>", "@\u{200b}here \\<\u{200b}@&42\\> \\<\u{200b}@7\\>"),
         (
             "`rm` **x** __y__ ~~z~~ ||s||",
             "\\`rm\\` \\*\\*x\\*\\* \\_\\_y\\_\\_ \\~\\~z\\~\\~ \\|\\|s\\|\\|",
@@ -82,7 +82,10 @@ fn stored_text_neither_pings_nor_formats() {
         ("# big\n- item\n1. one\n> said", "\\# big\n\\- item\n1\\. one\n\\> said"),
         ("1.2.0 is - fine #5", "1\\.2.0 is - fine #5"),
         ("see https://x.example/a_b_c?d=*1.", "see <https://x.example/a_b_c?d=>\\*1."),
-        ("<t:1:R> <#5> <:x:1>", "\\<t:1:R\\> \\<#\u{200b}5\\> \\<:x:1\\>"),
+        (
+            "<t:1:R> <#5> <:x:1> a < b",
+            "\\<\u{200b}t:1:R\\> \\<\u{200b}#5\\> \\<\u{200b}:x:1\\> a \\< b",
+        ),
         ("\\*", "\\\\\\*"),
     ] {
         assert_eq!(said(vec![text(stored)]), shown);
@@ -123,7 +126,7 @@ fn who_must_act_is_called_in_the_text_and_nobody_else_is() {
         Block::List(vec![vec![mention("&42")], vec![mention("7")], vec![mention("U1")]]),
     ];
     let [body] = &bodies(&Message { body, ..Message::default() })[..] else { panic!("one") };
-    assert_eq!(body["content"], "Sign, <@7>. @\u{200b}everyone \\<@\u{200b}9\\>\n<@&42>");
+    assert_eq!(body["content"], "Sign, <@7>. @\u{200b}everyone \\<\u{200b}@9\\>\n<@&42>");
     assert_eq!(body["embeds"][0]["description"], "- <@&42>\n- <@7>\n- @ann");
     let allowed = &body["allowed_mentions"];
     assert_eq!((&allowed["users"], &allowed["roles"]), (&json!(["7"]), &json!(["42"])));
@@ -358,8 +361,6 @@ proptest! {
     fn no_text_of_anybody_can_ping(text in any_text()) {
         let shown = ink::escape(&text);
         prop_assert!(!shown.contains("@everyone") && !shown.contains("@here"));
-        for (at, mark) in shown.match_indices("<@") {
-            prop_assert!(shown[at + mark.len()..].starts_with('\u{200b}'), "{}", shown);
-        }
+        prop_assert!(!shown.contains("<@"), "{}", shown);
     }
 }
