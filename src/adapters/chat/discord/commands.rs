@@ -280,7 +280,7 @@ fn essence(command: &Value) -> Value {
                 .map(|choice| json!({"name": choice["name"], "value": choice["value"]}))
                 .collect(),
             Value::Number(number) => json!(number.as_f64()),
-            other => other.clone(),
+            other @ (Value::Bool(_) | Value::String(_) | Value::Object(_)) => other.clone(),
         };
         bare[name] = value;
     }

@@ -298,7 +298,7 @@ fn call(parts: &mut Vec<Part>, called: Vec<String>) {
             continue;
         }
         let fits = |part: &Part| {
-            length(&part.content) + mention.len() + 1 <= CONTENT && part.called.len() < MENTIONS
+            length(&part.content) + mention.len() < CONTENT && part.called.len() < MENTIONS
         };
         while parts.get(at).is_some_and(|part| !fits(part)) {
             at += 1;
