@@ -10,6 +10,8 @@ mod command_line;
 mod console;
 mod console_page;
 mod crash;
+mod discord_adapter;
+mod discord_world;
 mod engine;
 mod golden;
 mod installed;

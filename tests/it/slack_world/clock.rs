@@ -11,7 +11,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let epoch = wall();
         Self { began: Instant::now(), epoch, ahead: watch::Sender::new(Duration::ZERO) }
     }
@@ -41,6 +41,6 @@ impl Clock {
 }
 
 /// The clock on the wall, which the bot's own check of signatures reads too.
-pub(super) fn wall() -> Duration {
+pub(crate) fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970")
 }

@@ -8,7 +8,6 @@ mod api;
 mod doctor;
 mod listen;
 mod people;
-mod recent;
 mod render;
 mod rests;
 mod rooms;
@@ -26,8 +25,8 @@ use tokio::sync::OnceCell;
 use self::api::{Api, Twice, text};
 pub use self::doctor::Finding;
 pub use self::listen::Listener;
-use self::recent::Recent;
 pub use self::settings::{API_URL, Hidden, Mode, SlackSettings};
+use super::recent::Recent;
 use crate::ports::{
     Chat, Directory, Failure, Message, MessageRef, Place, Room, RoomWish, Standing, Whisper,
 };
