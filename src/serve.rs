@@ -516,6 +516,7 @@ pub fn discord_settings(target: &config::DiscordTarget, config: &Config) -> Disc
         public_key: target.public_key.clone(),
         api_url: target.api_url.clone().unwrap_or(own.api_url.clone()),
         timeout: target.timeout,
+        lag: target.lag,
         mode: match target.mode {
             config::DiscordMode::Gateway => discord::Mode::Gateway,
             config::DiscordMode::Http => discord::Mode::Http,

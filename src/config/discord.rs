@@ -28,6 +28,12 @@ pub(super) struct Table {
     api_url: Option<String>,
     #[serde(default = "ten_seconds")]
     timeout: Span,
+    #[serde(default = "three_seconds")]
+    lag: Span,
+}
+
+fn three_seconds() -> Span {
+    Span::seconds(3)
 }
 
 /// How what people do in Discord reaches us.
@@ -66,6 +72,7 @@ pub struct DiscordTarget {
     /// Without a slash at the end; Discord's own where there is none.
     pub api_url: Option<String>,
     pub timeout: Duration,
+    pub lag: Duration,
 }
 
 const SET_UP: &str = "deploy/discord/README.md says how";
@@ -97,6 +104,7 @@ pub(super) fn discord(judge: &mut Judge<'_>, file: &File) -> Option<DiscordTarge
         registration: own.registration,
         api_url: api_url.map(|url| url.trim_end_matches('/').to_owned()),
         timeout: own.timeout.into(),
+        lag: own.lag.into(),
     })
 }
 

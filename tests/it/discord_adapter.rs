@@ -195,6 +195,9 @@ async fn where_no_channel_can_be_opened_a_thread_is_the_room_and_says_why() {
         let room = discord.open_room(&wish("room/1")).await.unwrap();
         let reason = room.instead.clone().expect("it is a thread");
         assert!(reason.contains(word), "{reason}");
+        assert_eq!(room.name, "releases", "where it is found");
+        let joined = stage.world.look(|realm| realm.channels[&room.channel].joined.clone());
+        assert!(joined.contains(&person("ann")));
         let place = Place::Channel(room.channel.clone());
         let said = discord.post(&place, "k", &text("in the thread")).await.unwrap();
         assert_eq!(discord.find(&place, "k").await, Ok(Some(said.clone())));
@@ -208,6 +211,16 @@ async fn where_no_channel_can_be_opened_a_thread_is_the_room_and_says_why() {
         let late = discord.post(&place, "late", &text("too late")).await;
         assert!(matches!(late, Err(Failure::Permanent { .. })), "{late:?}");
     }
+}
+
+#[tokio::test]
+async fn who_has_left_the_server_costs_nobody_else_their_room() {
+    let stage = Stage::start().await;
+    let members = ["ann", "stranger"].map(person).to_vec();
+    let room = stage.discord.open_room(&RoomWish { members, ..wish("room/1") }).await.unwrap();
+    assert_eq!((room.name.as_str(), room.instead), ("release-v1-2-0", None));
+    assert!(stage.world.person("ann").can_see(&room.channel));
+    stage.world.assert_clean().await;
 }
 
 #[tokio::test]

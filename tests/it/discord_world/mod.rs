@@ -458,6 +458,29 @@ impl DiscordWorld {
         assert!(found > 0, "nothing to pardon: {wanted:?} is not in {:?}", self.violations());
     }
 
+    /// They waited for something that the test did to the bot, and saw it think until they left.
+    pub(crate) fn pardon_wait(&self, gesture: &Gesture) {
+        self.world.change(|state| {
+            state.deeds[gesture.deed].silent = true;
+            let asked = state.interactions.iter().filter(|it| it.deed == gesture.deed);
+            let left: Vec<_> = asked.filter_map(|it| it.original.clone()).collect();
+            for channel in state.realm.channels.values_mut() {
+                let own = channel.messages.iter_mut().filter(|it| left.contains(&it.id));
+                own.for_each(|it| it.thinking = false);
+            }
+        });
+    }
+
+    /// All that was said, opened and called, for whoever wants to read it.
+    pub(crate) fn everything(&self) -> String {
+        self.world.look(seen::everything)
+    }
+
+    /// Takes back what a race may or may not have provoked.
+    pub(crate) fn overlooks(&self, wanted: &str) {
+        self.world.change(|state| state.violations.retain(|it| !it.contains(wanted)));
+    }
+
     /// The longest that anybody waited for a visible answer so far.
     pub(crate) fn slowest_answer(&self) -> Duration {
         self.world.look(|state| {

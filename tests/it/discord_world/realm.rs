@@ -103,6 +103,8 @@ pub(crate) struct Channel {
     pub(crate) messages: Vec<Message>,
     /// For a conversation: with whom. For a thread: who made it.
     pub(crate) with: Option<String>,
+    /// Who was put into it, if it is a thread.
+    pub(crate) joined: BTreeSet<String>,
     pub(crate) archived: bool,
     pub(crate) locked: bool,
     /// Each name it had before this one.
@@ -122,6 +124,7 @@ impl Channel {
             overwrites: Vec::new(),
             messages: Vec::new(),
             with: None,
+            joined: BTreeSet::new(),
             archived: false,
             locked: false,
             earlier_names: Vec::new(),

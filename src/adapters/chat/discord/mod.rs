@@ -46,9 +46,6 @@ pub const UNHEARD: [&str; 2] = ["serenity", "tungstenite"];
 
 /// As many keys and conversations as one process has to remember.
 const REMEMBERED: usize = 10_000;
-/// Discord shows a message in the history when it has taken it; its search indexes are slower, and
-/// are not used. A little patience costs nothing where the outcome is unknown anyway.
-const LAG: Duration = Duration::from_secs(3);
 
 /// The platform. Cloning the `Arc` around it is how the sender and the listener share it.
 pub struct Discord {
@@ -179,7 +176,7 @@ impl Chat for Discord {
     }
 
     fn lag(&self) -> Duration {
-        LAG
+        self.settings.lag
     }
 
     async fn edit(&self, at: &MessageRef, message: &Message) -> Result<(), Failure> {

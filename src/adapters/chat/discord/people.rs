@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use serenity::http::Route;
-use serenity::model::id::{ChannelId, GuildId, UserId};
+use serenity::model::id::{GuildId, UserId};
 
 use super::api::{Twice, id, id_at, text};
 use super::{Discord, lock};
@@ -92,16 +92,18 @@ impl Discord {
 }
 
 impl Discord {
-    /// Discord's ids do not say what they are of: who did something here is a person.
+    /// Discord's ids do not say what they are of, and asking for a channel that is a person counts
+    /// as a mistake: so it is looked for among all of them, which is one call.
     pub(super) async fn channel_name(&self, tenant: &str, channel: &str) -> Option<String> {
         let channel = id(channel).filter(|_| tenant == self.settings.tenant())?;
         if lock(&self.members).get(&channel).is_some() {
             return None;
         }
-        let route = Route::Channel { channel_id: ChannelId::new(channel) };
-        let found = self.api.get(route).await.ok()?;
-        let name = text(&found, "/name");
-        (!name.is_empty()).then(|| format!("#{name}"))
+        let guild_id = GuildId::new(self.settings.guild);
+        let all = self.api.get(Route::GuildChannels { guild_id }).await.ok()?;
+        let mut all = all.as_array()?.iter();
+        let found = all.find(|it| id_at(it, "/id") == Some(channel))?;
+        Some(format!("#{}", text(found, "/name")))
     }
 }
 

@@ -30,6 +30,8 @@ const MINUTES_OF_A_WEEK: u64 = 10_080;
 
 const NOT_OPENED: &str = "The channel was not opened";
 const NOT_ARCHIVED: &str = "The channel was not archived";
+/// No such member, role, or person.
+const NOT_HERE: [u64; 3] = [10007, 10011, 10013];
 const ALREADY_A_THREAD: u64 = 160_004;
 
 /// Discord's permissions, by their bits.
@@ -123,8 +125,14 @@ impl Discord {
                 "{NOT_OPENED}: all names like {name} are taken"
             )));
         };
-        let body = self.plan_of_room(wish, &name, &mark).await?;
-        match self.api.post(Route::GuildChannels { guild_id }, &body).await {
+        let about = topic(&about(wish), &mark);
+        let mut tried = self.create(&name, &about, &targets(&wish.members)).await?;
+        if matches!(&tried, Err(fault) if fault.is(&NOT_HERE)) {
+            // Who has left the server costs nobody else their room.
+            let here = self.those_here(targets(&wish.members)).await?;
+            tried = self.create(&name, &about, &here).await?;
+        }
+        match tried {
             Ok(answer) => room_of(&answer).map(Ok).ok_or_else(|| {
                 Failure::unknown(format!("{NOT_OPENED}, or it was: Discord names none"))
             }),
@@ -157,34 +165,55 @@ impl Discord {
         fault.failure("No channel can be opened here", Twice::Harmless).to_string()
     }
 
-    async fn plan_of_room(
+    /// Whole in one call: with its category, its topic, its mark and its members.
+    async fn create(
         &self,
-        wish: &RoomWish,
         name: &str,
-        mark: &str,
-    ) -> Result<Value, Failure> {
+        about: &str,
+        members: &[Target],
+    ) -> Result<Result<Value, Fault>, Failure> {
         let everyone = overwrite(Target::Role(self.settings.guild), 0, may::VIEW);
         let us = overwrite(Target::Person(self.user().await?), OURS, 0);
         let mut overwrites = vec![everyone, us];
-        for member in &wish.members {
-            match Target::of(member) {
-                Some(target) => overwrites.push(overwrite(target, MEMBER, 0)),
-                None => warn!(member, "not invited: Discord knows no such person"),
-            }
-        }
-        let about = about(wish);
+        overwrites.extend(members.iter().map(|member| overwrite(*member, MEMBER, 0)));
         let mut body = json!({
-            "name": name, "type": 0, "topic": topic(about.trim(), mark),
-            "permission_overwrites": overwrites,
+            "name": name, "type": 0, "topic": about, "permission_overwrites": overwrites,
         });
         if let Some(category) = self.settings.category {
             body["parent_id"] = json!(category.to_string());
         }
-        Ok(body)
+        let guild_id = GuildId::new(self.settings.guild);
+        Ok(self.api.post(Route::GuildChannels { guild_id }, &body).await)
+    }
+
+    async fn those_here(&self, members: Vec<Target>) -> Result<Vec<Target>, Failure> {
+        let guild_id = GuildId::new(self.settings.guild);
+        let roles = self.api.get(Route::GuildRoles { guild_id }).await;
+        let roles = roles.map_err(|fault| fault.failure(NOT_OPENED, Twice::Harmless))?;
+        let roles = roles.as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut here = Vec::new();
+        for target in members {
+            let is_here = match target {
+                Target::Role(role) => roles.iter().any(|it| id_at(it, "/id") == Some(role)),
+                Target::Person(user) => {
+                    let user_id = UserId::new(user);
+                    match self.api.get(Route::GuildMember { guild_id, user_id }).await {
+                        Ok(_) => true,
+                        Err(fault) if fault.is(&NOT_HERE) => false,
+                        Err(fault) => return Err(fault.failure(NOT_OPENED, Twice::Harmless)),
+                    }
+                }
+            };
+            match is_here {
+                true => here.push(target),
+                false => warn!(?target, "not invited: not in the server any more"),
+            }
+        }
+        Ok(here)
     }
 
     /// Where we may open no channel: everything is said in one thread. Its id is that of the message
-    /// that it hangs on.
+    /// that it hangs on, and it is called by the channel in which people find it.
     async fn thread_instead(&self, wish: &RoomWish, reason: String) -> Result<Room, Failure> {
         let Some(near) = &wish.near else {
             return Err(Failure::permanent(format!("{NOT_OPENED}: {reason}")));
@@ -211,6 +240,8 @@ impl Discord {
             Err(Failure::Permanent { why }) => warn!(thread, "{why}"),
             other => other?,
         }
+        let near = self.channel(channel_id(near, NOT_OPENED)?, NOT_OPENED).await?;
+        let name = text(&near, "/name").to_owned();
         Ok(Room { channel: parent.message, name, instead: Some(reason) })
     }
 
@@ -251,7 +282,9 @@ impl Discord {
             match self.let_in(channel, ground, target).await {
                 Ok(()) => {}
                 // Wrong with one person, and not with the channel.
-                Err(fault) if fault.is(&[10007, 10011, 10013]) => missing.push(member),
+                Err(fault) if fault.is(&NOT_HERE) || in_vain(ground, &fault) => {
+                    missing.push(member)
+                }
                 Err(fault) => return Err(fault.failure(what, Twice::Harmless)),
             }
         }
@@ -317,6 +350,22 @@ impl Discord {
         }
         self.api.patch(route, &body).await.map(|_| ())
     }
+}
+
+/// Into a thread comes only who sees the channel that it hangs in.
+fn in_vain(ground: Ground, fault: &Fault) -> bool {
+    matches!(ground, Ground::Thread { .. }) && fault.is(&[50001])
+}
+
+fn targets(members: &[String]) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for member in members {
+        match Target::of(member) {
+            Some(target) => targets.push(target),
+            None => warn!(member, "not invited: Discord knows no such person"),
+        }
+    }
+    targets
 }
 
 /// Whom an overwrite is for.

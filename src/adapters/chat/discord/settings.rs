@@ -70,6 +70,8 @@ pub struct DiscordSettings {
     pub api_url: String,
     /// For each single call.
     pub timeout: Duration,
+    /// How long Discord may take to show what it took.
+    pub lag: Duration,
     pub mode: Mode,
     /// Where rooms are opened; without one, beside the guild's other channels.
     pub category: Option<u64>,
@@ -92,6 +94,7 @@ impl DiscordSettings {
             public_key: None,
             api_url: API_URL.to_owned(),
             timeout: Duration::from_secs(10),
+            lag: Duration::from_secs(3),
             mode: Mode::Gateway,
             category: None,
             archive: None,

@@ -24,7 +24,7 @@ use super::{Discord, Said, hashed, lock, render};
 use crate::ports::{Failure, File, Message, MessageRef, Place, Whisper};
 
 /// How far back is looked: 500 messages. What is looked for was posted moments ago.
-const PAGE: &str = "100";
+const PAGE: usize = 100;
 const PAGES: usize = 5;
 /// Begins every footer of ours.
 const MARK: &str = "tminus · ";
@@ -126,8 +126,8 @@ impl Discord {
             let messages = page.as_array().map(Vec::as_slice).unwrap_or_default();
             marks.extend(messages.iter().filter_map(|it| mark_of(it, ours)).map(str::to_owned));
             match messages.iter().filter_map(|message| id_at(message, "/id")).max() {
-                Some(last) => after = last,
-                None => break,
+                Some(last) if messages.len() == PAGE => after = last,
+                Some(_) | None => break,
             }
         }
         Ok(marks)
@@ -168,8 +168,8 @@ impl Discord {
                 let at = MessageRef { channel: channel.to_string(), message: message.to_string() };
                 return Ok(Some(at));
             }
-            let earliest = messages.last().and_then(|message| id_at(message, "/id"));
-            let Some(earliest) = earliest else { break };
+            let earliest = messages.last().filter(|_| messages.len() == PAGE);
+            let Some(earliest) = earliest.and_then(|message| id_at(message, "/id")) else { break };
             from = Some(("before", earliest));
         }
         Ok(None)
@@ -180,7 +180,7 @@ impl Discord {
         channel: u64,
         from: Option<(&'static str, u64)>,
     ) -> Result<Value, Failure> {
-        let mut arguments = vec![("limit", PAGE.to_owned())];
+        let mut arguments = vec![("limit", PAGE.to_string())];
         arguments.extend(from.map(|(side, id)| (side, id.to_string())));
         let route = Route::ChannelMessages { channel_id: ChannelId::new(channel) };
         let page = self.api.get_with(route, arguments).await;

@@ -9,7 +9,7 @@ use super::messages::message_of;
 use super::{Answer, channel_for, lacking, made, nothing, ok, reach};
 use crate::discord_world::permissions::{
     CREATE_PRIVATE_THREADS, CREATE_PUBLIC_THREADS, MANAGE_CHANNELS, MANAGE_ROLES, MANAGE_THREADS,
-    READ_MESSAGE_HISTORY, in_channel, in_guild,
+    READ_MESSAGE_HISTORY, SEND_MESSAGES_IN_THREADS, VIEW_CHANNEL, in_channel, in_guild,
 };
 use crate::discord_world::realm::{APP, Channel, Content, Kind, Message, Overwrite};
 use crate::discord_world::refusal::Problem;
@@ -153,7 +153,11 @@ fn read_overwrite(
     let known = if member { guild.members.contains_key(id) } else { guild.roles.contains_key(id) };
     if !known {
         let what = if member { 10013 } else { 10011 };
-        return Err(refuse(what, format!("an overwrite for {id}, who is not in the guild")));
+        // Who has left was there once; who never lived is a mistake.
+        return Err(match state.realm.users.contains_key(id) {
+            true => circumstance(what),
+            false => refuse(what, format!("an overwrite for {id}, whom nobody knows")),
+        });
     }
     let overwrite =
         Overwrite { id: id.to_owned(), member, allow: bits("allow"), deny: bits("deny") };
@@ -328,6 +332,26 @@ pub(super) fn thread_from(state: &mut State, request: &Request, now: Duration) -
         return Err(refuse(160004, "create_thread_from_message: it has one already"));
     }
     start(state, (&parent, &message.id, Kind::PublicThread), request, now)
+}
+
+/// Whoever is put into a thread has to see the channel that it hangs in.
+pub(super) fn thread_member(state: &mut State, request: &Request) -> Answer {
+    let thread = reach(state, request, SEND_MESSAGES_IN_THREADS)?.clone();
+    if !thread.kind.is_thread() {
+        return Err(refuse(50024, format!("add_thread_member: {} is no thread", thread.name)));
+    }
+    if thread.archived {
+        return Err(refuse(50083, format!("{} is archived", thread.name)));
+    }
+    let user = request.id("user_id").to_owned();
+    if !state.realm.users.contains_key(&user) {
+        return Err(refuse(10013, format!("add_thread_member: {user} is invented")));
+    }
+    if in_channel(&state.realm, &thread, &user) & VIEW_CHANNEL == 0 {
+        return Err(circumstance(50001));
+    }
+    state.realm.channel_mut(&thread.id).joined.insert(user);
+    nothing()
 }
 
 fn start(

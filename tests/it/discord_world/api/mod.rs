@@ -90,6 +90,7 @@ pub(super) fn call(state: &mut State, request: &Request, place: Place<'_>) -> An
         "delete_channel_permission_overwrite" => channels::lift(state, request),
         "create_thread" => channels::thread(state, request, now),
         "create_thread_from_message" => channels::thread_from(state, request, now),
+        "add_thread_member" => channels::thread_member(state, request),
         "create_message" => messages::create(state, request, now),
         "update_message" => messages::update(state, request, now),
         "get_message" => messages::get(state, request),

@@ -39,9 +39,25 @@ pub(crate) fn ask(form: &Form, shelf: &Shelf) -> Result<Asking, Failure> {
         [Field { kind: FieldKind::Choice(choices), .. }] if is_list(choices) => {
             choose(form, choices, shelf)
         }
-        fields if fields.len() > FIELDS => Ok(Asking::TooMuch),
-        _ => dialog(form, shelf),
+        _ => match shown(form) {
+            Some(fields) => dialog(form, &fields, shelf),
+            None => Ok(Asking::TooMuch),
+        },
     }
+}
+
+/// As many as a dialog holds, in their order: what is needed, what was wrong, and what stands first.
+/// The others keep what they have.
+fn shown(form: &Form) -> Option<Vec<&Field>> {
+    let must = |field: &Field| field.required || !field.problem.is_empty();
+    let needed = form.fields.iter().filter(|field| must(field)).count();
+    let mut room = FIELDS.checked_sub(needed)?;
+    let mut fits = |field: &Field| {
+        let optional = !must(field) && room > 0;
+        room -= usize::from(optional);
+        must(field) || optional
+    };
+    Some(form.fields.iter().filter(|field| fits(field)).collect())
 }
 
 fn is_list(choices: &[(String, String)]) -> bool {
@@ -55,9 +71,9 @@ fn kept(form: &Form) -> String {
     serde_json::to_string(&bare).expect("a form is JSON")
 }
 
-fn dialog(form: &Form, shelf: &Shelf) -> Result<Asking, Failure> {
+fn dialog(form: &Form, fields: &[&Field], shelf: &Shelf) -> Result<Asking, Failure> {
     let id = carry(Kind::Fill, 0, &kept(form), shelf)?;
-    let rows: Vec<_> = form.fields.iter().map(|field| row(vec![input(field)])).collect();
+    let rows: Vec<_> = fields.iter().map(|field| row(vec![input(field)])).collect();
     let title = if form.title.trim().is_empty() { "…" } else { &form.title };
     let data = json!({"custom_id": id, "title": cut(title, TITLE), "components": rows});
     Ok(Asking::Dialog(data))
@@ -167,11 +183,15 @@ pub(crate) fn typed(form: &Form, command: &str, shelf: &Shelf) -> Result<Part, F
 }
 
 /// What was filled in, under the values that were meant: of a choice its name will do, in any case.
+/// What was not on the screen stays as it was.
 pub(crate) fn filled(
     form: &Form,
     mut fields: BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     for field in &form.fields {
+        if !fields.contains_key(&field.name) && !field.value.is_empty() {
+            fields.insert(field.name.clone(), field.value.clone());
+        }
         let (FieldKind::Choice(choices), Some(said)) = (&field.kind, fields.get_mut(&field.name))
         else {
             continue;

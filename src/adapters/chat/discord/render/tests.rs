@@ -280,6 +280,28 @@ fn what_is_only_confirmed_or_chosen_needs_no_dialog() {
     assert_eq!(six, Ok(Asking::TooMuch));
 }
 
+#[test]
+fn a_form_that_is_too_long_shows_what_matters_and_keeps_the_rest() {
+    let (_folder, shelf) = shelf();
+    let named = |name: &str, required: bool, problem: &str| Field {
+        name: name.to_owned(),
+        value: format!("{name} before"),
+        required,
+        problem: problem.to_owned(),
+        ..field(FieldKind::Line)
+    };
+    let mut fields: Vec<_> = ["a", "b", "c", "d", "e"].map(|name| named(name, false, "")).into();
+    fields.extend([named("f", true, ""), named("g", false, "too late")]);
+    let form = form(fields);
+    let Ok(Asking::Dialog(dialog)) = ask(&form, &shelf) else { panic!("a dialog") };
+    let rows = dialog["components"].as_array().expect("rows");
+    let names: Vec<_> = rows.iter().map(|row| &row["components"][0]["custom_id"]).collect();
+    assert_eq!(names, ["a", "b", "c", "f", "g"]);
+    let said = BTreeMap::from([("a".to_owned(), String::new()), ("f".to_owned(), "x".to_owned())]);
+    let said = filled(&form, said);
+    assert_eq!((said["a"].as_str(), said["f"].as_str(), said["d"].as_str()), ("", "x", "d before"));
+}
+
 fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![
         "\\PC{0,60}",
