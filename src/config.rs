@@ -3,6 +3,7 @@
 //! Without a file the embedded default is used: a demo that runs on this machine alone.
 
 mod actions;
+mod discord;
 mod document;
 mod file;
 mod judge;
@@ -29,6 +30,7 @@ use crate::domain::ids::PersonId;
 use crate::domain::policy::Policy;
 
 pub use actions::{Actions, Ending, ProgramAction, WebhookAction};
+pub use discord::{DiscordMode, DiscordRegistration, DiscordTarget};
 pub use file::{Channel, Log, LogFormat, MailTls};
 pub use mail::{Mail, MailList};
 pub use plans::{PlanFile, line_of, read_plan};
@@ -43,6 +45,7 @@ pub struct Config {
     pub server: Server,
     pub console: Console,
     pub slack: Option<SlackTarget>,
+    pub discord: Option<DiscordTarget>,
     /// What the deploy backends may run and call.
     pub actions: Actions,
     /// Webhooks that get announcements, by name.
@@ -243,6 +246,8 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
     }
     let slack = slack::slack(judge, &file);
     slack::groups(judge, &file);
+    let discord = discord::discord(judge, &file);
+    discord::names(judge, &file);
     judge::audiences(judge, &file);
     let messages = directory(judge, "messages", file.messages.directory.as_deref());
     let templates = messages.as_deref().map(judge::own_templates).unwrap_or_default();
@@ -271,6 +276,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         policy,
         console,
         slack,
+        discord,
         actions: sections,
         couriers: judge::couriers(judge, &file),
         mail: mail::mail(judge, &file),

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use chrono::{Datelike, Utc};
 use serde_json::json;
 
+use crate::adapters::chat::discord::Discord;
 use crate::adapters::chat::slack::Slack;
 use crate::app::clock::behind;
 use crate::app::conversation::release_called;
@@ -26,7 +27,7 @@ use crate::domain::policy::{Destination, Policy};
 use crate::domain::schedule;
 use crate::domain::state::{Release, Start, State};
 use crate::domain::time::{Offset, Span, Time, show};
-use crate::serve::{self, Options, configured, slack_settings};
+use crate::serve::{self, Options, configured, discord_settings, slack_settings};
 use crate::store::{Reader, Which, verify};
 
 type Out<'a> = &'a mut dyn Write;
@@ -229,6 +230,7 @@ pub async fn doctor(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
     looks.extend(plans(&config));
     looks.extend(mail(&config).await);
     looks.extend(slack(&config).await);
+    looks.extend(discord(&config).await);
     looks.push(log(&config).await);
     looks.extend(clock(&config).await);
     looks.push(writer(&config).await);
@@ -335,10 +337,29 @@ async fn slack(config: &Config) -> Vec<Look> {
         Ok(slack) => slack,
         Err(why) => return vec![bad("Slack", why.to_string())],
     };
+    let (channels, groups) = named(config, "slack");
+    let found = slack.doctor(&channels, &groups).await;
+    found.into_iter().map(|it| Look { what: it.what, trouble: it.trouble }).collect()
+}
+
+/// The server, with every channel and role of it that the configuration names.
+async fn discord(config: &Config) -> Vec<Look> {
+    let Some(target) = &config.discord else { return Vec::new() };
+    let discord = match Discord::new(discord_settings(target, config), serve::discord_commands()) {
+        Ok(discord) => discord,
+        Err(why) => return vec![bad("Discord", why.to_string())],
+    };
+    let (channels, groups) = named(config, "discord");
+    let found = discord.doctor(&channels, &groups).await;
+    found.into_iter().map(|it| Look { what: it.what, trouble: it.trouble }).collect()
+}
+
+/// The channels and the groups of a platform that the configuration names.
+fn named(config: &Config, wanted: &str) -> (Vec<String>, Vec<String>) {
     let all = config.policy.audiences.values().flatten();
     let channels: BTreeSet<String> = all
         .filter_map(|destination| match destination {
-            Destination::Channel { platform, channel, .. } if platform == "slack" => {
+            Destination::Channel { platform, channel, .. } if platform == wanted => {
                 Some(channel.clone())
             }
             Destination::Channel { .. } | Destination::Courier { .. } => None,
@@ -346,11 +367,8 @@ async fn slack(config: &Config) -> Vec<Look> {
         .collect();
     let groups = config.policy.roles.values().flat_map(|role| &role.groups);
     let groups: BTreeSet<String> =
-        groups.filter(|group| group.starts_with("slack/")).cloned().collect();
-    let (channels, groups): (Vec<_>, Vec<_>) =
-        (channels.into_iter().collect(), groups.into_iter().collect());
-    let found = slack.doctor(&channels, &groups).await;
-    found.into_iter().map(|it| Look { what: it.what, trouble: it.trouble }).collect()
+        groups.filter(|group| group.split('/').next() == Some(wanted)).cloned().collect();
+    (channels.into_iter().collect(), groups.into_iter().collect())
 }
 
 async fn log(config: &Config) -> Look {

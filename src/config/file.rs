@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) log: Log,
     #[serde(default)]
     pub(super) console: Console,
+    pub(super) discord: Option<super::discord::Table>,
     #[serde(default)]
     pub(super) slack: Option<Slack>,
     #[serde(default)]

@@ -10,8 +10,8 @@ use super::document::Document;
 use super::file::{self, File, SecretFrom};
 use super::problem::{Problem, did_you_mean, excerpt};
 use super::secret::{self, Secret};
-use super::slack;
 use super::{Access, ApiToken, Bearer, Console, ConsolePerson, CourierTarget, Surroundings};
+use super::{discord, slack};
 use crate::domain::announcement::TEMPLATES;
 use crate::domain::ids::{Account, PersonId, Role, is_slug, slug};
 use crate::domain::plan::{PlannedAnnouncement, PlannedItem};
@@ -313,9 +313,11 @@ fn speaks(judge: &mut Judge<'_>, key: &str, file: &File, platform: &str, tenant:
     let own = &file.console.tenant;
     if platform == "slack" {
         slack::speaks(judge, key, file, tenant);
+    } else if platform == "discord" {
+        discord::speaks(judge, key, file, tenant);
     } else if platform != "console" {
         let what = format!("no chat platform `{}` is configured", excerpt(platform));
-        let mend = format!("this version speaks on `console/{own}` and on `slack/T…`");
+        let mend = format!("this version speaks on `console/{own}`, `slack/T…` and `discord/…`");
         judge.wrong(key, what, mend);
     } else if !file.console.enabled {
         let what = "the console is turned off, so nothing can be said there";

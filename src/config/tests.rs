@@ -370,9 +370,85 @@ groups = ["slack/acme/qa", "qa-leads"]
     t.toml:19: [slack] is for the workspace `acme`
         write `slack/acme/…`
     t.toml:21: `qa-leads` is not a group that I can ask for
-        write `slack/T…/S…`, with the group's id
+        write `slack/T…/S…` or `discord/<server>/<role>`
     t.toml:21: `slack/acme/qa` is not a user group in Slack
         write `slack/T…/S…`, with the group's id
+    ");
+}
+
+#[test]
+fn discord_is_judged_by_its_ids() {
+    let env = |name: &str| Some(name.to_owned());
+    let told_of = |more: &str| {
+        let text = format!("{SMALL}{more}");
+        match read(&text, "t.toml", Some(Path::new("")), &around(), &env) {
+            Ok(config) => Ok(config.discord.expect("it is configured")),
+            Err(problems) => Err(told(&problems)),
+        }
+    };
+    let right = told_of(
+        r#"[discord]
+guild = "100000000000000001"
+application = "100000000000000002"
+bot_token = { env = "MTA.b.c" }
+category = "100000000000000003"
+[audiences]
+internal = ["discord/100000000000000001/100000000000000005"]
+[rooms]
+platforms = ["discord/100000000000000001"]
+[roles.qa]
+groups = ["discord/100000000000000001/100000000000000006"]
+"#,
+    );
+    let right = right.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((right.mode, right.category), (DiscordMode::Gateway, Some(100000000000000003)));
+    assert!(!format!("{right:?}").contains("MTA.b"), "no token is printed");
+    let wrong = told_of(
+        r##"[discord]
+guild = "100000000000000001"
+application = "tminus"
+bot_token = { env = "Bot MTA" }
+mode = "both"
+category = "100000000000000003"
+archive = "100000000000000003"
+api_url = "http://discord.example"
+[audiences]
+one = ["discord/100000000000000001/releases"]
+two = ["discord/100000000000000009/100000000000000005"]
+[rooms]
+platforms = ["discord/acme"]
+[roles.qa]
+groups = ["discord/100000000000000001/qa", "discord/qa"]
+[people.bo]
+name = "Bo"
+accounts = ["discord/100000000000000001/bo"]
+"##,
+    );
+    assert_snapshot!(wrong.expect_err("must be refused"), @"
+    t.toml:11: listening over HTTP needs `public_key`
+        copy the Public Key, 64 hexadecimal digits, from the page General Information
+    t.toml:13: `tminus` is not an id of Discord's
+        copy the Application ID from the page General Information
+    t.toml:14: the token holds something that no token of Discord's holds
+        copy it from the application's page Bot (Reset Token), without anything around it
+    t.toml:15: Discord has to know where to call us
+        set `public_url` in [server] to the address that Discord is to call
+    t.toml:17: rooms would be archived where they are opened, and fill it up
+        make a second category, and copy its id
+    t.toml:18: `http://discord.example` is not an address that can be called safely
+        write `https://…`; `http://` is for this machine only
+    t.toml:20: `releases` is not an id of Discord's
+        right-click the channel, Copy Channel ID; its name does not do
+    t.toml:21: [discord] is for the server `100000000000000001`
+        write `discord/100000000000000001/…`
+    t.toml:23: [discord] is for the server `100000000000000001`
+        write `discord/100000000000000001/…`
+    t.toml:25: `qa` is not an id of Discord's
+        Server Settings, Roles, the dots beside the role, Copy Role ID
+    t.toml:25: `discord/qa` is not a role in Discord
+        write `discord/<server>/<role>`, both as ids
+    t.toml:28: `bo` is not an id of Discord's
+        right-click the person, Copy User ID; their name does not do
     ");
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::slack_stage::{Mode, Stage, cast, prop};
+use crate::shop::prop;
+use crate::slack_stage::{Mode, Stage, cast};
 use crate::slack_world::{Person, Post, Standing};
 
 const CROWD: usize = 256;

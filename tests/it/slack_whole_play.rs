@@ -3,8 +3,9 @@
 
 use chrono::{DateTime, Duration, DurationRound, Utc};
 
+use crate::shop::{picked, prop};
 use crate::slack_play::{ROOM, decided};
-use crate::slack_stage::{Mode, Stage, cast, picked, prop};
+use crate::slack_stage::{Mode, Stage, cast};
 use crate::slack_world::Post;
 
 #[tokio::test]

@@ -42,7 +42,7 @@ mod workspace;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use clock::Clock;
+pub(crate) use clock::{Clock, wall};
 pub(crate) use delivery::Outcome;
 pub(crate) use faults::{Fault, Harm};
 pub(crate) use person::{Gesture, Person};
