@@ -238,10 +238,14 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         | Happened::ItemMarked { .. }
         | Happened::VotesAsked
         | Happened::AnnouncementSkipped { .. }
-        | Happened::OutcomeSettled { .. }
         | Happened::SoakEnded { .. }
         | Happened::RoomKept
         | Happened::RehearsalAsked => Vec::new(),
+        Happened::OutcomeSettled { step, worked, by, reason, .. } => {
+            let (step, by) = (step_name(release, step), scene.name(by));
+            let (worked, reason) = (*worked, reason.clone());
+            scene.room(NoticeKind::OutcomeSettled { at, step, worked, by, reason })
+        }
         Happened::Scheduled { merged, told, warnings, .. } => {
             opening(scene, merged, told, warnings)
         }
@@ -394,7 +398,7 @@ fn opening(
     told: &[Destination],
     warnings: &[String],
 ) -> Vec<Effect> {
-    let merged = merged.iter().map(ToString::to_string).collect();
+    let merged = merged.iter().map(super::agenda::called).collect();
     scene.to(told, NoticeKind::Opening { merged, warnings: warnings.to_vec() })
 }
 

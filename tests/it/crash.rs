@@ -294,6 +294,9 @@ impl Answer {
     fn changes(&self, expected: &mut Said) {
         let question = ("room".to_owned(), without_numbers(&self.question));
         *expected.entry(question).or_default() += 1;
+        if let Some(told) = self.told() {
+            *expected.entry(("room".to_owned(), told)).or_default() += 1;
+        }
         match (&self.what, self.back, self.pod) {
             // What a person says is not told as seen: neither that the pod is back, ...
             (Found::Worked, true, Some(pod)) => gone(expected, &format!("✅ Pod {pod} is back")),
@@ -308,6 +311,17 @@ impl Answer {
                 self.another_card(expected, &format!("stage-{}", 1 + pod.unwrap_or(0)));
             }
         }
+    }
+
+    /// The room hears who said what.
+    fn told(&self) -> Option<String> {
+        let (mark, how) = match self.what {
+            Found::Worked => ("✅", "worked"),
+            Found::Failed => ("❌", "failed"),
+            Found::NotThere => return None,
+        };
+        let step = self.pod.map_or("Database migrations".to_owned(), |pod| format!("Pod {pod}"));
+        Some(format!("[…] {mark} Web shop v1.2.0: {step} counts as {how}, says John: I looked"))
     }
 
     /// Each try has a card of its own.
@@ -330,7 +344,8 @@ fn in_short(said: Said) -> Said {
     let mut short = Said::new();
     for ((place, text), count) in said {
         let first = text.lines().next().unwrap_or_default();
-        let text = if first.starts_with("[…] ❓") || first.starts_with("[…] 🚨") {
+        let asks = first.starts_with("[…] ❓") || first.starts_with("[…] 🚨");
+        let text = if asks || first.contains(" counts as ") {
             first.to_owned()
         } else if first.starts_with("[…] 🏁") {
             // The issues name each question.

@@ -466,7 +466,7 @@ impl Home {
         let action = self.action(run)?;
         let Some(status) = &action.status else {
             return Ok(Sighting::Unknown(format!(
-                "nobody saw how it ended, and it no longer runs ([actions.{}] has no `status` \
+                "nobody saw how it ended, and it no longer runs ([actions.{}] names no status \
                  command to ask)",
                 run.action
             )));
