@@ -23,6 +23,7 @@ mod rules;
 mod sample;
 mod slack_adapter;
 mod slack_burst;
+mod slack_crash;
 mod slack_edges;
 mod slack_house;
 mod slack_manifest;
