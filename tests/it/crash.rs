@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use nix::sys::stat::Mode;
@@ -51,15 +52,20 @@ fn said(state: &Path) -> Said {
     said
 }
 
-/// Times, lengths of time, places in the log and addresses.
-fn without_numbers(text: &str) -> String {
+static NUMBERS: LazyLock<Regex> = LazyLock::new(|| {
     let lengths = r"\d\d:\d\d|\d+ (h|min|s|ms|d)\b( \d+ (min|s)\b)?|under a second";
-    let numbers = format!(r"{lengths}|#\d+ sha256:\w+|127\.0\.0\.1:\d+");
-    let text = Regex::new(&numbers).unwrap().replace_all(text, "…").into_owned();
-    // How long it took is told only of what took a while.
-    let text = Regex::new(r" \(…\)| · …| in …").unwrap().replace_all(&text, "").into_owned();
-    // Each test has a directory of its own.
-    Regex::new(r"/\S*/\.tmp\w+").unwrap().replace_all(&text, "…").into_owned()
+    Regex::new(&format!(r"{lengths}|#\d+ sha256:\w+|127\.0\.0\.1:\d+")).unwrap()
+});
+/// How long it took is told only of what took a while.
+static LENGTH: LazyLock<Regex> = LazyLock::new(|| Regex::new(r" \(…\)| · …| in …").unwrap());
+/// Each test has a directory of its own.
+static DIRECTORY: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"/\S*/\.tmp\w+").unwrap());
+
+/// Times, lengths of time, places in the log and addresses.
+pub(crate) fn without_numbers(text: &str) -> String {
+    let text = NUMBERS.replace_all(text, "…");
+    let text = LENGTH.replace_all(&text, "");
+    DIRECTORY.replace_all(&text, "…").into_owned()
 }
 
 async fn verifies(program: &Program) {

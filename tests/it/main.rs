@@ -30,6 +30,7 @@ mod shop;
 mod slack_adapter;
 mod slack_burst;
 mod slack_buttons;
+mod slack_crash;
 mod slack_edges;
 mod slack_grid;
 mod slack_groups;

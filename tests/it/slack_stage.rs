@@ -75,6 +75,18 @@ impl Stage {
         stage
     }
 
+    /// In time, and without the short waits of the other tests.
+    pub(crate) async fn patient(mode: Mode) -> Self {
+        let stage = Self::set_in_time(mode, cast(), |config| {
+            let short = "watch = \"3s\"\nsettle = \"1s\"\ncustomers_after = \"0s\"\n";
+            config.replace(short, "").replace("done+1s", "done+1h")
+        });
+        let stage = stage.await;
+        let plan = prop("web-shop.toml").replace("soak = \"1s\"", "soak = \"10m\"");
+        stage.here.write("plans/web-shop.toml", &plan);
+        stage
+    }
+
     async fn prepared(
         mode: Mode,
         setup: Setup,
