@@ -214,6 +214,8 @@ pub struct RoomWish {
     pub name: String,
     pub topic: String,
     pub purpose: String,
+    /// People, and groups with `&` before their id. A platform whose rooms are open to everybody
+    /// needs no groups.
     pub members: Vec<String>,
     /// Where the conversation goes if the platform lets us open no channel: a thread in this one.
     pub near: Option<String>,

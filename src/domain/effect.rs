@@ -67,6 +67,9 @@ pub struct RoomWish {
     pub topic: String,
     pub purpose: String,
     pub members: Vec<Account>,
+    /// Who is in it by their group alone: `discord/<server>/<role>`, of this platform.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// Where a thread stands in for it, if no channel may be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub near: Option<String>,

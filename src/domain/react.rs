@@ -1,13 +1,15 @@
 //! What the world is asked to do about what happened. It sees the state after the event. A replay
 //! never calls it.
 
+use std::collections::BTreeSet;
+
 use super::command::{EvidenceReport, Vote};
 use super::effect::{Call, Effect, RoomWish, Target};
 use super::event::{Event, Happened};
 use super::ids::{Account, ItemId, PersonId, ReleaseId, Role, slug};
 use super::notice::{Brief, Notice, NoticeKind, PersonRef, ReasonText, WantedItem};
 use super::plan::{ItemPhase, PlannedAnnouncement};
-use super::policy::{Destination, Policy};
+use super::policy::{Destination, Policy, Right};
 use super::report::{rollback_time, step_name};
 use super::rollout::{how_it_ended, wanted_approvals};
 use super::state::{Card, CardKind, Phase, Posted, Release, Room, RunRecord, State, Step};
@@ -515,6 +517,7 @@ fn open_rooms(scene: &Scene) -> Vec<Effect> {
             topic: format!("{} · captain {}", release.title(), scene.name(&release.captain)),
             purpose: format!("War room for {}: {}", release.title(), head.title),
             members: members.collect(),
+            groups: room_groups(release, policy, home),
             near: near(policy, home),
             links: links(release, policy),
         };
@@ -563,6 +566,16 @@ fn room_people(release: &Release, policy: &Policy) -> Vec<PersonId> {
         }
     }
     once
+}
+
+/// The groups of those who sign and of those who may have to act.
+fn room_groups(release: &Release, policy: &Policy, home: &super::policy::RoomHome) -> Vec<String> {
+    let here = format!("{}/{}/", home.platform, home.tenant);
+    let seats = release.seats.iter().map(|seat| &seat.role);
+    let roles = seats.chain(policy.roles_with(Right::Rollback));
+    let groups = roles.filter_map(|role| policy.roles.get(role)).flat_map(|rules| &rules.groups);
+    let groups: BTreeSet<_> = groups.filter(|group| group.starts_with(&here)).collect();
+    groups.into_iter().cloned().collect()
 }
 
 fn room_opened(scene: &Scene, room: &Room) -> Vec<Effect> {

@@ -109,8 +109,8 @@ async fn announced(stage: &Stage) {
     assert!(room.topic.contains("v1.2.0"), "{}", room.topic);
     assert!(room.messages.iter().any(|it| it.pinned.is_some()), "the card is on top");
     assert_eq!(room.parent, Some(stage.world.channel("war rooms").id));
-    for who in ["maria", "ann", "sam", "dave", "john"] {
-        assert!(stage.person(who).can_see(ROOM), "{who} is invited");
+    for who in ["maria", "ann", "sam", "dave", "john", "quinn"] {
+        assert!(stage.person(who).can_see(ROOM), "{who} is let in, by name or by role");
     }
     assert!(!stage.person("gus").can_see(ROOM), "and nobody else is");
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod bad_input;
+mod both_at_once;
 mod browser;
 mod chat_contract;
 mod clock;

@@ -264,7 +264,7 @@ impl Delivery {
             name: wish.name.clone(),
             topic: wish.topic.clone(),
             purpose: wish.purpose.clone(),
-            members: wish.members.iter().map(|account| account.user.clone()).collect(),
+            members: room_members(wish),
             near: wish.near.clone(),
             links: wish.links.clone(),
         };
@@ -510,6 +510,13 @@ impl Delivery {
             }
         });
     }
+}
+
+/// A group has its mark before it, as in a mention.
+fn room_members(wish: &RoomWish) -> Vec<String> {
+    let people = wish.members.iter().map(|account| account.user.clone());
+    let groups = wish.groups.iter().filter_map(|group| group.rsplit('/').next());
+    people.chain(groups.map(|id| format!("&{id}"))).collect()
 }
 
 /// What is recorded of a message: where it is and what it said. Whole-house notices have no release
