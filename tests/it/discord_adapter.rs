@@ -28,7 +28,7 @@ fn number(id: &str) -> u64 {
     id.parse().unwrap()
 }
 
-fn settings(world: &DiscordWorld, folder: &Path) -> DiscordSettings {
+pub(crate) fn settings(world: &DiscordWorld, folder: &Path) -> DiscordSettings {
     let buttons = folder.join("discord-buttons.jsonl");
     let token = Hidden::new(world.bot_token());
     DiscordSettings {
@@ -40,7 +40,7 @@ fn settings(world: &DiscordWorld, folder: &Path) -> DiscordSettings {
     }
 }
 
-fn commands() -> Commands {
+pub(crate) fn commands() -> Commands {
     Commands::new(grammar::specification(), grammar::line)
 }
 

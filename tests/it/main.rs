@@ -14,6 +14,7 @@ mod crash;
 mod discord_adapter;
 mod discord_play;
 mod discord_stage;
+mod discord_tls;
 mod discord_trouble;
 mod discord_world;
 mod engine;

@@ -127,7 +127,7 @@ fn who_is_called(within: &Value, called: &mut BTreeSet<String>) {
             }
             of.values().for_each(|each| who_is_called(each, called));
         }
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
