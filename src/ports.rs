@@ -222,6 +222,8 @@ pub struct RoomWish {
     pub name: String,
     pub topic: String,
     pub purpose: String,
+    /// People, and groups with `&` before their id. A platform whose rooms are open to everybody
+    /// needs no groups.
     pub members: Vec<String>,
     /// Groups of this platform, by its own ids: whoever is in one when the room opens.
     pub groups: Vec<String>,

@@ -1,5 +1,6 @@
 //! Discord, spoken and listened to by the real client, on a stand-in that is stricter than Discord.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,14 +13,14 @@ use tminus::adapters::chat::discord::{
 use tminus::app::grammar;
 use tminus::ports::{
     Answered, Block, Button, Chat, Completion, Directory, Ear, Failure, Field, FieldKind, File,
-    Form, Heard, Inline, Message, Place, Reply, RoomWish, Said, Style, Whisper,
+    Form, Heard, Inline, Message, MessageRef, Place, Reply, RoomWish, Said, Style, Whisper,
 };
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::chat_contract::{Platform, keeps_its_promises, text};
+use crate::chat_contract::{Platform, text};
 use crate::discord_world::permissions::{MANAGE_CHANNELS, PIN_MESSAGES};
 use crate::discord_world::{APP, DiscordWorld, Fault, GUILD, Harm, OTHER_GUILD, Setup, id};
 
@@ -27,7 +28,7 @@ fn number(id: &str) -> u64 {
     id.parse().unwrap()
 }
 
-fn settings(world: &DiscordWorld, folder: &Path) -> DiscordSettings {
+pub(crate) fn settings(world: &DiscordWorld, folder: &Path) -> DiscordSettings {
     let buttons = folder.join("discord-buttons.jsonl");
     let token = Hidden::new(world.bot_token());
     DiscordSettings {
@@ -39,7 +40,7 @@ fn settings(world: &DiscordWorld, folder: &Path) -> DiscordSettings {
     }
 }
 
-fn commands() -> Commands {
+pub(crate) fn commands() -> Commands {
     Commands::new(grammar::specification(), grammar::line)
 }
 
@@ -102,12 +103,16 @@ impl Platform for Stage {
         &*self.discord
     }
 
-    fn channel(&self) -> String {
-        channel("releases")
+    fn restarted(&self) -> Arc<dyn Chat> {
+        Stage::restarted(self)
     }
 
-    fn person(&self) -> String {
-        person("ann")
+    fn channels(&self) -> [String; 2] {
+        ["releases", "customers"].map(channel)
+    }
+
+    fn people(&self) -> [String; 2] {
+        ["ann", "sam"].map(person)
     }
 
     async fn read(&self, place: &Place) -> Vec<String> {
@@ -120,11 +125,41 @@ impl Platform for Stage {
         let Some(name) = name else { return Vec::new() };
         self.world.transcript(&name).lines().map(str::to_owned).collect()
     }
+
+    async fn told(&self, person: &str) -> String {
+        self.read(&Place::Person(person.to_owned())).await.join("\n")
+    }
+
+    async fn called(&self, channel: &str) -> BTreeSet<String> {
+        self.world.look(|realm| {
+            let messages = realm.channels[channel].messages.iter();
+            messages.flat_map(|message| message.pings.iter().cloned()).collect()
+        })
+    }
+
+    fn loses_the_next_answer(&self) -> bool {
+        self.world.fault(Fault::on("create_message", Harm::ResetAfter));
+        true
+    }
+
+    fn rests(&self, channel: &str) -> Option<Duration> {
+        let late = Fault::on("create_message", Harm::TooMany(3_600.0));
+        self.world.fault(late.in_channel(channel).always());
+        Some(Duration::from_secs(3_600))
+    }
+
+    fn deletes(&self, at: &MessageRef) -> MessageRef {
+        self.world.change(|realm| {
+            let channel = realm.channels.get_mut(&at.channel).unwrap();
+            channel.message_mut(&at.message).unwrap().deleted = true;
+        });
+        at.clone()
+    }
 }
 
-#[tokio::test]
-async fn discord_keeps_the_promises_of_a_chat() {
-    keeps_its_promises(&Stage::start().await).await;
+/// The column of the table of promises.
+pub(crate) async fn platform() -> impl Platform {
+    Stage::start().await
 }
 
 #[tokio::test]

@@ -4,8 +4,9 @@
 use chrono::Duration;
 
 use crate::discord_stage::{Mode, Stage};
-use crate::discord_world::Post;
 use crate::discord_world::permissions::{SEND_MESSAGES, in_channel};
+use crate::discord_world::{APP, DiscordWorld, GUILD, Post, id};
+use crate::installed::Installed;
 use crate::shop::{at, picked};
 
 const ROOM: &str = "release-v1-2-0";
@@ -109,8 +110,8 @@ async fn announced(stage: &Stage) {
     assert!(room.topic.contains("v1.2.0"), "{}", room.topic);
     assert!(room.messages.iter().any(|it| it.pinned.is_some()), "the card is on top");
     assert_eq!(room.parent, Some(stage.world.channel("war rooms").id));
-    for who in ["maria", "ann", "sam", "dave", "john"] {
-        assert!(stage.person(who).can_see(ROOM), "{who} is invited");
+    for who in ["maria", "ann", "sam", "dave", "john", "quinn"] {
+        assert!(stage.person(who).can_see(ROOM), "{who} is let in, by name or by role");
     }
     assert!(!stage.person("gus").can_see(ROOM), "and nobody else is");
 }
@@ -220,4 +221,39 @@ async fn closed(stage: &Stage) {
     assert!(ann.can_see(ROOM));
     let may = stage.world.look(|realm| in_channel(realm, realm.channel(ROOM), &ann.id));
     assert_eq!(may & SEND_MESSAGES, 0);
+}
+
+#[tokio::test]
+async fn the_page_followed_to_the_letter_leads_to_a_first_announcement() {
+    let world = DiscordWorld::start().await;
+    let page = include_str!("../../deploy/discord/README.md");
+    let block = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let own = format!("[discord]\napi_url = \"{}\"", world.api_url());
+    let mut config = block.replace("[discord]", &own);
+    for (number, id) in [
+        (1, GUILD.to_owned()),
+        (2, APP.to_owned()),
+        (3, id("channel", "war rooms")),
+        (4, id("channel", "archive")),
+        (5, id("channel", "releases")),
+        (6, world.role("qa")),
+        (7, id("user", "maria")),
+    ] {
+        let example = format!("100000000000000000{number}");
+        assert!(config.contains(&example), "{example}");
+        config = config.replace(&example, &id);
+    }
+    let here = Installed::new(&config).with_env("DISCORD_TOKEN", &world.bot_token());
+    here.cli(&["config", "check"]).await.expect(0, &["is sound"]);
+    let running = here.start().await;
+    world.connected(1).await;
+    world.registered("release").await;
+    here.cli(&["doctor"]).await.expect(0, &["✓ Discord's server The house", "✓ Discord's slash"]);
+    let maria = world.person("maria");
+    let line = "/release freeze add from:fri 18:00 until:mon 08:00 reason:trying tminus";
+    maria.types(line, "releases").await.answered().await;
+    maria.sees_ephemeral("/release freeze lift ").await;
+    world.sees("releases", "trying tminus").await;
+    world.assert_clean().await;
+    assert!(running.stopped().await.success());
 }

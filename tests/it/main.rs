@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod bad_input;
+mod both_at_once;
 mod browser;
 mod chat_contract;
 mod clock;
@@ -13,6 +14,7 @@ mod crash;
 mod discord_adapter;
 mod discord_play;
 mod discord_stage;
+mod discord_tls;
 mod discord_trouble;
 mod discord_world;
 mod engine;

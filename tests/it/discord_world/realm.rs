@@ -135,7 +135,7 @@ impl Channel {
         self.messages.iter().find(|it| it.id == id && !it.deleted)
     }
 
-    pub(super) fn message_mut(&mut self, id: &str) -> Option<&mut Message> {
+    pub(crate) fn message_mut(&mut self, id: &str) -> Option<&mut Message> {
         self.messages.iter_mut().find(|it| it.id == id && !it.deleted)
     }
 

@@ -51,7 +51,7 @@ pub(crate) use setup::{SCOPES, Setup};
 pub(crate) use signed::Signed;
 pub(crate) use state::{Call, PATIENCE};
 pub(crate) use workspace::{
-    APP, BOT, BOT_USER, Channel, Kind, Message, OTHER_TEAM, Standing, TEAM, Workspace,
+    APP, BOT, BOT_USER, Channel, Ephemeral, Kind, Message, OTHER_TEAM, Standing, TEAM, Workspace,
 };
 
 use std::sync::Arc;

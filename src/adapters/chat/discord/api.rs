@@ -137,14 +137,13 @@ pub(super) struct Api {
 
 impl Api {
     pub(super) fn new(settings: &DiscordSettings) -> anyhow::Result<Self> {
-        let client = Client::builder()
-            .timeout(settings.timeout)
-            .connect_timeout(TO_CONNECT.min(settings.timeout))
-            .redirect(reqwest::redirect::Policy::none())
-            .tcp_nodelay(true);
+        let client = match &settings.client {
+            Some(client) => client.clone(),
+            None => usual(settings.timeout).context("preparing to call Discord")?,
+        };
         let url = settings.api_url.trim_end_matches('/');
         Ok(Self {
-            client: client.build().context("preparing to call Discord")?,
+            client,
             token: format!("Bot {}", settings.bot_token.expose()),
             proxy: (url != API_URL).then(|| url.to_owned()),
             limits: Limits::default(),
@@ -234,6 +233,15 @@ impl Api {
         let body = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or(Value::Null);
         Err(fault(status, &headers, &body))
     }
+}
+
+fn usual(timeout: Duration) -> reqwest::Result<Client> {
+    Client::builder()
+        .timeout(timeout)
+        .connect_timeout(TO_CONNECT.min(timeout))
+        .redirect(reqwest::redirect::Policy::none())
+        .tcp_nodelay(true)
+        .build()
 }
 
 fn bytes(body: &Value) -> Vec<u8> {

@@ -126,10 +126,10 @@ impl Discord {
             )));
         };
         let about = topic(&about(wish), &mark);
-        let mut tried = self.create(&name, &about, &targets(&wish.members)).await?;
+        let mut tried = self.create(&name, &about, &targets(&invited(wish))).await?;
         if matches!(&tried, Err(fault) if fault.is(&NOT_HERE)) {
             // Who has left the server costs nobody else their room.
-            let here = self.those_here(targets(&wish.members)).await?;
+            let here = self.those_here(targets(&invited(wish))).await?;
             tried = self.create(&name, &about, &here).await?;
         }
         match tried {
@@ -236,7 +236,7 @@ impl Discord {
             Err(fault) => return Err(fault.failure(NOT_OPENED, Twice::Harmless)),
         }
         lock(&self.grounds).insert(thread, Ground::Thread { archived: false });
-        match self.ask_in(&parent.message, &wish.members).await {
+        match self.ask_in(&parent.message, &invited(wish)).await {
             Err(Failure::Permanent { why }) => warn!(thread, "{why}"),
             other => other?,
         }
@@ -396,6 +396,12 @@ impl Target {
             Self::Person(_) => 1,
         }
     }
+}
+
+/// People and, with the mark of a role, groups.
+fn invited(wish: &RoomWish) -> Vec<String> {
+    let groups = wish.groups.iter().map(|group| format!("&{group}"));
+    wish.members.iter().cloned().chain(groups).collect()
 }
 
 fn overwrite(target: Target, allow: u64, deny: u64) -> Value {

@@ -80,6 +80,8 @@ pub struct DiscordSettings {
     pub registration: Registration,
     /// Keeps the lines of buttons that are longer than a button can carry.
     pub buttons: PathBuf,
+    /// What carries the calls in the place of our own: for an authority that only a house knows.
+    pub client: Option<reqwest::Client>,
 }
 
 pub const API_URL: &str = "https://discord.com";
@@ -100,6 +102,7 @@ impl DiscordSettings {
             archive: None,
             registration: Registration::Guild,
             buttons,
+            client: None,
         }
     }
 
