@@ -8,6 +8,7 @@ mod document;
 mod file;
 mod judge;
 mod mail;
+mod metrics;
 mod plans;
 mod problem;
 mod secret;
@@ -33,6 +34,10 @@ pub use actions::{Actions, Ending, ProgramAction, WebhookAction};
 pub use discord::{DiscordMode, DiscordRegistration, DiscordTarget};
 pub use file::{Channel, Log, LogFormat, MailTls};
 pub use mail::{Mail, MailList};
+pub use metrics::{
+    MetricsAddress, MetricsLogin, MetricsProgram, MetricsTarget, QUERY_KINDS, QUERY_PLACEHOLDERS,
+    Query, with_samples,
+};
 pub use plans::{PlanFile, line_of, read_plan};
 pub use problem::Problem;
 pub use secret::Secret;
@@ -52,6 +57,10 @@ pub struct Config {
     pub couriers: BTreeMap<String, CourierTarget>,
     /// The mail server, and the lists that get announcements.
     pub mail: Option<Mail>,
+    /// Where measurements come from, by name.
+    pub metrics: BTreeMap<String, MetricsTarget>,
+    /// What plans may ask of them, by name.
+    pub queries: BTreeMap<String, Query>,
     pub api_tokens: Vec<ApiToken>,
     /// Plans to schedule from, by name.
     pub plans: Vec<PlanFile>,
@@ -280,6 +289,8 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         actions: sections,
         couriers: judge::couriers(judge, &file),
         mail: mail::mail(judge, &file),
+        metrics: metrics::sources(judge, &file),
+        queries: metrics::queries(judge, &file),
         api_tokens,
         plans,
         plans_directory,

@@ -12,13 +12,14 @@ use serde_json::json;
 
 use crate::adapters::chat::discord::Discord;
 use crate::adapters::chat::slack::Slack;
+use crate::adapters::metrics::Sources;
 use crate::app::clock::behind;
 use crate::app::conversation::release_called;
 use crate::app::grammar::Paper;
 use crate::app::rehearsal::{self, Rehearsed, Trouble};
 use crate::app::{engine, reads, times, words};
 use crate::cli::{self, Exit};
-use crate::config::{self, Config};
+use crate::config::{self, Config, MetricsTarget};
 use crate::domain::event::Event;
 use crate::domain::ids::ReleaseId;
 use crate::domain::lint::{self, Facts, Finding, Severity};
@@ -27,6 +28,7 @@ use crate::domain::policy::{Destination, Policy};
 use crate::domain::schedule;
 use crate::domain::state::{Release, Start, State};
 use crate::domain::time::{Offset, Span, Time, show};
+use crate::ports::Question;
 use crate::serve::{self, Options, configured, discord_settings, slack_settings};
 use crate::store::{Reader, Which, verify};
 
@@ -229,6 +231,7 @@ pub async fn doctor(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
     looks.extend(holders(&config.policy));
     looks.extend(plans(&config));
     looks.extend(mail(&config).await);
+    looks.extend(measurements(&config).await);
     looks.extend(slack(&config).await);
     looks.extend(discord(&config).await);
     looks.push(log(&config).await);
@@ -327,6 +330,64 @@ async fn mail(config: &Config) -> Option<Look> {
         Ok(()) if own.login.is_some() => good(format!("{what}: lets us in")),
         Ok(()) => good(format!("{what}: answers")),
         Err(failure) => bad(what, failure.to_string()),
+    })
+}
+
+/// Each source of measurements is asked something simple, and each query as far as one can.
+async fn measurements(config: &Config) -> Vec<Look> {
+    let sources = match serve::sources(config) {
+        Ok(sources) => sources,
+        Err(why) => return vec![bad("metrics", why.to_string())],
+    };
+    let (mut looks, mut answer) = (Vec::new(), BTreeSet::new());
+    for (name, target) in &config.metrics {
+        let what = format!("metrics {name}");
+        match (sources.greet(name).await, target) {
+            (Ok(()), MetricsTarget::Prometheus(_) | MetricsTarget::Json { .. }) => {
+                answer.insert(name);
+                looks.push(good(format!("{what}: answers")));
+            }
+            (Ok(()), MetricsTarget::Program(_)) => {
+                answer.insert(name);
+                looks.push(good(what));
+            }
+            (Err(why), _) => looks.push(bad(what, format!("{why}: mend [metrics.{name}]"))),
+        }
+    }
+    for (name, query) in config.queries.iter().filter(|(_, query)| answer.contains(&query.source)) {
+        let texts = [("query", Some(&query.query)), ("baseline", query.baseline.as_ref())];
+        for (field, text) in texts.into_iter().filter_map(|(field, text)| Some((field, text?))) {
+            let key = format!("[queries.{name}] {field}");
+            looks.extend(asked(config, &sources, &query.source, &key, text).await);
+        }
+    }
+    looks
+}
+
+/// What stands for a release can be made up only where asking for what is not there is no mistake.
+async fn asked(
+    config: &Config,
+    sources: &Sources,
+    source: &str,
+    key: &str,
+    text: &str,
+) -> Option<Look> {
+    let query = config::with_samples(text);
+    let is_made_up = query != text;
+    match config.metrics.get(source)? {
+        MetricsTarget::Prometheus(_) => {}
+        MetricsTarget::Json { .. } | MetricsTarget::Program(_) if is_made_up => return None,
+        MetricsTarget::Json { .. } | MetricsTarget::Program(_) => {}
+    }
+    let to = std::time::SystemTime::now();
+    let step = std::time::Duration::from_secs(15);
+    let question = Question { query, from: to - step * 20, to, step };
+    Some(match sources.read(source, &question).await {
+        Ok(_) if is_made_up => good(format!("{key}: understood")),
+        Ok(found) if found.is_empty() => bad(key, "it finds nothing"),
+        Ok(found) if found.len() == 1 => good(format!("{key}: 1 series")),
+        Ok(found) => good(format!("{key}: {} series", found.len())),
+        Err(why) => bad(key, why.to_string()),
     })
 }
 

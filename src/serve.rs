@@ -19,6 +19,7 @@ use crate::adapters::chat::discord::{self, Discord, DiscordSettings};
 use crate::adapters::chat::slack::{self, Slack, SlackSettings};
 use crate::adapters::courier;
 use crate::adapters::deploy::{self, Backends};
+use crate::adapters::metrics::{self, Sources};
 use crate::app::clock::{self, Clock};
 use crate::app::conversation::{Conversation, PlanShelf, Platforms};
 use crate::app::delivery::{Delivery, Neighbours, World};
@@ -26,7 +27,9 @@ use crate::app::engine::Engine;
 use crate::app::messages::Messages;
 use crate::app::people::People;
 use crate::app::{grammar, times, words};
-use crate::config::{self, Access, Bearer, Config, Ending, MailTls, Surroundings};
+use crate::config::{
+    self, Access, Bearer, Config, Ending, MailTls, MetricsLogin, MetricsTarget, Surroundings,
+};
 use crate::demo;
 use crate::domain::command::{Actor, Command, Request};
 use crate::domain::policy::Right;
@@ -578,6 +581,51 @@ pub(crate) fn mail(config: &Config, installation: &str) -> anyhow::Result<Option
         (name.clone(), courier::mail::List { to, reply_to })
     });
     Ok(Some(courier::Mail::new(server, lists.collect(), installation)?))
+}
+
+/// The sources of measurements of the configuration.
+pub(crate) fn sources(config: &Config) -> anyhow::Result<Sources> {
+    let targets = config.metrics.iter().map(|(name, target)| {
+        let target = match target {
+            MetricsTarget::Prometheus(address) => metrics::Target::Prometheus(asked(address)),
+            MetricsTarget::Json { address, time } => {
+                let (address, time) = (asked(address), time.clone());
+                metrics::Target::Json(metrics::json::Target { address, time })
+            }
+            MetricsTarget::Program(own) => metrics::Target::Program(metrics::program::Target {
+                command: own.command.clone(),
+                directory: own.directory.clone(),
+                environment: own.environment.clone(),
+                pass_environment: own.pass_environment.clone(),
+                secrets: exposed(&own.secrets),
+                timeout: own.timeout,
+            }),
+        };
+        (name.clone(), target)
+    });
+    Ok(Sources::new(targets.collect())?)
+}
+
+fn asked(own: &config::MetricsAddress) -> metrics::Address {
+    metrics::Address {
+        url: own.url.clone(),
+        login: match &own.login {
+            MetricsLogin::None => metrics::Login::None,
+            MetricsLogin::Token(token) => metrics::Login::Token(token.expose().to_owned()),
+            MetricsLogin::Password { user, password } => {
+                let (user, password) = (user.clone(), password.expose().to_owned());
+                metrics::Login::Password { user, password }
+            }
+        },
+        headers: own.headers.clone(),
+        secret_headers: exposed(&own.secret_headers),
+        ca: own.ca.clone(),
+        timeout: own.timeout,
+    }
+}
+
+fn exposed(secrets: &BTreeMap<String, config::Secret>) -> BTreeMap<String, String> {
+    secrets.iter().map(|(name, secret)| (name.clone(), secret.expose().to_owned())).collect()
 }
 
 /// The tokens of the configuration, and one for whoever owns the state directory.

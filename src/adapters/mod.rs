@@ -3,4 +3,8 @@
 pub mod chat;
 pub mod courier;
 pub mod deploy;
+mod fill;
+pub mod metrics;
+mod output;
+mod process;
 mod signed;

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url, redirect};
 use sha2::Sha256;
 
 use crate::ports::Failure;
@@ -125,12 +125,15 @@ pub(super) fn address(what: &str, url: &str, hosts: &[String]) -> Result<Url, Fa
 
 /// No redirects: a signed request goes where the operator said, or nowhere.
 pub(super) fn client() -> Client {
+    builder().build().expect("the TLS back end is compiled in and needs no files")
+}
+
+/// The same, for what is trusted besides the public authorities.
+pub(super) fn builder() -> ClientBuilder {
     Client::builder()
         .redirect(redirect::Policy::none())
         .connect_timeout(Duration::from_secs(10))
         .user_agent(concat!("tminus/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .expect("the TLS back end is compiled in and needs no files")
 }
 
 /// An answer that says yes, in one way or another.
@@ -172,7 +175,7 @@ fn not_sent(what: &str, why: reqwest::Error) -> Failure {
 }
 
 /// The innermost cause: the outer ones only say that there is one.
-fn reason(why: reqwest::Error) -> String {
+pub(super) fn reason(why: reqwest::Error) -> String {
     let why = why.without_url();
     let mut cause: &dyn std::error::Error = &why;
     while let Some(inner) = cause.source() {
@@ -193,7 +196,7 @@ fn refused(what: &str, response: &Response) -> Failure {
 }
 
 /// In seconds, or as a date.
-fn retry_after(response: &Response) -> Option<Duration> {
+pub(super) fn retry_after(response: &Response) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

@@ -274,13 +274,13 @@ fn seen(file: &Action, shows: String, mut placeholders: BTreeSet<String>) -> pol
     }
 }
 
-fn texts(judge: &mut Judge<'_>, key: &str, list: &[String]) -> Vec<String> {
+pub(super) fn texts(judge: &mut Judge<'_>, key: &str, list: &[String]) -> Vec<String> {
     let each = list.iter().enumerate();
     each.map(|(index, item)| text(judge, &format!("{key}[{index}]"), item)).collect()
 }
 
 /// Fills what is known when the configuration is read, and leaves what each step fills.
-fn text(judge: &mut Judge<'_>, key: &str, text: &str) -> String {
+pub(super) fn text(judge: &mut Judge<'_>, key: &str, text: &str) -> String {
     let mut filled = text.to_owned();
     let around = judge.surroundings;
     let program = around.own_program.display().to_string();

@@ -150,7 +150,10 @@ fn installed(text: &str) -> (tempfile::TempDir, PathBuf) {
     }
     let key = rcgen::KeyPair::generate().expect("a key");
     let authority = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate");
-    fs::write(folder.path().join("secrets/mail-ca.pem"), authority.pem()).expect("a file");
+    for name in ["mail-ca.pem", "metrics-ca.pem"] {
+        let path = folder.path().join("secrets").join(name);
+        fs::write(path, authority.pem()).expect("a file");
+    }
     let path = folder.path().join("tminus.toml");
     fs::write(&path, text).expect("a configuration");
     (folder, path)
@@ -899,6 +902,135 @@ fn a_mail_server_has_its_usual_port() {
         let policy = serde_json::to_string(&config.policy).expect("a policy is plain data");
         assert!(policy.contains("email:customers") && !policy.contains("ann@"), "{policy}");
     }
+}
+
+#[test]
+fn sources_of_metrics_are_judged_by_their_kind() {
+    assert_snapshot!(wrong(r#"[metrics.one]
+command = ["measure"]
+[metrics.two]
+kind = "json"
+url = "http://orders.internal/health"
+ca = "nowhere.pem"
+time = "/at"
+[metrics.three]
+kind = "program"
+url = "https://prometheus.example"
+time = "/at"
+command = ["{query}", "{qery}"]
+[metrics.four]
+kind = "promethus"
+[metrics.five]
+url = "https://prometheus.example"
+token = { env = "NOWHERE" }
+user = "bot"
+headers = { "X Scope" = "shop", X-Org = "shöp" }
+time = "/at"
+[metrics.six]
+url = "http://prometheus.internal"
+plain_http = true
+token = "a-secret"
+[metrics.Seven]
+url = "http://127.0.0.1:9090"
+"#), @r#"
+    tminus.toml:2: `command` has no meaning for kind = "prometheus"
+        leave it out, or say kind = "program"
+    tminus.toml:5: `http://orders.internal/health` is not an address that can be called safely
+        write `https://…`, or add `plain_http = true` if you trust the network
+    tminus.toml:6: I cannot read …/nowhere.pem: No such file or directory (os error 2)
+        name a file with certificates as PEM; relative paths begin at this file
+    tminus.toml:10: `url` has no meaning for kind = "program"
+        leave it out, or say kind = "prometheus"
+    tminus.toml:11: `time` has no meaning for kind = "program"
+        leave it out, or say kind = "json"
+    tminus.toml:12: the program itself must not be a placeholder
+        name the program
+    tminus.toml:12: nothing fills the placeholder `{qery}`
+        did you mean `query`?
+    tminus.toml:14: "promethus" cannot be `kind`
+        did you mean "prometheus"?
+    tminus.toml:17: the environment variable `NOWHERE` is not set
+        set it where the program is started
+    tminus.toml:19: `X Scope` cannot be the name of a header
+        use letters, digits and dashes
+    tminus.toml:19: a header holds plain letters, digits and signs, in one line
+        write it without any others
+    tminus.toml:20: `time` has no meaning for kind = "prometheus"
+        leave it out, or say kind = "json"
+    tminus.toml:22: the secret would cross the network in plain text
+        write `https://…`, or leave the secret out
+    tminus.toml:24: a secret must not stand in this file, which is copied, reviewed and backed up
+        write `{ env = "NAME" }` or `{ file = "path" }`, and change the secret
+    tminus.toml:25: `Seven` cannot be the name of a source of metrics
+        use at most 60 lower-case letters, digits and dashes
+    "#);
+    assert_snapshot!(wrong("[metrics.a]\n[metrics.b]\nkind = \"program\"\n"), @r#"
+    tminus.toml:1: [metrics.a] has no url, so there is nothing to ask
+        add `url = "https://prometheus.example"`
+    tminus.toml:2: [metrics.b] has no command, so there is nothing to run
+        add `command = ["/usr/local/bin/measure", "{query}"]`
+    "#);
+    let half = "[metrics.a]\nurl = \"https://prometheus.example\"\n";
+    assert_snapshot!(wrong(&format!("{half}user = \"bot\"\n")), @r#"
+    tminus.toml:3: there is a user and no password
+        add `password = { env = "NAME" }`, or leave `user` out
+    "#);
+    let both = "token = { env = \"NOWHERE\" }\nuser = \"bot\"\n";
+    assert_snapshot!(wrong(&format!("{half}{both}")), @r#"
+    tminus.toml:3: the environment variable `NOWHERE` is not set
+        set it where the program is started
+    tminus.toml:3: there are two ways to log in
+        leave out `token`, or the others
+    "#);
+}
+
+#[test]
+fn queries_are_judged_by_what_they_leave_open() {
+    let both = "[metrics.a]\nurl = \"https://a.example\"\n\
+                [metrics.b]\nurl = \"https://b.example\"\n";
+    assert_snapshot!(wrong(&format!(r#"{both}[queries.error-rate]
+source = "c"
+query = 'rate(errors{{service="{{service}}", pod=~"x{{2}}"}}[{{widow}}]) / {{verson}}'
+baseline = " "
+kind = "errors"
+[queries.rate]
+query = "up"
+"#)), @r#"
+    tminus.toml:6: I know no source of metrics `c`
+        did you mean `a`?
+    tminus.toml:7: nothing fills the placeholder `{verson}`
+        did you mean `version`?
+    tminus.toml:7: nothing fills the placeholder `{widow}`
+        known here: `service`, `environment`, `version`, `known_good`, `from`
+    tminus.toml:8: there is nothing to ask
+        write what the source understands
+    tminus.toml:9: `errors` is not a kind of query
+        known here: `error-rate`, `latency`, `throughput`, `client-errors`, `business`, `gauge`
+    tminus.toml:10: there are several sources of metrics
+        add `source`, one of `a`, `b`
+    "#);
+    assert_snapshot!(wrong("[queries.error-rate]\nquery = \"up\"\n"), @r#"
+    tminus.toml:1: there is no source of metrics to ask
+        add [metrics.prometheus] with its `url`
+    "#);
+}
+
+#[test]
+fn a_query_is_for_the_only_source_and_has_a_title() {
+    let config = small(
+        "[metrics.prometheus]\nurl = \"https://prometheus.example/shop/\"\n\
+         [queries.error-rate]\nquery = 'rate(errors{service=\"{service}\"}[1m])'\n",
+    );
+    let config = config.unwrap_or_else(|problems| panic!("{}", told(&problems)));
+    let query = &config.queries["error-rate"];
+    assert_eq!((query.source.as_str(), query.title.as_str()), ("prometheus", "Error rate"));
+    assert_eq!((query.unit.as_str(), query.kind.as_str()), ("", "gauge"));
+    assert_eq!(with_samples(&query.query), "rate(errors{service=\"nothing\"}[1m])");
+    assert!(matches!(
+        &config.metrics["prometheus"],
+        MetricsTarget::Prometheus(address)
+            if address.login == MetricsLogin::None && address.timeout == Duration::from_secs(10)
+    ));
 }
 
 proptest! {

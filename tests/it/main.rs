@@ -21,6 +21,8 @@ mod engine;
 mod golden;
 mod installed;
 mod mail;
+mod metrics;
+mod metrics_world;
 mod operation;
 mod parrot;
 mod play;
