@@ -391,7 +391,6 @@ mod tests {
             (50001, 403, "View Channel"),
             (50013, 403, "Server Settings"),
             (50007, 403, "direct messages"),
-            (0, 401, "token"),
             (30003, 400, "Unpin"),
             (30013, 400, "Delete"),
             (77777, 400, "77777"),
@@ -400,6 +399,9 @@ mod tests {
             assert!(matches!(failure, Failure::Permanent { .. }), "{failure:?}");
             assert!(failure.to_string().contains(word), "{failure}");
         }
+        let shut_out = refused(0, 401).failure("It was not posted", Twice::Harmful);
+        assert!(matches!(shut_out, Failure::NoEntry { .. }), "{shut_out:?}");
+        assert!(shut_out.to_string().contains("token"), "{shut_out}");
     }
 
     #[test]
