@@ -35,8 +35,7 @@ pub use discord::{DiscordMode, DiscordRegistration, DiscordTarget};
 pub use file::{Channel, Log, LogFormat, MailTls};
 pub use mail::{Mail, MailList};
 pub use metrics::{
-    MetricsAddress, MetricsLogin, MetricsProgram, MetricsTarget, QUERY_KINDS, QUERY_PLACEHOLDERS,
-    Query, with_samples,
+    MetricsAddress, MetricsLogin, MetricsProgram, MetricsTarget, QUERY_PLACEHOLDERS, with_samples,
 };
 pub use plans::{PlanFile, line_of, read_plan};
 pub use problem::Problem;
@@ -60,7 +59,6 @@ pub struct Config {
     /// Where measurements come from, by name.
     pub metrics: BTreeMap<String, MetricsTarget>,
     /// What plans may ask of them, by name.
-    pub queries: BTreeMap<String, Query>,
     pub api_tokens: Vec<ApiToken>,
     /// Plans to schedule from, by name.
     pub plans: Vec<PlanFile>,
@@ -273,7 +271,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         machines,
         actions,
         audiences: file.audiences.clone(),
-        queries: Default::default(),
+        queries: metrics::queries(judge, &file),
         announcements: file.announcements.clone(),
         templates,
         timing: file.timing.clone(),
@@ -290,7 +288,6 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         couriers: judge::couriers(judge, &file),
         mail: mail::mail(judge, &file),
         metrics: metrics::sources(judge, &file),
-        queries: metrics::queries(judge, &file),
         api_tokens,
         plans,
         plans_directory,

@@ -354,7 +354,9 @@ async fn measurements(config: &Config) -> Vec<Look> {
             (Err(why), _) => looks.push(bad(what, format!("{why}: mend [metrics.{name}]"))),
         }
     }
-    for (name, query) in config.queries.iter().filter(|(_, query)| answer.contains(&query.source)) {
+    for (name, query) in
+        config.policy.queries.iter().filter(|(_, query)| answer.contains(&query.source))
+    {
         let texts = [("query", Some(&query.query)), ("baseline", query.baseline.as_ref())];
         for (field, text) in texts.into_iter().filter_map(|(field, text)| Some((field, text?))) {
             let key = format!("[queries.{name}] {field}");

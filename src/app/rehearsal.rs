@@ -1,6 +1,7 @@
 //! The whole release on a clock that only moves when told, with every real neighbour cut off: what
 //! the plan would do, in seconds, before anyone depends on it.
 
+mod numbers;
 mod stage;
 
 use std::path::Path;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::delivery::{Delivery, Neighbours, World};
 use super::engine::Engine;
+use super::measure::Gauges;
 use super::messages::Messages;
 use crate::domain::checklist::Mark;
 use crate::domain::command::{Actor, Claims, Command, Commitment, EvidenceReport, Request, Vote};
@@ -26,6 +28,7 @@ use crate::domain::state::{Phase, Rehearsal, Release, Start};
 use crate::domain::time::Time;
 use crate::domain::verdict::{self, Reason};
 use crate::store::Store;
+use numbers::Numbers;
 pub use stage::Line;
 use stage::Stage;
 
@@ -40,6 +43,12 @@ pub enum Trouble {
     FailedStep,
     /// The bot was away when the T-24h announcements fell due.
     Late,
+    /// The numbers of the first stage that has some are red, and stay so.
+    RedMetric,
+    /// Nobody answers how the release fares.
+    NoData,
+    /// The numbers are now good, now bad.
+    Flapping,
     /// The bot is killed in the middle of a stage and starts again.
     Crash,
 }
@@ -69,7 +78,8 @@ pub async fn rehearse(
     directory: &Path,
 ) -> anyhow::Result<Result<Rehearsed, Refusal>> {
     let opening = start.at - Duration::hours(49);
-    let mut play = Play::begin(policy, messages, trouble, directory, opening).await?;
+    let (policy, numbers) = Numbers::of(plan, policy, trouble);
+    let mut play = Play::begin(&policy, messages, trouble, directory, opening, numbers).await?;
     let id = match play.schedule(plan, start).await? {
         Ok(id) => id,
         Err(why) => return Ok(Err(why)),
@@ -79,6 +89,7 @@ pub async fn rehearse(
 }
 
 struct Play {
+    gauges: Gauges,
     engine: Engine,
     delivery: Delivery,
     stage: Arc<Stage>,
@@ -128,6 +139,7 @@ impl Play {
         trouble: Trouble,
         directory: &Path,
         now: Time,
+        numbers: Numbers,
     ) -> anyhow::Result<Self> {
         let clock = Clock::standing(now);
         let stage = Arc::new(Stage::new(clock.clone(), trouble));
@@ -138,7 +150,9 @@ impl Play {
         let policy = Command::AdoptPolicy { policy: Box::new(policy.clone()) };
         engine.ask(request("rehearsal/policy", policy)).await?;
         let delivery = wake(&engine, &stage, &messages).await?;
+        let gauges = Gauges::new(engine.clone(), numbers.sources());
         Ok(Self {
+            gauges,
             engine,
             delivery,
             stage,
@@ -173,6 +187,7 @@ impl Play {
     /// People act as soon as they are wanted; then the clock moves to the next deadline.
     async fn act(&mut self, id: &ReleaseId) -> anyhow::Result<()> {
         for _ in 0..MOST_ACTS {
+            self.gauges.measure().await;
             self.delivery.quiet().await;
             if self.release(id).room.closed {
                 return Ok(());
@@ -188,6 +203,7 @@ impl Play {
             }
             let Some(due) = self.engine.next_due() else { return Ok(()) };
             self.pass_time(due.due.at);
+            self.gauges.measure().await;
             let request = Request { id: due.id, by: Actor::Clock, command: due.due.command };
             self.engine.ask(request).await?;
         }
