@@ -27,11 +27,7 @@ fn why(read: Result<Vec<Series>, Failure>) -> String {
         Failure::Transient { why, .. } => format!("later: {why}"),
         Failure::Permanent { why } => format!("never: {why}"),
         Failure::Unknown { why } | Failure::NoEntry { why } => {
-<<<<<<< HEAD
             panic!("a question changes nothing, and no entry is permanent: {why}")
-=======
-            panic!("only later and never are said of a question: {why}")
->>>>>>> a77c62d (metrics: hide a password in the form in which it goes out, too)
         }
     };
     assert!(!why.contains(TOKEN), "{why}");
