@@ -19,6 +19,7 @@ use super::messages::Messages;
 use crate::domain::checklist::Mark;
 use crate::domain::command::{Actor, Claims, Command, Commitment, EvidenceReport, Request, Vote};
 use crate::domain::event::{Event, Happened};
+use crate::domain::health::{self, Gate};
 use crate::domain::ids::{Account, PersonId, ReleaseId, Role};
 use crate::domain::plan::{Finding, Plan};
 use crate::domain::policy::{Policy, Right};
@@ -132,6 +133,18 @@ fn member(policy: &Policy, role: &Role) -> Option<PersonId> {
     policy.roles.get(role)?.members.iter().next().cloned()
 }
 
+/// Whoever is on call, or else anybody who may.
+fn rolls_back(
+    release: &Release,
+    policy: &Policy,
+    reason: Option<String>,
+) -> Option<(PersonId, Command)> {
+    let who = release.plan.monitoring.oncall.primary.clone();
+    let who = who.or_else(|| holder(policy, Right::Rollback))?;
+    let (release, commits) = (release.id.clone(), Commitment::default());
+    Some((who, Command::Rollback { release, reason, commits }))
+}
+
 impl Play {
     async fn begin(
         policy: &Policy,
@@ -187,6 +200,7 @@ impl Play {
     /// People act as soon as they are wanted; then the clock moves to the next deadline.
     async fn act(&mut self, id: &ReleaseId) -> anyhow::Result<()> {
         for _ in 0..MOST_ACTS {
+            self.delivery.quiet().await;
             self.gauges.measure().await;
             self.delivery.quiet().await;
             if self.release(id).room.closed {
@@ -240,6 +254,11 @@ impl Play {
                 Some((holder(Right::Start)?, Command::Start { release: release_id, commits }))
             }
             Phase::AtGate { stage } if release.advance_asked.contains(&stage) => {
+                match health::gate(release, stage, policy, self.clock.now()) {
+                    Gate::Open => {}
+                    Gate::Wait => return None,
+                    Gate::Shut(why) => return rolls_back(release, policy, Some(why)),
+                }
                 let approver = wanted_approvals(release, stage);
                 let member = approver.first().and_then(|role| member(policy, role));
                 let who = member.or_else(|| holder(Right::Advance))?;
@@ -293,7 +312,8 @@ impl Play {
             }
             Reason::ItemOpen { item, .. } | Reason::ItemFailed { item, .. } => {
                 let mark = Mark::Pass;
-                let (item, why, link) = (item.clone(), None, None);
+                let why = Some("taken as given in a rehearsal".to_owned());
+                let (item, link) = (item.clone(), None);
                 let mark = Command::Mark { release: id.clone(), item, mark, why, link };
                 Some((holder(policy, Right::Checklist)?, mark))
             }
@@ -320,11 +340,7 @@ impl Play {
             let command = Command::Outcome { release: id, run: None, worked: true, reason };
             return Some((holder(policy, Right::Resume)?, command));
         }
-        let reason = release.held.as_ref().map(|hold| hold.reason.clone());
-        let commits = Commitment::default();
-        let who = release.plan.monitoring.oncall.primary.clone();
-        let who = who.or_else(|| holder(policy, Right::Rollback))?;
-        Some((who, Command::Rollback { release: id, reason, commits }))
+        rolls_back(release, policy, release.held.as_ref().map(|hold| hold.reason.clone()))
     }
 
     fn is_mid_stage(&self, id: &ReleaseId) -> bool {

@@ -198,7 +198,8 @@ fn the_commented_configuration_has_every_key_of_the_embedded_one() {
         match value {
             toml::Value::Table(table) => {
                 // Below these come names that the operator chooses.
-                let named = ["people", "roles", "audiences", "actions", "checklist"];
+                let named =
+                    ["people", "roles", "audiences", "actions", "checklist", "metrics", "queries"];
                 for (key, value) in table {
                     let shown = if named.contains(&path) { "*" } else { key };
                     let path =
