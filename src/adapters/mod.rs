@@ -3,4 +3,5 @@
 pub mod chat;
 pub mod courier;
 pub mod deploy;
+pub mod flags;
 mod signed;

@@ -172,7 +172,7 @@ fn not_sent(what: &str, why: reqwest::Error) -> Failure {
 }
 
 /// The innermost cause: the outer ones only say that there is one.
-fn reason(why: reqwest::Error) -> String {
+pub(super) fn reason(why: reqwest::Error) -> String {
     let why = why.without_url();
     let mut cause: &dyn std::error::Error = &why;
     while let Some(inner) = cause.source() {
@@ -193,7 +193,7 @@ fn refused(what: &str, response: &Response) -> Failure {
 }
 
 /// In seconds, or as a date.
-fn retry_after(response: &Response) -> Option<Duration> {
+pub(super) fn retry_after(response: &Response) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
@@ -202,7 +202,8 @@ fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(at.saturating_sub(now())))
 }
 
-async fn body(mut response: Response) -> Result<String, reqwest::Error> {
+/// As much of it as is read.
+pub(super) async fn body(mut response: Response) -> Result<String, reqwest::Error> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         bytes.extend_from_slice(&chunk[..chunk.len().min(MOST - bytes.len())]);
