@@ -5,6 +5,7 @@
 mod actions;
 mod document;
 mod file;
+mod flags;
 mod judge;
 mod mail;
 mod plans;
@@ -30,6 +31,7 @@ use crate::domain::policy::Policy;
 
 pub use actions::{Actions, Ending, ProgramAction, WebhookAction};
 pub use file::{Channel, Log, LogFormat, MailTls};
+pub use flags::{FlagProgram, FlagProvider, UnleashTarget};
 pub use mail::{Mail, MailList};
 pub use plans::{PlanFile, line_of, read_plan};
 pub use problem::Problem;
@@ -49,6 +51,8 @@ pub struct Config {
     pub couriers: BTreeMap<String, CourierTarget>,
     /// The mail server, and the lists that get announcements.
     pub mail: Option<Mail>,
+    /// Who keeps feature flags, by name.
+    pub flags: BTreeMap<String, FlagProvider>,
     pub api_tokens: Vec<ApiToken>,
     /// Plans to schedule from, by name.
     pub plans: Vec<PlanFile>,
@@ -273,6 +277,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         actions: sections,
         couriers: judge::couriers(judge, &file),
         mail: mail::mail(judge, &file),
+        flags: flags::flags(judge, &file),
         api_tokens,
         plans,
         plans_directory,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::file::{Action, ActionKind, OutcomeBy, SecretFrom, ten_seconds};
+use super::flags;
 use super::judge::Judge;
 use super::problem::excerpt;
 use super::secret::Secret;
@@ -72,6 +73,10 @@ pub(super) fn actions(
         if !is_slug(name) {
             let what = format!("`{}` cannot be the name of an action", excerpt(name));
             judge.wrong(&key, what, "use lower-case letters, digits and dashes");
+        }
+        if flags::ACTIONS.contains(&name.as_str()) {
+            let what = format!("`{name}` is an action of the program itself");
+            judge.wrong(&key, what, "give it another name; providers of flags are in [flags]");
         }
         strangers(judge, &key, file);
         let seen = match file.kind {
@@ -274,13 +279,13 @@ fn seen(file: &Action, shows: String, mut placeholders: BTreeSet<String>) -> pol
     }
 }
 
-fn texts(judge: &mut Judge<'_>, key: &str, list: &[String]) -> Vec<String> {
+pub(super) fn texts(judge: &mut Judge<'_>, key: &str, list: &[String]) -> Vec<String> {
     let each = list.iter().enumerate();
     each.map(|(index, item)| text(judge, &format!("{key}[{index}]"), item)).collect()
 }
 
 /// Fills what is known when the configuration is read, and leaves what each step fills.
-fn text(judge: &mut Judge<'_>, key: &str, text: &str) -> String {
+pub(super) fn text(judge: &mut Judge<'_>, key: &str, text: &str) -> String {
     let mut filled = text.to_owned();
     let around = judge.surroundings;
     let program = around.own_program.display().to_string();
