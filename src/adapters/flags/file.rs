@@ -108,9 +108,10 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Where a link leads is where the file is: the link stays.
+/// Where a link leads is where the file is, or will be: the link stays.
 fn target(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+    let ahead = || fs::read_link(path).ok().map(|link| folder(path).join(link));
+    fs::canonicalize(path).ok().or_else(ahead).unwrap_or_else(|| path.to_owned())
 }
 
 fn read(path: &Path) -> Result<Option<String>, Failure> {
@@ -209,7 +210,7 @@ fn spliced(text: &str, mut splices: Vec<Splice>) -> String {
 impl<'t> Document<'t> {
     fn read(path: &'t Path, text: &'t str) -> Result<Self, Failure> {
         let whole: &RawValue = serde_json::from_str(text).map_err(|why| {
-            let (line, column) = (why.line(), why.column());
+            let (line, column) = (why.line().max(1), why.column().max(1));
             let why = why.to_string();
             let why = why.split(" at line ").next().unwrap_or_default();
             broken(path, (line, column), why)
