@@ -263,6 +263,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         machines,
         actions,
         audiences: file.audiences.clone(),
+        queries: Default::default(),
         announcements: file.announcements.clone(),
         templates,
         timing: file.timing.clone(),

@@ -22,6 +22,10 @@ pub enum Failure {
     /// It may have happened. Look before trying again.
     #[error("{why}")]
     Unknown { why: String },
+    /// It did not happen: the neighbour does not let us in. Nothing will happen there until somebody
+    /// gives us new credentials, and then all of it can.
+    #[error("{why}")]
+    NoEntry { why: String },
 }
 
 impl Failure {
@@ -35,6 +39,10 @@ impl Failure {
 
     pub fn unknown(why: impl Into<String>) -> Self {
         Self::Unknown { why: why.into() }
+    }
+
+    pub fn no_entry(why: impl Into<String>) -> Self {
+        Self::NoEntry { why: why.into() }
     }
 }
 
@@ -215,6 +223,8 @@ pub struct RoomWish {
     pub topic: String,
     pub purpose: String,
     pub members: Vec<String>,
+    /// Groups of this platform, by its own ids: whoever is in one when the room opens.
+    pub groups: Vec<String>,
     /// Where the conversation goes if the platform lets us open no channel: a thread in this one.
     pub near: Option<String>,
     /// What everybody in it looks at: titles with their addresses.
@@ -284,8 +294,10 @@ pub trait Chat: Send + Sync {
 /// Who somebody is in the eyes of their platform.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Not a full member: a guest, or from outside.
+    /// Not a full member: a guest, or from outside, or nobody any more.
     pub guest: bool,
+    /// Their account there is deactivated.
+    pub gone: bool,
     /// Those of the groups asked for that they are in.
     pub groups: BTreeSet<String>,
     /// What they are called there.

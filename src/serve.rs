@@ -485,6 +485,7 @@ pub fn slack_settings(target: &config::SlackTarget) -> SlackSettings {
     let hidden = |secret: &config::Secret| slack::Hidden::new(secret.expose());
     let own = SlackSettings::new(&target.team, hidden(&target.bot_token));
     SlackSettings {
+        enterprise: target.enterprise.clone(),
         app_token: target.app_token.as_ref().map(hidden),
         signing_secret: target.signing_secret.as_ref().map(hidden),
         mode: match target.mode {

@@ -3,13 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::documents::command_line;
+use super::documents::{command_line, in_brief};
 use super::messages::Messages;
 use super::notices::{
     Scene, danger, ended, facts, finish, plain, primary, retry, roll_back, roughly,
 };
 use super::status::{item_value, status_seen};
-use super::{markup, status};
+use super::{acts, markup, status};
 use crate::domain::checklist::missing;
 use crate::domain::command::{RunOutcome, Vote};
 use crate::domain::ids::RunId;
@@ -40,7 +40,10 @@ pub fn render(
     let body = markup::parse(&messages.render(name, &finish(seen, scene)));
     let buttons = match &card.kind {
         CardKind::Poll => poll_buttons(release, policy),
-        CardKind::Live => phase_buttons(release, scene.now),
+        CardKind::Live => {
+            let acts = phase_buttons(release, scene.now);
+            acts.into_iter().chain(acts::of_card(release)).collect()
+        }
         CardKind::RollbackPlan | CardKind::Run(_) => Vec::new(),
     };
     Some(Message { tone: tone(release, &card.kind), body, buttons, files: Vec::new() })
@@ -174,9 +177,13 @@ pub(super) fn vote_buttons(release: &Release, seat: &Seat, about: &str) -> Vec<B
 const LONGEST_LABEL: usize = 75;
 
 fn label(vote: &str, about: &str) -> String {
-    let whole = format!("{vote} · {about}");
+    shortened(&format!("{vote} · {about}"))
+}
+
+/// As much of a label as every platform shows.
+pub(super) fn shortened(whole: &str) -> String {
     if whole.chars().count() <= LONGEST_LABEL {
-        return whole;
+        return whole.to_owned();
     }
     whole.chars().take(LONGEST_LABEL - 1).chain(['…']).collect()
 }
@@ -469,7 +476,8 @@ fn run_seen(
     let mut add = |name: &str, value: Value| seen.insert(name.to_owned(), value);
     add("step", json!(step_name(release, &run.step)));
     add("attempt", json!(run.attempt));
-    add("command", json!(command_line(release, &run.step, &run.action, &run.with, policy)));
+    let command = command_line(release, &run.step, &run.action, &run.with, policy);
+    add("command", json!(in_brief(&command)));
     add("began", json!(run.began));
     add("outcome", json!(outcome));
     add("good", json!(run.worked()));

@@ -11,6 +11,7 @@ mod kept;
 mod prefix;
 mod say;
 mod shelf;
+mod short;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -20,11 +21,11 @@ use async_trait::async_trait;
 use serde::Serialize;
 use tracing::warn;
 
-pub use self::forms::as_message;
 pub use self::shelf::{NoPlan, PlanShelf, ReadPlan};
 
 use self::answer::After;
 use self::find::Room;
+use self::forms::as_message;
 use self::say::Words;
 use self::turn::{Meant, Turn};
 use super::engine::{Answer, Engine, Lost};
@@ -111,9 +112,11 @@ impl Conversation {
     /// As [`Ear::hear`], for people and machines alike, and whether it went through.
     pub async fn answer(&self, spoken: Spoken) -> (Came, Reply) {
         let prefix = self.prefix(&spoken.platform).to_owned();
+        let place = (spoken.platform.clone(), spoken.channel.clone());
         let understood = self.understand(&spoken);
         let (came, reply) = self.answer_from(spoken, understood, From::Mouth).await;
-        (came, prefix::with(self.named_reply(reply).await, &prefix))
+        let reply = prefix::with(self.named_reply(reply).await, &prefix);
+        (came, self.in_short(reply, &place.0, place.1.as_deref()))
     }
 
     /// As [`answer`](Self::answer), for what waited in the inbox.
@@ -256,11 +259,52 @@ impl Conversation {
         }
     }
 
+    /// For a mouth without dialogs: what would be submitted, as a line to send.
+    pub fn as_line(&self, form: &Form, platform: &str, channel: Option<&str>) -> Message {
+        let mut message = as_message(form, self.prefix(platform));
+        self.shorten(&mut message, platform, channel);
+        message
+    }
+
+    /// A command as somebody could type it there and now.
+    pub fn line_of(&self, command: &str, platform: &str, channel: Option<&str>) -> String {
+        let room = Room { platform, channel };
+        let line = short::line(command, &self.engine.state(), room);
+        format!("{} {line}", self.prefix(platform))
+    }
+
+    fn in_short(&self, reply: Reply, platform: &str, channel: Option<&str>) -> Reply {
+        match reply {
+            Reply::Private(mut message) => {
+                self.shorten(&mut message, platform, channel);
+                Reply::Private(message)
+            }
+            Reply::Form(form) => Reply::Form(form),
+        }
+    }
+
+    fn shorten(&self, message: &mut Message, platform: &str, channel: Option<&str>) {
+        let room = Room { platform, channel };
+        short::lines_of(message, self.prefix(platform), &self.engine.state(), room);
+    }
+
     async fn named_reply(&self, reply: Reply) -> Reply {
         match reply {
             Reply::Private(message) => Reply::Private(self.named(message).await),
             Reply::Form(form) => Reply::Form(form),
         }
+    }
+
+    /// From memory; people whom nobody linked are still called by their accounts.
+    fn home_of(&self, platform: &str, by: &Actor) -> Message {
+        let now = self.engine.now();
+        let state = self.engine.state();
+        let Some(policy) = state.house.policy.as_deref() else { return self.starting() };
+        if let Some(stranger) = self.stranger(by, policy) {
+            return stranger;
+        }
+        let look = reads::Look { messages: &self.messages, state: &state, policy, now, platform };
+        reads::home(&look, by)
     }
 
     fn starting(&self) -> Message {
@@ -349,7 +393,7 @@ enum From {
 }
 
 /// A reply for a mouth without dialogs.
-pub fn message_of(reply: Reply) -> Message {
+fn message_of(reply: Reply) -> Message {
     match reply {
         Reply::Private(message) => message,
         Reply::Form(form) => as_message(&form, prefix::OURS),
@@ -361,7 +405,11 @@ pub fn release_called(state: &State, said: Option<&str>) -> Result<ReleaseId, St
     let nowhere = Room { platform: "", channel: None };
     find::release(state, said, nowhere).map(|release| release.id.clone()).map_err(|unclear| {
         let names = |ids: &[ReleaseId]| {
-            let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
+            let name = |id: &ReleaseId| match state.releases.get(id) {
+                Some(release) => short::name(release, state),
+                None => id.to_string(),
+            };
+            let ids: Vec<_> = ids.iter().map(|id| format!("`{}`", name(id))).collect();
             crate::domain::words::or(&ids)
         };
         match unclear {
@@ -437,14 +485,9 @@ impl Ear for Conversation {
             Knowledge::TooLittle => self.look_up(&account).await,
         };
         let by = Actor::Person { account, claims };
-        let now = self.engine.now();
-        let state = self.engine.state();
-        let Some(policy) = state.house.policy.as_deref() else { return self.starting() };
-        if let Some(stranger) = self.stranger(&by, policy) {
-            return stranger;
-        }
-        let look = reads::Look { messages: &self.messages, state: &state, policy, now, platform };
-        reads::home(&look, &by)
+        // Names are looked up once the state is let go of: that waits for a platform.
+        let home = prefix::with(Reply::Private(self.home_of(platform, &by)), self.prefix(platform));
+        self.named(message_of(home)).await
     }
 }
 

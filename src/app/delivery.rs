@@ -4,7 +4,7 @@
 mod lane;
 mod perform;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -72,12 +72,19 @@ struct Inner {
     cards: Mutex<HashMap<Card, CardState>>,
     output: Mutex<HashMap<RunId, VecDeque<String>>>,
     stopped: Mutex<Vec<RunId>>,
+    /// The lanes whose neighbour does not let us in, and why.
+    shut: Mutex<BTreeMap<String, String>>,
     /// The last batch whose effects are in the lanes.
     followed: AtomicU64,
     tasks: TaskTracker,
     stop: CancellationToken,
     /// Told whenever a lane runs dry.
     quiet: Notify,
+}
+
+/// What is said in a channel is said in order, cards too.
+fn lane_of(card: &Card) -> String {
+    format!("{}/{}", card.platform, card.channel)
 }
 
 /// A queue with at most one task working on it.
@@ -120,6 +127,7 @@ impl Delivery {
             cards: Mutex::default(),
             output: Mutex::default(),
             stopped: Mutex::default(),
+            shut: Mutex::default(),
             followed: AtomicU64::new(engine_batches),
             tasks: TaskTracker::new(),
             stop,
@@ -211,7 +219,7 @@ impl Delivery {
 
     /// A card that is to be written already is not written twice.
     fn refresh(&self, card: Card) {
-        let lane = format!("{}/{}", card.platform, card.channel);
+        let lane = lane_of(&card);
         {
             let lanes = self.0.lanes.lock().expect("never held in a panic");
             let queued = lanes.get(&lane).is_some_and(|lane| {
@@ -265,6 +273,19 @@ impl Delivery {
         if tokio::time::timeout(patience, self.0.tasks.wait()).await.is_err() {
             debug!("some calls did not end in time; they are looked after at the next start");
         }
+    }
+
+    /// Why nothing gets through to a neighbour until somebody mends it.
+    pub fn shut_out(&self) -> BTreeSet<String> {
+        self.0.shut.lock().expect("never held in a panic").values().cloned().collect()
+    }
+
+    fn is_shut_out(&self, lane: &str, why: Option<String>) {
+        let mut shut = self.0.shut.lock().expect("never held in a panic");
+        match why {
+            Some(why) => shut.insert(lane.to_owned(), why),
+            None => shut.remove(lane),
+        };
     }
 
     pub fn lanes(&self) -> usize {

@@ -56,6 +56,22 @@ pub fn command_line(
     line + rest
 }
 
+/// A command for the eye: programs and files by their names, and where they are only in the plan's
+/// document and the log.
+pub fn in_brief(line: &str) -> String {
+    let brief = |(at, word): (usize, &str)| match word.rsplit_once('/') {
+        Some((before, name)) if word.starts_with('/') && !before.is_empty() && !name.is_empty() => {
+            if at == 0 {
+                name.to_owned()
+            } else {
+                format!("…/{name}")
+            }
+        }
+        Some(_) | None => word.to_owned(),
+    };
+    line.split(' ').enumerate().map(brief).collect::<Vec<_>>().join(" ")
+}
+
 pub(super) fn strategy(strategy: Strategy) -> &'static str {
     match strategy {
         Strategy::Direct => "direct",

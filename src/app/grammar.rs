@@ -65,7 +65,7 @@ pub enum Verb {
     /// Say where a release stands, and what it waits for, on whom, since when
     #[command(after_help = "status v1.2.0")]
     Status {
-        /// `v1.2.0`, `web-shop`, or `web-shop/production/v1.2.0`
+        /// `v1.2.0`, `web-shop`, `web-shop v1.2.0`, or in full `web-shop/production/v1.2.0`
         #[arg(value_name = "RELEASE")]
         release: Option<String>,
     },
@@ -264,6 +264,28 @@ pub enum Verb {
     /// Lift the hold
     #[command(after_help = "resume v1.2.0")]
     Resume {
+        /// The release
+        #[arg(value_name = "RELEASE")]
+        release: Option<String>,
+    },
+    /// Declare red what no metric shows: wrong data, a hole, a wave of complaints
+    ///
+    /// As if the numbers had been red for their time: it is rolled back by itself where the plan
+    /// says so, and on-call is asked otherwise.
+    #[command(after_help = "red v1.2.0 orders are written twice")]
+    Red {
+        /// The release
+        #[arg(value_name = "RELEASE")]
+        release: Option<String>,
+        /// Why
+        #[arg(value_name = "REASON")]
+        reason: Vec<String>,
+    },
+    /// Go back to the share of the stage before, and wait there
+    ///
+    /// Only where a stage sets a share: canary, blue-green and feature-flag.
+    #[command(after_help = "step-back v1.2.0")]
+    StepBack {
         /// The release
         #[arg(value_name = "RELEASE")]
         release: Option<String>,
@@ -775,6 +797,7 @@ pub fn looks_like_a_release(word: &str) -> bool {
     };
     let parts: Vec<&str> = word.split('/').collect();
     match parts.as_slice() {
+        _ if word.contains(' ') => false,
         [version_alone] => version(version_alone),
         [service, environment, last] => {
             let of_version = last.split('#').next().unwrap_or_default();

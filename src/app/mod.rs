@@ -1,5 +1,6 @@
 //! Where the rules meet the world.
 
+mod acts;
 pub mod cards;
 pub mod clock;
 pub mod conversation;

@@ -187,7 +187,13 @@ fn tone(notice: &Notice) -> Tone {
         NoticeKind::WentNoGo { .. }
         | NoticeKind::StepFailed { .. }
         | NoticeKind::RollbackFailed { .. }
+        | NoticeKind::TurnedRed { .. }
         | NoticeKind::Escalation { .. } => Tone::Bad,
+        NoticeKind::Numbers { light, .. } => match light.as_str() {
+            "green" => Tone::Good,
+            "red" => Tone::Bad,
+            _ => Tone::Warning,
+        },
         NoticeKind::Correction { .. }
         | NoticeKind::Retraction { .. }
         | NoticeKind::StartMissed { .. }
@@ -195,6 +201,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::StepUnknown { .. }
         | NoticeKind::SilencePrompt { .. }
         | NoticeKind::Held { .. }
+        | NoticeKind::SteppedBack { .. }
         | NoticeKind::RollbackBegan { .. }
         | NoticeKind::RolledBack { .. }
         | NoticeKind::Overridden { .. }
@@ -208,6 +215,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::SaidByHand { .. }
         | NoticeKind::VoteWanted { .. }
         | NoticeKind::StartOffered { .. }
+        | NoticeKind::RoomOpened
         | NoticeKind::Started { .. }
         | NoticeKind::StepDone { .. }
         | NoticeKind::Soaking { .. }
@@ -290,6 +298,15 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         NoticeKind::StepUnknown { .. } => row.unknown(),
         NoticeKind::SilencePrompt { .. } => vec![row.plain("Post an update", "update"), row.hold()],
         NoticeKind::Held { .. } => row.with_back(vec![row.plain("Resume", "resume")]),
+        NoticeKind::Numbers { held, light, .. } => row.numbers(light, *held),
+        NoticeKind::TurnedRed { roll_back_at: Some(_), window: true, .. } => {
+            row.with_back(vec![row.hold()])
+        }
+        NoticeKind::TurnedRed { roll_back_at: Some(_), window: false, .. } => vec![row.status()],
+        NoticeKind::TurnedRed { roll_back_at: None, .. } => {
+            row.with_back(vec![row.plain("Resume", "resume")])
+        }
+        NoticeKind::SteppedBack { .. } => vec![row.status()],
         NoticeKind::RolledOut { .. } => row.with_back(Vec::new()),
         NoticeKind::SmokeTallied { passed, total, .. } => row.smoke(passed == total),
         NoticeKind::ItemsWanted { items, .. } => row.items(items),
@@ -314,6 +331,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         | NoticeKind::RolledBack { .. }
         | NoticeKind::Overridden { .. }
         | NoticeKind::Undelivered { .. }
+        | NoticeKind::RoomOpened
         | NoticeKind::RoomIsThread { .. }
         | NoticeKind::FreezeAdded { .. }
         | NoticeKind::FreezeLifted { .. }
@@ -405,6 +423,15 @@ impl Row<'_> {
         self.with_back(vec![ended(id, run, "worked"), ended(id, run, "failed")])
     }
 
+    fn numbers(&self, light: &str, held: bool) -> Vec<Button> {
+        match light {
+            "green" if held => vec![self.plain("Resume", "resume")],
+            "green" => Vec::new(),
+            _ if held => self.with_back(Vec::new()),
+            _ => self.with_back(vec![self.hold()]),
+        }
+    }
+
     fn smoke(&self, green: bool) -> Vec<Button> {
         match green {
             true => Vec::new(),
@@ -443,17 +470,18 @@ macro_rules! files {
 pub fn built_in() -> Vec<(&'static str, &'static str)> {
     let files: &[(&str, &str)] = files![
         "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_poll.md" "_rollback.md"
-        "advance-wanted.md" "advanced.md" "agenda.md" "changed-to-go.md" "card-live.md"
-        "card-poll.md" "card-rollback-plan.md" "card-run.md" "check-wanted.md" "checklist.md"
+        "advance-wanted.md" "advanced.md" "agenda.md" "card-live.md" "card-poll.md"
+        "card-rollback-plan.md" "card-run.md" "changed-to-go.md" "check-wanted.md" "checklist.md"
         "clock-leapt.md" "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
         "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md" "items-wanted.md"
-        "list.md" "locked.md" "oncall.md" "opening.md" "overridden.md" "progress.md"
+        "list.md" "locked.md" "numbers.md" "oncall.md" "opening.md" "overridden.md" "progress.md"
         "rehearsal-ended.md" "report.md" "resumed.md" "retraction.md" "roles.md" "rollback-began.md"
-        "rollback-failed.md" "rolled-back.md" "rolled-out.md" "room-is-thread.md" "said-by-hand.md"
-        "silence-prompt.md" "smoke-tallied.md" "soaking.md" "stage-done.md" "start-missed.md"
-        "start-offered.md" "start-waits.md" "started.md" "status.md" "step-done.md" "step-failed.md"
-        "step-unknown.md" "t-1h.md" "t-24h.md" "t-48h.md" "undelivered.md" "unlocked.md" "update.md"
-        "vote-wanted.md" "welcome.md" "went-go.md" "went-no-go.md"
+        "rollback-failed.md" "rolled-back.md" "rolled-out.md" "room-is-thread.md" "room-opened.md"
+        "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md" "soaking.md" "stage-done.md"
+        "start-missed.md" "start-offered.md" "start-waits.md" "started.md" "status.md"
+        "step-done.md" "step-failed.md" "step-unknown.md" "stepped-back.md" "t-1h.md" "t-24h.md"
+        "t-48h.md" "turned-red.md" "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md"
+        "welcome.md" "went-go.md" "went-no-go.md"
     ];
     files.to_vec()
 }

@@ -64,10 +64,10 @@ impl People {
         let Some(standing) = self.standing(account, groups).await else {
             return Claims::unknown();
         };
-        let Standing { guest, groups, name } = standing;
+        let Standing { guest, gone, groups, name } = standing;
         let whole = |group: String| Account::new(&account.platform, &account.tenant, &group);
         let groups = groups.into_iter().map(|group| whole(group).to_string()).collect();
-        let claims = Claims { groups, guest, observed_at: Some(now), unknown: false };
+        let claims = Claims { groups, guest, gone, observed_at: Some(now), unknown: false };
         if let Some(name) = name {
             self.names.lock().expect("never held in a panic").insert(account.clone(), name);
         }

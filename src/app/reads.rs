@@ -59,8 +59,8 @@ pub fn agenda(look: &Look, release: Option<&Release>) -> Message {
     status::agenda(look.messages, look.state, release, &look.scene())
 }
 
-pub fn checklist(look: &Look, release: &Release) -> Message {
-    status::checklist(look.messages, look.state, release, &look.scene())
+pub fn checklist(look: &Look, release: &Release, by: &Actor) -> Message {
+    status::checklist(look.messages, look.state, (release, by), &look.scene())
 }
 
 pub fn roles(look: &Look) -> Message {

@@ -5,15 +5,14 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::messages::Messages;
-use super::notices::{Scene, facts, finish, plain, primary, roughly};
-use super::{cards, markup};
+use super::notices::{Scene, facts, finish, plain, roughly};
+use super::{acts, cards, markup};
 use crate::domain::agenda::{self, Scope};
 use crate::domain::authority;
 use crate::domain::checklist::{Item, ItemState, tally};
 use crate::domain::command::{Actor, Vote};
 use crate::domain::ids::{PersonId, Role};
 use crate::domain::notice::{Brief, PersonRef};
-use crate::domain::plan::ItemPhase;
 use crate::domain::policy::{Policy, Right};
 use crate::domain::react::reason_text;
 use crate::domain::report::step_name;
@@ -377,21 +376,26 @@ fn list_seen<'a>(state: &'a State, scene: &Scene) -> (Map<String, Value>, Vec<&'
 pub fn home(messages: &Messages, state: &State, by: &Actor, scene: &Scene) -> Message {
     let (seen, open, mine) = home_seen(state, by, scene);
     let mut message = say(messages, "home.md", seen, scene);
-    let votes = mine.iter().take(HOME_ROWS).map(|(release, seat)| {
+    let votes = mine.seats.iter().take(HOME_ROWS).map(|(release, seat)| {
         let role = state.house.policy().title_of(&seat.role);
         let version = &release.plan.release.version;
         cards::vote_buttons(release, seat, &format!("{role} · {version}"))
     });
-    let status = open.iter().take(HOME_ROWS).map(|release| {
-        plain(&format!("Status of {}", release.title()), format!("status {}", release.id))
-    });
-    let mut last: Vec<Button> = status.collect();
-    last.push(plain("New release", "new".into()));
-    message.buttons = votes.chain(rows(last)).collect();
+    let policy = state.house.policy();
+    let items = mine.items.iter().take(HOME_ROWS).map(|item| acts::of_item(item, policy, by));
+    let acts = open.iter().take(HOME_ROWS);
+    let acts = acts.map(|release| acts::of_person(release, policy, by, scene.now));
+    let new = vec![plain("New release", "new".into())];
+    message.buttons = votes.chain(items).chain(acts).chain([new]).collect();
+    message.buttons.retain(|row| !row.is_empty());
     message
 }
 
-type Mine<'a> = Vec<(&'a Release, &'a Seat)>;
+/// What waits for one person.
+struct Mine<'a> {
+    seats: Vec<(&'a Release, &'a Seat)>,
+    items: Vec<(&'a Release, &'a Item)>,
+}
 
 fn home_seen<'a>(
     state: &'a State,
@@ -399,7 +403,9 @@ fn home_seen<'a>(
     scene: &Scene,
 ) -> (Map<String, Value>, Vec<&'a Release>, Mine<'a>) {
     let (mut seen, open) = list_seen(state, scene);
-    let mine = open_seats(state, &open, by);
+    let policy = state.house.policy();
+    let mine =
+        Mine { seats: open_seats(state, &open, by), items: acts::items_of(&open, policy, by) };
     let row = |(release, seat): &(&Release, &Seat)| {
         json!({
             "role": state.house.policy().title_of(&seat.role),
@@ -409,7 +415,14 @@ fn home_seen<'a>(
             "no_go": seat.vote(release.poll_revision).is_some(),
         })
     };
-    seen.insert("mine".into(), mine.iter().map(row).collect());
+    let item = |(release, item): &(&Release, &Item)| {
+        let mut shown = item_value(item, policy);
+        shown["section"] = json!(item.section_title);
+        shown["title"] = json!(release.title());
+        shown
+    };
+    seen.insert("mine".into(), mine.seats.iter().map(row).collect());
+    seen.insert("items".into(), mine.items.iter().map(item).collect());
     (seen, open, mine)
 }
 
@@ -417,7 +430,7 @@ fn home_seen<'a>(
 const HOME_ROWS: usize = 4;
 
 /// The seats that this person may sign for and that have not said go.
-fn open_seats<'a>(state: &State, open: &[&'a Release], by: &Actor) -> Mine<'a> {
+fn open_seats<'a>(state: &State, open: &[&'a Release], by: &Actor) -> Vec<(&'a Release, &'a Seat)> {
     let policy = state.house.policy();
     let Ok(person) = authority::person(by, policy) else { return Vec::new() };
     let deciding = open.iter().filter(|release| release.phase.is_before_deploy());
@@ -471,27 +484,25 @@ fn named(state: &State, scope: &Scope) -> (String, Tz) {
     }
 }
 
-/// The checklist by section, with a button for each open item.
-pub fn checklist(messages: &Messages, state: &State, release: &Release, scene: &Scene) -> Message {
-    let seen = checklist_seen(release, state.house.policy(), scene);
+/// The checklist by section, with buttons for what is open, as far as the asker may.
+pub fn checklist(
+    messages: &Messages,
+    state: &State,
+    (release, by): (&Release, &Actor),
+    scene: &Scene,
+) -> Message {
+    let policy = state.house.policy();
+    let seen = checklist_seen(release, policy, scene);
     let mut message = say(messages, "checklist.md", seen, scene);
-    if !release.phase.is_over() {
-        // What is looked at after the deploy is not offered before it.
-        let now = |item: &&Item| item.phase <= ItemPhase::T30m || !release.phase.is_before_deploy();
-        let open = release.items.iter().filter(|item| !item.state.is_green()).filter(now).take(20);
-        message.buttons = rows(open.map(|item| tick(release, item)).collect());
-    }
+    message.buttons = acts::of_checklist(release, policy, by);
     message
 }
 
-fn tick(release: &Release, item: &Item) -> Button {
-    let label: String = format!("Tick: {}", item.name).chars().take(60).collect();
-    primary(&label, format!("checklist {} pass --item {}", release.id, item.id))
-}
-
 /// Platforms show at most five buttons in a row.
+pub(super) const ABREAST: usize = 5;
+
 fn rows(buttons: Vec<Button>) -> Vec<Vec<Button>> {
-    buttons.chunks(5).map(<[Button]>::to_vec).collect()
+    buttons.chunks(ABREAST).map(<[Button]>::to_vec).collect()
 }
 
 fn checklist_seen(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, Value> {

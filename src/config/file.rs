@@ -148,6 +148,7 @@ pub struct Channel {
 #[serde(deny_unknown_fields)]
 pub(super) struct Slack {
     pub(super) team: String,
+    pub(super) enterprise: Option<String>,
     pub(super) bot_token: SecretFrom,
     pub(super) app_token: Option<SecretFrom>,
     pub(super) signing_secret: Option<SecretFrom>,

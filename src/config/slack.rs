@@ -12,6 +12,8 @@ use super::secret::Secret;
 pub struct SlackTarget {
     /// The team id, `T…`.
     pub team: String,
+    /// The organisation, `E…`, whose people count as this workspace's.
+    pub enterprise: Option<String>,
     pub bot_token: Secret,
     pub app_token: Option<Secret>,
     pub signing_secret: Option<Secret>,
@@ -34,6 +36,10 @@ pub(super) fn slack(judge: &mut Judge<'_>, file: &File) -> Option<SlackTarget> {
         let mend = "copy the `T…` from the address of Slack in a browser: app.slack.com/client/T…";
         judge.wrong("slack.team", what, mend);
     }
+    if let Some(enterprise) = own.enterprise.as_deref().filter(|id| !is_id(id, "E")) {
+        let what = format!("`{}` is not the id of an organisation", excerpt(enterprise));
+        judge.wrong("slack.enterprise", what, "copy the `E…` from its administration pages");
+    }
     if own.slash.len() < 2 || !own.slash.starts_with('/') || own.slash.contains(' ') {
         let what = format!("`{}` is not a slash command", excerpt(&own.slash));
         judge.wrong("slack.slash", what, "write one word after a slash: `/release`");
@@ -46,6 +52,7 @@ pub(super) fn slack(judge: &mut Judge<'_>, file: &File) -> Option<SlackTarget> {
     is_complete(judge, own);
     Some(SlackTarget {
         team: own.team.clone(),
+        enterprise: own.enterprise.clone(),
         bot_token: bot_token?,
         app_token,
         signing_secret,

@@ -104,7 +104,7 @@ fn every_shipped_plan_lints_without_a_refusal() {
         format!("{}: {}", plan.name, rules.join(", "))
     });
     assert_snapshot!(said.collect::<Vec<_>>().join("\n"), @r"
-    canary: no-artifact, metrics-not-judged
+    canary: no-artifact
     direct: no-artifact
     rolling: no-artifact
     web-shop-v1.2.0: rolling-with-migration

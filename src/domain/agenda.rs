@@ -23,6 +23,12 @@ pub enum Deadline {
     MissStart,
     RemindMissed(u32),
     EndSoak(usize),
+    /// Red has lasted and was not measured since.
+    RedLasts,
+    /// Nobody vetoed it.
+    RollBackRed,
+    /// Nobody can tell how the release fares.
+    HoldUntold,
     AskForUpdate(u32),
     RecallCheck(usize),
     AskItems(ItemPhase),
@@ -47,6 +53,9 @@ impl Deadline {
                 Some(stage) => format!("{} has soaked", stage.name),
                 None => "end of the soak".into(),
             },
+            Self::RedLasts => "look whether it is still red".into(),
+            Self::RollBackRed => "roll back, unless somebody holds it".into(),
+            Self::HoldUntold => "hold it if the numbers are still not known".into(),
             Self::AskForUpdate(1) => "ask the deploying engineer for an update".into(),
             Self::AskForUpdate(2) => "ask the backup for an update".into(),
             Self::AskForUpdate(_) => "ask the captain for an update".into(),
@@ -110,6 +119,7 @@ pub fn of_release(release: &Release, policy: &Policy) -> Vec<Due> {
     if release.held.is_none() || release.phase.is_before_deploy() {
         list.extend(of_phase(release, policy));
     }
+    list.extend(super::health::agenda(release, policy));
     list.extend(checks(release));
     let asked = super::asking::agenda(release, policy).into_iter();
     list.extend(asked.map(|(at, phase)| (at, Deadline::AskItems(phase))));
@@ -135,6 +145,9 @@ fn key_of(deadline: &Deadline) -> String {
         Deadline::MissStart => "miss-start".into(),
         Deadline::RemindMissed(nth) => format!("remind-missed/{nth}"),
         Deadline::EndSoak(stage) => format!("end-soak/{stage}"),
+        Deadline::RedLasts => "red-lasts".into(),
+        Deadline::RollBackRed => "roll-back-red".into(),
+        Deadline::HoldUntold => "hold-untold".into(),
         Deadline::AskForUpdate(nth) => format!("ask-update/{nth}"),
         Deadline::RecallCheck(check) => format!("check/{check}"),
         Deadline::AskItems(phase) => format!("items/{}", phase.name()),

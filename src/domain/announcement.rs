@@ -96,6 +96,9 @@ pub(super) fn tick(case: &Case, deadline: &Deadline) -> Decided {
             };
             case.did(Happened::SilenceNoticed { nth: *nth, who })
         }
+        Deadline::RedLasts => super::health::red_lasts(case),
+        Deadline::RollBackRed => super::health::roll_back_red(case),
+        Deadline::HoldUntold => super::health::hold_untold(case),
         Deadline::RecallCheck(check) => case.did(Happened::CheckRecalled { check: *check }),
         Deadline::AskItems(phase) => {
             let items = super::asking::open(case.release, *phase).map(|item| item.id.clone());
@@ -308,6 +311,31 @@ mod tests {
 
         world.by("maria", Command::Resume { release: id() });
         assert!(world.release().running().next().is_some(), "the gate's checks run");
+    }
+
+    /// Whether the announcement before the start had a room to name, and whether one came later.
+    fn rooms_told(world: &World) -> (Option<bool>, usize) {
+        let named = world.notices().find_map(|notice| {
+            let NoticeKind::Announcement { template, .. } = &notice.kind else { return None };
+            let brief = notice.brief.as_ref().expect("it is about a release");
+            let there = !brief.rooms.is_empty();
+            (template == "t-1h").then(|| {
+                assert_eq!(brief.room_is_late, !there);
+                there
+            })
+        });
+        let later = world.notices().filter(|it| matches!(it.kind, NoticeKind::RoomOpened)).count();
+        (named, later)
+    }
+
+    #[test]
+    fn a_room_that_opens_late_is_told_of_where_it_was_promised() {
+        assert_eq!(rooms_told(&World::counting_down()), (Some(true), 0));
+        let mut world = World::scheduled();
+        world.wait_until("2026-12-15T17:12:00Z");
+        assert_eq!(rooms_told(&world), (Some(false), 0));
+        world.room();
+        assert_eq!(rooms_told(&world), (Some(false), 1));
     }
 
     /// Who was reminded that the start was missed, and when.

@@ -51,6 +51,7 @@ pub fn person(by: &Actor, policy: &Policy) -> Result<PersonId, Refusal> {
 /// between those whom the configuration names and a hold or a rollback.
 pub fn named(by: &Actor, policy: &Policy) -> Result<PersonId, Refusal> {
     match by {
+        Actor::Person { claims, .. } if claims.gone => Err(Refusal::Gone),
         Actor::Person { claims, .. } if claims.guest => Err(Refusal::Guest),
         Actor::Person { account, claims } => match policy.person(account) {
             Some(person) => Ok(person.clone()),

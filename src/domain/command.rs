@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::agenda::Deadline;
 use super::checklist::Mark;
 use super::ids::{Account, ActionName, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId};
+use super::metric::Reading;
 use super::plan::{EvidenceKind, Finding, Plan};
 use super::policy::Policy;
 use super::state::{Card, Posted, Start};
@@ -47,6 +48,9 @@ pub struct Claims {
     pub groups: BTreeSet<String>,
     #[serde(default)]
     pub guest: bool,
+    /// Their account is deactivated; who is gone is a guest at most.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
     /// When their platform said so. Nothing: their platform vouches for whoever speaks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Time>,
@@ -222,6 +226,21 @@ pub enum Command {
         reason: String,
     },
 
+    /// What the sources answered.
+    Measured {
+        release: ReleaseId,
+        stage: Option<usize>,
+        readings: Vec<Reading>,
+    },
+    /// A person says that it is red, whatever the numbers say.
+    DeclareRed {
+        release: ReleaseId,
+        reason: String,
+    },
+    StepBack {
+        release: ReleaseId,
+    },
+
     // Going back.
     Rollback {
         release: ReleaseId,
@@ -364,6 +383,9 @@ impl Command {
             | Self::Outcome { release, .. }
             | Self::Rollback { release, .. }
             | Self::RehearseRollback { release }
+            | Self::Measured { release, .. }
+            | Self::DeclareRed { release, .. }
+            | Self::StepBack { release }
             | Self::Tick { release, .. }
             | Self::Ended { release, .. }
             | Self::Posted { release, .. }
@@ -410,6 +432,9 @@ impl Command {
             Self::Outcome { .. } => "outcome",
             Self::Rollback { .. } => "rollback",
             Self::RehearseRollback { .. } => "rollback --dry-run",
+            Self::Measured { .. } => "measured",
+            Self::DeclareRed { .. } => "red",
+            Self::StepBack { .. } => "step-back",
             Self::Tick { .. } | Self::FreezeOver { .. } => "tick",
             Self::Ended { .. } => "ended",
             Self::Posted { .. } => "posted",

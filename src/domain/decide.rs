@@ -9,7 +9,7 @@ use super::policy::{Policy, Right};
 use super::refusal::Refusal;
 use super::state::{Release, State};
 use super::time::Time;
-use super::{announcement, freeze, poll, rollback, rollout, schedule, settle};
+use super::{announcement, freeze, health, poll, rollback, rollout, schedule, settle};
 
 /// What a rule answers: events, or why not.
 pub type Decided = Result<Vec<Event>, Refusal>;
@@ -169,6 +169,9 @@ fn of_the_house(state: &State, by: &Actor, command: &Command, now: Time) -> Opti
         | Command::Outcome { .. }
         | Command::Rollback { .. }
         | Command::RehearseRollback { .. }
+        | Command::Measured { .. }
+        | Command::DeclareRed { .. }
+        | Command::StepBack { .. }
         | Command::Tick { .. }
         | Command::Ended { .. }
         | Command::Posted { .. }
@@ -224,6 +227,9 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
             rollback::rollback(case, reason.as_ref(), commits)
         }
         Command::RehearseRollback { .. } => rollback::rehearse(case),
+        Command::Measured { stage, readings, .. } => health::measured(case, *stage, readings),
+        Command::DeclareRed { reason, .. } => health::declare(case, reason),
+        Command::StepBack { .. } => health::step_back(case),
 
         Command::Posted { card, posted, text, .. } => {
             let (card, posted, text) = (card.clone(), posted.clone(), text.clone());

@@ -67,6 +67,9 @@ pub struct RoomWish {
     pub topic: String,
     pub purpose: String,
     pub members: Vec<Account>,
+    /// Groups of the platform that hold a seat; who is in them is asked when the room opens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Account>,
     /// Where a thread stands in for it, if no channel may be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub near: Option<String>,

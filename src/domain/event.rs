@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::checklist::{Item, Mark};
 use super::command::{EvidenceReport, FreezeWish, RunEnd, Vote};
 use super::ids::{ActionName, AnnouncementId, FreezeId, ItemId, PersonId, ReleaseId, Role};
+use super::metric::Judged;
 use super::plan::{ItemPhase, Plan};
 use super::policy::{Destination, Policy};
 use super::refusal::Refusal;
@@ -254,6 +255,26 @@ pub enum Happened {
         stage: usize,
         by: Option<PersonId>,
     },
+    /// What the numbers say, where that is news.
+    Measured {
+        stage: Option<usize>,
+        metrics: Vec<Judged>,
+        /// Whether the room hears of it.
+        #[serde(default)]
+        tell: bool,
+    },
+    /// The numbers were red for long enough, or a person said so.
+    TurnedRed {
+        why: String,
+        by: Option<PersonId>,
+        /// When it rolls back by itself unless somebody holds it; never, if people decide.
+        roll_back_at: Option<Time>,
+    },
+    SteppedBack {
+        from: usize,
+        to: usize,
+        by: PersonId,
+    },
     UpdatePosted {
         text: String,
         by: String,
@@ -298,7 +319,8 @@ pub enum Happened {
     RollbackAsked {
         from: String,
         to: String,
-        by: PersonId,
+        /// Nobody: the numbers did.
+        by: Option<PersonId>,
         reason: Option<String>,
     },
     RolledBack {
@@ -387,6 +409,9 @@ impl Happened {
             Self::AdvanceAsked { .. } => "advance-asked",
             Self::StageApproved { .. } => "stage-approved",
             Self::StageAdvanced { .. } => "stage-advanced",
+            Self::Measured { .. } => "measured",
+            Self::TurnedRed { .. } => "turned-red",
+            Self::SteppedBack { .. } => "stepped-back",
             Self::UpdatePosted { .. } => "update-posted",
             Self::SilenceNoticed { .. } => "silence-noticed",
             Self::Held { .. } => "held",

@@ -12,6 +12,7 @@ use super::decide::decide;
 use super::effect::Effect;
 use super::event::Event;
 use super::ids::{Account, ActionName, ItemId, PersonId, ReleaseId, Role};
+use super::metric::{Answer, Line, Query, QueryKind, Reading};
 use super::notice::Notice;
 use super::plan::{AnnounceAt, Plan, PlannedAnnouncement, PlannedItem};
 use super::policy::{Action, Person, Policy, Right, RoleRules, RoomHome, Rules, Section, Timing};
@@ -70,6 +71,7 @@ pub(crate) fn policy() -> Policy {
         audiences: audiences(),
         rooms: vec![RoomHome { platform: "console".into(), tenant: "local".into() }],
         actions: actions(),
+        queries: queries(),
         announcements: announcements(),
         templates: BTreeSet::new(),
         checklist: checklist(),
@@ -79,6 +81,28 @@ pub(crate) fn policy() -> Policy {
         rules: Rules::default(),
         public_url: None,
     }
+}
+
+fn queries() -> BTreeMap<String, Query> {
+    let query = |(name, title, unit, kind): (&str, &str, &str, QueryKind)| {
+        let query = Query {
+            source: "main".into(),
+            query: format!("{name}{{version=\"{{version}}\"}}"),
+            baseline: Some(format!("{name}{{version=\"{{known_good}}\"}}")),
+            title: title.into(),
+            unit: unit.into(),
+            kind,
+            has_past: true,
+        };
+        (name.to_owned(), query)
+    };
+    [
+        ("errors", "Error rate", "%", QueryKind::ErrorRate),
+        ("p95", "p95", "ms", QueryKind::Latency),
+        ("memory", "Memory", "%", QueryKind::Gauge),
+    ]
+    .map(query)
+    .into()
 }
 
 fn roles() -> BTreeMap<Role, RoleRules> {
@@ -241,9 +265,14 @@ impl World {
 
     /// At 09:18 in Los Angeles: three seats said go, two are open, and one item.
     pub(crate) fn counting_down() -> Self {
-        let mut world = Self::scheduled();
-        world.wait_until("2026-12-15T17:12:00Z");
+        Self::counting_down_with(plan())
+    }
+
+    fn counting_down_with(plan: Plan) -> Self {
+        let mut world = Self::with(plan);
+        world.wait_until("2026-12-15T16:56:00Z");
         world.room();
+        world.wait_until("2026-12-15T17:12:00Z");
         for (person, role) in [("ann", "engineering"), ("quinn", "qa"), ("paula", "product")] {
             world.go(person, role);
         }
@@ -259,7 +288,11 @@ impl World {
 
     /// The verdict is go, and the start is offered.
     pub(crate) fn ready() -> Self {
-        let mut world = Self::counting_down();
+        Self::ready_with(plan())
+    }
+
+    fn ready_with(plan: Plan) -> Self {
+        let mut world = Self::counting_down_with(plan);
         world.passes(&ItemId::from("rollback-readiness/rollback-tested-in-staging"));
         world.go("sam", "support");
         world.go("sec", "security");
@@ -269,14 +302,23 @@ impl World {
 
     /// The first step runs.
     pub(crate) fn started() -> Self {
-        let mut world = Self::ready();
+        Self::started_with(plan())
+    }
+
+    fn started_with(plan: Plan) -> Self {
+        let mut world = Self::ready_with(plan);
         world.by("maria", Command::Start { release: id(), commits: Commitment::default() });
         world
     }
 
     /// Pod 1 is deployed and soaks.
     pub(crate) fn soaking() -> Self {
-        let mut world = Self::started();
+        Self::soaking_with(plan())
+    }
+
+    /// The same with another plan of the same stages.
+    pub(crate) fn soaking_with(plan: Plan) -> Self {
+        let mut world = Self::started_with(plan);
         world.run_ends(130, RunOutcome::Worked);
         world.run_ends(45, RunOutcome::Worked);
         world
@@ -304,7 +346,11 @@ impl World {
 
     /// All stages are done and the smoke tests pass.
     pub(crate) fn rolled_out() -> Self {
-        let mut world = Self::soaking();
+        Self::rolled_out_with(plan())
+    }
+
+    pub(crate) fn rolled_out_with(plan: Plan) -> Self {
+        let mut world = Self::soaking_with(plan);
         world.after(Duration::minutes(10));
         for seconds in [2, 40] {
             world.run_ends(seconds, RunOutcome::Worked);
@@ -386,7 +432,7 @@ impl World {
         self.by("maria", Command::Mark { release, item, mark, why: None, link: None })
     }
 
-    fn room(&mut self) {
+    pub(crate) fn room(&mut self) {
         let (platform, name) = ("console".to_owned(), "release-v1-2-0".to_owned());
         let room = Room { platform, channel: name.clone(), name, instead: None };
         self.asks(Actor::Neighbour, Command::RoomOpened { release: id(), room });
@@ -395,6 +441,28 @@ impl World {
     fn rehearse(&mut self) {
         self.by("maria", Command::RehearseRollback { release: id() });
         self.run_ends(1, RunOutcome::Worked);
+    }
+
+    /// The numbers of the stage that runs, or of the watch, as they are just now: by name the
+    /// canary's value and the baseline's.
+    pub(crate) fn measures(&mut self, numbers: &[(&str, f64, f64)]) -> Vec<Event> {
+        let flat = |value: f64| {
+            let at = |back: i32| self.now - Duration::seconds(15) * back;
+            let points = (0..4).rev().map(|back| (at(back), value)).collect();
+            Answer::Lines(vec![Line { name: String::new(), points }])
+        };
+        let reading = |(name, canary, baseline): &(&str, f64, f64)| Reading {
+            name: (*name).to_owned(),
+            canary: flat(*canary),
+            baseline: Some(flat(*baseline)),
+        };
+        let readings = numbers.iter().map(reading).collect();
+        self.reads(readings)
+    }
+
+    pub(crate) fn reads(&mut self, readings: Vec<Reading>) -> Vec<Event> {
+        let stage = super::health::watched(self.release()).and_then(|watched| watched.stage);
+        self.asks(Actor::Neighbour, Command::Measured { release: id(), stage, readings })
     }
 
     /// What runs ends like this, after so many seconds.

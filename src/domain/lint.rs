@@ -3,6 +3,7 @@
 //! Judged from the plan, the policy and the little that neither can know. Evidence and findings are
 //! judged at the start, not here: while a plan is written, they are not in yet.
 
+mod metrics;
 mod names;
 mod risk;
 #[cfg(test)]
@@ -100,6 +101,7 @@ pub fn lint(plan: &Plan, policy: &Policy, start: Option<&Start>, facts: &Facts) 
     found.extend(names::unknown(plan, policy));
     found.extend(head(plan, policy));
     found.extend(stages(plan));
+    found.extend(metrics::metrics(plan, policy));
     found.extend(rollback(plan));
     found.extend(database(plan, facts));
     found.extend(flags(plan, start));
@@ -204,9 +206,9 @@ fn stage(index: usize, stage: &Stage) -> Vec<Finding> {
             let mend = "Give a share between 0 and 100.";
             found.push(Finding::refuse("bad-traffic", what).mend(mend).at(at("traffic")));
         }
-        if stage.advance == Advance::Auto && stage.checks.is_empty() {
+        if stage.advance == Advance::Auto && stage.checks.is_empty() && stage.metrics.is_empty() {
             let what = format!("{name} advances by itself with nothing to judge by.");
-            let mend = "Name actions in `checks`, or say `advance = \"manual\"`.";
+            let mend = "Give it a [[stage.metric]], name actions in `checks`, or say `advance = \"manual\"`.";
             found.push(Finding::refuse("blind-advance", what).mend(mend).at(at("advance")));
         }
         if stage.soak.is_none_or(|soak| soak == Span::default()) {
@@ -214,11 +216,6 @@ fn stage(index: usize, stage: &Stage) -> Vec<Finding> {
             let mend = "Add `soak = \"15m\"`, or longer.";
             found.push(Finding::warn("no-soak", what).mend(mend).at(at("name")));
         }
-    }
-    if !stage.metrics.is_empty() {
-        let what = format!("{name} has limits for metrics, and this version does not judge them.");
-        let mend = "Until it does, name an action in `checks` that looks at them.";
-        found.push(Finding::warn("metrics-not-judged", what).mend(mend).at(at("metric")));
     }
     found
 }

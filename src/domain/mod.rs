@@ -17,8 +17,10 @@ pub mod event;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod freeze;
+pub mod health;
 pub mod ids;
 pub mod lint;
+pub mod metric;
 pub mod notice;
 pub mod plan;
 pub mod policy;

@@ -149,6 +149,33 @@ pub enum NoticeKind {
         /// Who has to say that it goes on, if it waits for that.
         captain: Option<PersonRef>,
     },
+    /// What the numbers say has changed.
+    Numbers {
+        at: Time,
+        /// Nothing: the release as a whole, while it is watched.
+        stage: Option<String>,
+        light: String,
+        /// Each metric with its value and what it is compared with.
+        lines: Vec<String>,
+        automatic: bool,
+        held: bool,
+    },
+    TurnedRed {
+        at: Time,
+        why: String,
+        by: Option<String>,
+        roll_back_at: Option<Time>,
+        /// Whether there is time to stop it.
+        window: bool,
+        to: Option<String>,
+        people: Vec<PersonRef>,
+    },
+    SteppedBack {
+        at: Time,
+        from: String,
+        to: String,
+        by: String,
+    },
     Held {
         at: Time,
         reason: String,
@@ -195,7 +222,8 @@ pub enum NoticeKind {
         at: Time,
         from: String,
         to: String,
-        by: String,
+        /// Nobody: the numbers did.
+        by: Option<String>,
         reason: Option<String>,
         steps: usize,
         people: Vec<PersonRef>,
@@ -204,7 +232,7 @@ pub enum NoticeKind {
         at: Time,
         from: String,
         to: String,
-        by: String,
+        by: Option<String>,
         took_ms: u64,
         rto_met: Option<bool>,
         rto: Option<String>,
@@ -253,6 +281,8 @@ pub enum NoticeKind {
         why: String,
         unknown: bool,
     },
+    /// It opened after people had been told of the start without it.
+    RoomOpened,
     /// The war room is no channel of its own.
     RoomIsThread {
         name: String,
@@ -372,6 +402,9 @@ pub struct Brief {
     pub notes_url: Option<String>,
     pub plan_url: Option<String>,
     pub rooms: Vec<Room>,
+    /// It is wanted, and not open yet.
+    #[serde(default)]
+    pub room_is_late: bool,
     pub go: usize,
     pub seats: usize,
     pub waiting: Vec<Waiting>,
@@ -441,6 +474,7 @@ impl Brief {
             notes_url: head.notes_url.clone(),
             plan_url: head.plan_url.clone(),
             rooms: release.room.open.clone(),
+            room_is_late: release.room.wanted && release.room.open.is_empty(),
             go,
             seats: release.seats.len(),
             waiting: waiting(release, policy),

@@ -257,18 +257,82 @@ pub enum Advance {
     Manual,
 }
 
-/// How a metric judges a stage. Read and kept, so that a plan written today stays valid; `check`
-/// says that this version does not judge by it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// How a metric judges a stage. Without limits of its own it has those of its kind of number.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct MetricGate {
+    /// A query that the operator named.
     pub name: String,
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_above: Option<f64>,
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub roll_back_above: Option<f64>,
-    #[serde(default, rename = "for")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_below: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roll_back_below: Option<f64>,
+    /// By how many percent it may lie above its baseline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_rise: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roll_back_rise: Option<f64>,
+    /// By how many percent it may lie below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_fall: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roll_back_fall: Option<f64>,
+    /// `stable` (the stable group now), `before` (the 15 minutes before the deploy), or the name of
+    /// another query.
+    #[serde(skip_serializing_if = "Against::is_stable")]
+    pub against: Against,
+    /// How long it has to be red before that counts.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub lasting: Option<Span>,
+    /// With fewer points nothing can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u32>,
+    /// An older value cannot be judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<Span>,
+    /// Judges each line of the answer by itself: one per endpoint, for example.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub each: bool,
+}
+
+/// What a metric is compared with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Against {
+    #[default]
+    Stable,
+    Before,
+    Metric(String),
+}
+
+impl Against {
+    fn is_stable(&self) -> bool {
+        *self == Self::Stable
+    }
+}
+
+impl From<String> for Against {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "stable" => Self::Stable,
+            "before" => Self::Before,
+            _ => Self::Metric(text),
+        }
+    }
+}
+
+impl From<Against> for String {
+    fn from(against: Against) -> Self {
+        match against {
+            Against::Stable => "stable".into(),
+            Against::Before => "before".into(),
+            Against::Metric(name) => name,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -315,6 +379,12 @@ pub struct RollbackPlan {
     pub to: String,
     #[serde(default)]
     pub triggers: Vec<String>,
+    /// Whether metrics that stay red roll back by themselves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
+    /// How long anybody may stop that with a hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub veto: Option<Span>,
     #[serde(default, rename = "step")]
     pub steps: Vec<RollbackStep>,
     /// Actions that prove that the old version answers.
@@ -440,6 +510,9 @@ pub struct Monitoring {
 #[serde(deny_unknown_fields)]
 pub struct Metric {
     pub name: String,
+    /// The query that measures it, so that its limits judge the release while it is watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     #[serde(default)]
     pub unit: String,
     #[serde(default)]

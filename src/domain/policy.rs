@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::announcement::TEMPLATES;
 use super::ids::{Account, ActionName, PersonId, Role};
+use super::metric::Query;
 use super::plan::{PlannedAnnouncement, PlannedItem};
 use super::time::Span;
 
@@ -25,6 +26,9 @@ pub struct Policy {
     /// Where war rooms open: one per platform.
     pub rooms: Vec<RoomHome>,
     pub actions: BTreeMap<ActionName, Action>,
+    /// What can be measured, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub queries: BTreeMap<String, Query>,
     #[serde(default)]
     pub announcements: Vec<PlannedAnnouncement>,
     /// The operator's own announcements, beside those that ship with the program.
@@ -232,6 +236,14 @@ pub struct Timing {
     pub settle: Span,
     /// Later than this after its time, a deadline is said to be late.
     pub punctual: Span,
+    /// How often a stage's metrics are looked up.
+    pub measure_every: Span,
+    /// How long a metric is red before that counts, where a plan does not say.
+    pub red_for: Span,
+    /// How long nobody may be able to tell before the release is held.
+    pub no_data: Span,
+    /// How long it has to be green at the gate before the rollout goes on.
+    pub green_for: Span,
 }
 
 impl Default for Timing {
@@ -247,6 +259,10 @@ impl Default for Timing {
             customers_after: Span::minutes(15),
             settle: Span::hours(1),
             punctual: Span::minutes(2),
+            measure_every: Span::seconds(15),
+            red_for: Span::minutes(1),
+            no_data: Span::minutes(5),
+            green_for: Span::minutes(1),
         }
     }
 }

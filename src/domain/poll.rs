@@ -6,6 +6,7 @@ use super::checklist::{Item, Mark};
 use super::command::{Commitment, EvidenceReport, Vote};
 use super::decide::{Case, Decided, already};
 use super::event::Happened;
+use super::health::{self, Gate};
 use super::ids::{ItemId, PersonId, Role};
 use super::plan::{Finding, ItemPhase};
 use super::policy::{Policy, Right};
@@ -271,7 +272,8 @@ pub(super) fn overrule(case: &Case, obstacle: &str, reason: &str) -> Decided {
         return Err(Refusal::NeedsReason);
     }
     not_too_long("The reason", reason)?;
-    if !case.release.phase.is_before_deploy() {
+    let at_gate = matches!(case.release.phase, Phase::AtGate { .. });
+    if !case.release.phase.is_before_deploy() && !at_gate {
         return Err(case.wrong_phase("There is nothing to override any more."));
     }
     if case.release.is_overridden(obstacle) {
@@ -297,6 +299,10 @@ pub(super) fn overrule(case: &Case, obstacle: &str, reason: &str) -> Decided {
 
 /// The names under which `override` takes what stands between this release and its start.
 pub(super) fn obstacles(case: &Case) -> Vec<String> {
+    if let Phase::AtGate { stage } = case.release.phase {
+        let open = health::gate(case.release, stage, case.policy, case.now) == Gate::Open;
+        return if open { Vec::new() } else { vec![health::obstacle(stage)] };
+    }
     let reasons = super::verdict::reasons(case.release, case.policy);
     let mut names: Vec<String> = reasons.iter().map(super::verdict::Reason::obstacle).collect();
     let head = &case.release.plan.release;

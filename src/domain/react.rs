@@ -4,7 +4,9 @@
 use super::command::{EvidenceReport, Vote};
 use super::effect::{Call, Effect, RoomWish, Target};
 use super::event::{Event, Happened};
+use super::health;
 use super::ids::{Account, ItemId, PersonId, ReleaseId, Role, slug};
+use super::metric::Judged;
 use super::notice::{Brief, Notice, NoticeKind, PersonRef, ReasonText, WantedItem};
 use super::plan::{ItemPhase, PlannedAnnouncement};
 use super::policy::{Destination, Policy};
@@ -327,6 +329,16 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
             let captain = waits.then(|| scene.person(&release.captain));
             scene.room(NoticeKind::SilencePrompt { at, minutes: quiet, person, captain })
         }
+        Happened::Measured { tell: false, .. } => Vec::new(),
+        Happened::Measured { stage, metrics, tell: true } => numbers(scene, *stage, metrics),
+        Happened::TurnedRed { why, by, roll_back_at } => {
+            turned_red(scene, why, by.as_ref(), *roll_back_at)
+        }
+        Happened::SteppedBack { from, to, by } => {
+            let name = |stage: &usize| release.plan.stages[*stage].name.clone();
+            let by = scene.name(by);
+            scene.room(NoticeKind::SteppedBack { at, from: name(from), to: name(to), by })
+        }
         Happened::Held { reason, by } => held(scene, reason, by.as_ref()),
         Happened::Resumed { by } => scene.room(NoticeKind::Resumed { at, by: scene.name(by) }),
         Happened::RolledOut => {
@@ -362,7 +374,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
             scene.room(NoticeKind::RehearsalEnded { at, worked: *worked, why: why.clone() })
         }
         Happened::RollbackAsked { from, to, by, reason } => {
-            rollback_begun(scene, from, to, by, reason.as_ref())
+            rollback_begun(scene, from, to, by.as_ref(), reason.as_ref())
         }
         Happened::RolledBack { took_ms } => rolled_back(scene, *took_ms),
         Happened::RollbackFailed { why } => {
@@ -515,6 +527,7 @@ fn open_rooms(scene: &Scene) -> Vec<Effect> {
             topic: format!("{} · captain {}", release.title(), scene.name(&release.captain)),
             purpose: format!("War room for {}: {}", release.title(), head.title),
             members: members.collect(),
+            groups: seat_groups(release, policy, home),
             near: near(policy, home),
             links: links(release, policy),
         };
@@ -565,13 +578,39 @@ fn room_people(release: &Release, policy: &Policy) -> Vec<PersonId> {
     once
 }
 
+/// Whoever holds a seat by a group alone belongs into the room as well.
+fn seat_groups(release: &Release, policy: &Policy, home: &super::policy::RoomHome) -> Vec<Account> {
+    let rules = release.seats.iter().filter_map(|seat| policy.roles.get(&seat.role));
+    let groups = rules.flat_map(|rules| &rules.groups).filter_map(|group| group.parse().ok());
+    let here = |group: &Account| group.platform == home.platform && group.tenant == home.tenant;
+    let once: std::collections::BTreeSet<Account> = groups.filter(here).collect();
+    once.into_iter().collect()
+}
+
 fn room_opened(scene: &Scene, room: &Room) -> Vec<Effect> {
     let mut effects = room_cards(&scene.release.id, room);
     if let Some(why) = &room.instead {
         let kind = NoticeKind::RoomIsThread { name: room.name.clone(), why: why.clone() };
         effects.extend(scene.tell(&scene.release.captain, kind));
     }
+    effects.extend(scene.to(&told_without(scene, room), NoticeKind::RoomOpened));
     effects
+}
+
+/// Where the last announcement before the start promised to say when there is a room.
+fn told_without(scene: &Scene, room: &Room) -> Vec<Destination> {
+    let (release, policy) = (scene.release, scene.policy);
+    let is_said = |planned: &&PlannedAnnouncement| {
+        let said = release.said.get(&planned.id);
+        planned.template == "t-1h" && said.is_some_and(|said| said.skipped.is_none())
+    };
+    let told = super::agenda::planned_announcements(release, policy).filter(is_said);
+    let to = told.flat_map(|planned| scene.audience(&planned.audience));
+    let here = |to: &&Destination| match to {
+        Destination::Channel { platform, .. } => *platform == room.platform,
+        Destination::Courier { .. } => false,
+    };
+    to.filter(here).cloned().collect()
 }
 
 fn room_cards(release: &ReleaseId, room: &super::state::Room) -> Vec<Effect> {
@@ -786,6 +825,48 @@ fn advance_wanted(scene: &Scene, stage: usize) -> Vec<Effect> {
     })
 }
 
+fn numbers(scene: &Scene, stage: Option<usize>, metrics: &[Judged]) -> Vec<Effect> {
+    let release = scene.release;
+    let light = health::overall(metrics);
+    let stage = stage.and_then(|stage| release.plan.stages.get(stage));
+    scene.room(NoticeKind::Numbers {
+        at: scene.at,
+        stage: stage.map(|stage| stage.name.clone()),
+        light: light.word().to_owned(),
+        lines: metrics.iter().map(|judged| health::brief(judged, scene.policy)).collect(),
+        automatic: release.plan.rollback.as_ref().is_some_and(|plan| plan.automatic),
+        held: release.held.is_some(),
+    })
+}
+
+fn turned_red(
+    scene: &Scene,
+    why: &str,
+    by: Option<&PersonId>,
+    roll_back_at: Option<Time>,
+) -> Vec<Effect> {
+    let plan = scene.release.plan.rollback.as_ref();
+    let people = match roll_back_at {
+        Some(_) => vec![scene.person(&scene.release.captain)],
+        None => scene.pagers(),
+    };
+    let kind = NoticeKind::TurnedRed {
+        at: scene.at,
+        why: why.to_owned(),
+        by: by.map(|by| scene.name(by)),
+        roll_back_at,
+        window: roll_back_at.is_some_and(|at| at > scene.at),
+        to: plan.map(|plan| plan.to.clone()),
+        people,
+    };
+    let mut effects = scene.room(kind.clone());
+    // Nobody goes back by itself here: whoever is on call is told wherever they are.
+    if roll_back_at.is_none() {
+        effects.extend(scene.to(scene.audience("on-call"), kind));
+    }
+    effects
+}
+
 /// The step that failed has said why; a hold by the bot itself adds nothing to it.
 fn held(scene: &Scene, reason: &str, by: Option<&PersonId>) -> Vec<Effect> {
     if by.is_none() && scene.release.unsettled().is_some() {
@@ -863,7 +944,7 @@ fn rollback_begun(
     scene: &Scene,
     from: &str,
     to: &str,
-    by: &PersonId,
+    by: Option<&PersonId>,
     reason: Option<&String>,
 ) -> Vec<Effect> {
     let release = scene.release;
@@ -879,7 +960,7 @@ fn rollback_begun(
         at: scene.at,
         from: from.to_owned(),
         to: to.to_owned(),
-        by: scene.name(by),
+        by: by.map(|by| scene.name(by)),
         reason: reason.cloned(),
         steps,
         people: scene.pagers(),
@@ -907,7 +988,7 @@ fn rolled_back(scene: &Scene, took_ms: u64) -> Vec<Effect> {
         at: scene.at,
         from: rollback.from.clone(),
         to: rollback.to.clone(),
-        by: scene.name(&rollback.by),
+        by: scene.by(&rollback.by),
         took_ms,
         rto_met,
         rto: release.plan.rollback.as_ref().map(|plan| super::time::span(plan.rto.duration())),

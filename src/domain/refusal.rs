@@ -14,6 +14,11 @@ pub enum Refusal {
     #[error("Guests cannot act on releases. Ask a member of the team.")]
     Guest,
     #[error(
+        "Your account is deactivated, so I take nothing from it. If you are still on the team, ask \
+         an administrator to activate it again."
+    )]
+    Gone,
+    #[error(
         "{platform} did not tell me who you are, so I took nothing from you. Try again in a minute. \
          Whom the configuration names can hold and roll back meanwhile."
     )]
@@ -96,6 +101,8 @@ pub enum Refusal {
         "It soaks until {until}; what is watched needs that time. Hold or roll back at any time."
     )]
     StillSoaking { until: String },
+    #[error("The rollout does not go on: {why}. {hint}")]
+    NotGreen { why: String, hint: String },
     #[error("{step} runs since {since}. Wait for it, hold, or roll back.")]
     StillRunning { step: String, since: String },
     #[error(

@@ -88,7 +88,7 @@ pub(super) fn rollback(case: &Case, reason: Option<&String>, commits: &Commitmen
         let (newer, target) = (live.version.clone(), release.target());
         return Err(Refusal::NewerIsLive { newer, target });
     }
-    case.did(Happened::RollbackAsked { from, to, by, reason: reason.cloned() })
+    case.did(Happened::RollbackAsked { from, to, by: Some(by), reason: reason.cloned() })
 }
 
 /// Proves the mechanism without going back.

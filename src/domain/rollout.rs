@@ -9,6 +9,7 @@ use super::command::{Commitment, RunEnd, RunOutcome};
 use super::decide::{Case, Decided, already, did};
 use super::event::Happened;
 use super::freeze;
+use super::health::{self, Gate};
 use super::ids::{ActionName, Role, RunId};
 use super::plan::Advance;
 use super::policy::Right;
@@ -172,6 +173,7 @@ pub(super) fn advance(case: &Case, commits: &Commitment) -> Decided {
     if let Some(check) = unfinished_check(release, stage) {
         return Err(still_running(case, &check));
     }
+    health::not_green(case, stage)?;
     let wanted = wanted_approvals(release, stage);
     if wanted.is_empty() {
         let by = Some(case.person_may(Right::Advance)?);
@@ -266,6 +268,11 @@ pub(super) fn resume(case: &Case) -> Decided {
     if release.start_missed {
         let hint = "Its start was missed. Reschedule it, or scrub it.".into();
         return Err(Refusal::NothingToDo { hint });
+    }
+    if let (Phase::AtGate { stage }, None) = (release.phase, release.unsettled())
+        && let Gate::Shut(_) = health::gate(release, stage, case.policy, case.now)
+    {
+        health::not_green(case, stage)?;
     }
     match release.unsettled() {
         Some(run) if !matches!(run.step, Step::Smoke(_) | Step::Timed(_)) => {

@@ -72,10 +72,9 @@ fn of_version<'a>(state: &'a State, plan: &Plan) -> impl Iterator<Item = &'a Rel
 
 fn not_open_already(state: &State, plan: &Plan) -> Result<(), Refusal> {
     match of_version(state, plan).find(|known| !known.phase.is_over()) {
-        Some(known) => Err(Refusal::AlreadyOpen {
-            release: known.id.to_string(),
-            phase: known.phase.name().into(),
-        }),
+        Some(known) => {
+            Err(Refusal::AlreadyOpen { release: known.title(), phase: known.phase.name().into() })
+        }
         None => Ok(()),
     }
 }

@@ -5,6 +5,7 @@
 use super::command::RunOutcome;
 use super::decide::did;
 use super::event::{Event, Happened};
+use super::health::{self, Gate};
 use super::ids::{ActionName, ReleaseId};
 use super::policy::Policy;
 use super::report;
@@ -62,12 +63,15 @@ fn only(state: &State, id: &ReleaseId) -> State {
 }
 
 fn next(release: &Release, policy: &Policy, now: Time) -> Option<Happened> {
+    if let Some(did) = health::follow(release, policy, now) {
+        return Some(did);
+    }
     let of_phase = match release.phase {
         Phase::CountingDown => verdict_reached(release, policy),
         Phase::Ready => verdict_lost(release, policy),
         Phase::Deploying { stage } => deploying(release, stage, policy, now),
         Phase::Soaking { .. } => None,
-        Phase::AtGate { stage } => at_gate(release, stage, policy),
+        Phase::AtGate { stage } => at_gate(release, stage, policy, now),
         Phase::Watching => watching(release, policy),
         Phase::RollingBack => rolling_back(release, policy, now),
         Phase::RolledBack | Phase::Scrubbed => finished(release),
@@ -147,8 +151,8 @@ fn deploying(release: &Release, stage: usize, policy: &Policy, now: Time) -> Opt
     }
 }
 
-fn at_gate(release: &Release, stage: usize, policy: &Policy) -> Option<Happened> {
-    if release.held.is_some() {
+fn at_gate(release: &Release, stage: usize, policy: &Policy, now: Time) -> Option<Happened> {
+    if release.held.is_some() || release.red.is_some() {
         return None;
     }
     let plan = &release.plan.stages[stage];
@@ -162,6 +166,17 @@ fn at_gate(release: &Release, stage: usize, policy: &Policy) -> Option<Happened>
             Stands::Stuck(why) => return held_by_us(release, why),
             Stands::Worked => {}
         }
+    }
+    if release.stepped_back {
+        let name = &plan.name;
+        return held_by_us(release, format!("it was taken back to {name}"));
+    }
+    match health::gate(release, stage, policy, now) {
+        Gate::Open => {}
+        Gate::Wait => return None,
+        // It was asked while it was green; whoever answers is told that it no longer is.
+        Gate::Shut(_) if release.advance_asked.contains(&stage) => return None,
+        Gate::Shut(why) => return held_by_us(release, why),
     }
     if needs_a_person(release, stage) {
         let asked = release.advance_asked.contains(&stage);

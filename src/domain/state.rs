@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::checklist::Item;
 use super::command::{EvidenceReport, FreezeWish, RunEnd, RunOutcome, Vote};
 use super::ids::{ActionName, AnnouncementId, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId};
+use super::metric::{Judged, Light};
 use super::plan::{EvidenceKind, ItemPhase, Plan};
 use super::policy::{Destination, Policy};
 use super::report::Result as ReleaseResult;
@@ -107,6 +108,14 @@ pub struct Release {
     pub prompts: u32,
     pub approvals: BTreeMap<usize, BTreeMap<Role, PersonId>>,
     pub advance_asked: BTreeSet<usize>,
+    /// Since when the stage's traffic is what it is.
+    pub stage_since: Option<Time>,
+    pub resumed_at: Option<Time>,
+    /// What the numbers said last.
+    pub health: Option<Health>,
+    pub red: Option<Red>,
+    /// It was taken back to an earlier share, and waits for a person to go on.
+    pub stepped_back: bool,
     pub smoke: Option<(usize, usize)>,
     pub recalled: BTreeSet<usize>,
     /// The phases whose open checklist items were asked for.
@@ -354,6 +363,30 @@ impl RunRecord {
     }
 }
 
+/// What the numbers say, of a stage or of the release while it is watched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    pub stage: Option<usize>,
+    /// The worst of them.
+    pub light: Light,
+    /// Since when that is so.
+    pub since: Time,
+    /// When it was last put on record.
+    pub at: Time,
+    pub metrics: Vec<Judged>,
+    /// What the room was last told, and when.
+    pub told: Option<(Light, Time)>,
+}
+
+/// Red for long enough, or by a person's word.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Red {
+    pub why: String,
+    pub by: Option<PersonId>,
+    pub at: Time,
+    pub roll_back_at: Option<Time>,
+}
+
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Rehearsal {
     #[default]
@@ -374,7 +407,8 @@ pub enum Rehearsal {
 pub struct Rollback {
     pub from: String,
     pub to: String,
-    pub by: PersonId,
+    /// Nobody: the numbers did.
+    pub by: Option<PersonId>,
     pub reason: Option<String>,
     pub asked_at: Time,
     pub ended_at: Option<Time>,

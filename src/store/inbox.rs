@@ -1,11 +1,15 @@
 //! The inbox: what was asked and waits to be decided until we know who asks.
 
+use std::collections::HashSet;
+use std::sync::MutexGuard;
+
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use tokio::sync::oneshot;
 
 use super::log::{instant, parse_instant};
-use super::{CommitError, ReadError, Store};
+use super::{CommitError, ReadError, Store, Writer};
 
 /// Rows in one statement, far below the number of values that SQLite binds.
 const CHUNK: usize = 256;
@@ -19,20 +23,28 @@ pub struct Kept {
     pub heard: String,
 }
 
+/// What waits for the writer, and who waits for it.
+pub(super) type ToKeep = (Kept, oneshot::Sender<Result<bool, CommitError>>);
+
 impl Store {
-    /// On the disk before anybody is told that we have it. False if it was kept before.
+    /// On the disk before anybody is told that we have it. False if it was kept before. Whoever
+    /// comes first writes for all who have gathered meanwhile: one sync for a whole burst.
     pub async fn keep(&self, kept: &Kept) -> Result<bool, CommitError> {
+        let (tell, told) = oneshot::channel();
+        self.gathering().push((kept.clone(), tell));
         let mut writer = self.writer.lock().await;
-        writer.begin().await?;
-        let row = "insert into inbox (id, at, heard) values (?, ?, ?) on conflict do nothing";
-        let done = sqlx::query(row)
-            .bind(&kept.id)
-            .bind(instant(kept.at))
-            .bind(&kept.heard)
-            .execute(&mut writer.conn)
-            .await;
-        let head = writer.head;
-        writer.end(done.map(|done| done.rows_affected() == 1), head).await
+        let gathered = std::mem::take(&mut *self.gathering());
+        if !gathered.is_empty() {
+            writer.keep_all(gathered).await;
+        }
+        drop(writer);
+        // Answered by whoever held the writer, unless they were abandoned half-way.
+        let abandoned = || CommitError::Uncertain("the write was abandoned half-way".to_owned());
+        told.await.unwrap_or_else(|_| Err(abandoned()))
+    }
+
+    fn gathering(&self) -> MutexGuard<'_, Vec<ToKeep>> {
+        self.to_keep.lock().expect("never held in a panic")
     }
 
     /// All that waits, the oldest first.
@@ -42,6 +54,41 @@ impl Store {
             .await?;
         Ok(rows.iter().map(kept).collect::<sqlx::Result<_>>()?)
     }
+}
+
+impl Writer {
+    async fn keep_all(&mut self, gathered: Vec<ToKeep>) {
+        let (rows, waiting): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
+        let mut written = self.put_in(&rows).await;
+        for (row, tell) in rows.iter().zip(waiting) {
+            // The same request twice in one burst is new once.
+            let is_new = written.as_mut().map(|new| new.remove(&row.id));
+            let _ = tell.send(is_new.map_err(|why| why.clone()));
+        }
+    }
+
+    /// The ids of those that are new.
+    async fn put_in(&mut self, rows: &[Kept]) -> Result<HashSet<String>, CommitError> {
+        self.begin().await?;
+        let done = put_in(&mut self.conn, rows).await;
+        let head = self.head;
+        self.end(done, head).await
+    }
+}
+
+async fn put_in(conn: &mut SqliteConnection, rows: &[Kept]) -> sqlx::Result<HashSet<String>> {
+    let mut new = HashSet::new();
+    for chunk in rows.chunks(CHUNK) {
+        let mut query = QueryBuilder::<Sqlite>::new("insert into inbox (id, at, heard) ");
+        query.push_values(chunk, |mut values, kept| {
+            values.push_bind(&kept.id).push_bind(instant(kept.at)).push_bind(&kept.heard);
+        });
+        query.push(" on conflict do nothing returning id");
+        for row in query.build().fetch_all(&mut *conn).await? {
+            new.insert(row.try_get("id")?);
+        }
+    }
+    Ok(new)
 }
 
 fn kept(row: &SqliteRow) -> sqlx::Result<Kept> {
@@ -67,6 +114,10 @@ pub(super) async fn take_out(conn: &mut SqliteConnection, ids: &[String]) -> sql
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::task::JoinSet;
+
     use super::*;
     use crate::store::Batch;
     use crate::store::testing::entries;
@@ -74,6 +125,25 @@ mod tests {
     fn asked(id: &str) -> Kept {
         let at = "2026-12-15T18:00:00Z".parse().expect("a time");
         Kept { id: id.to_owned(), at, heard: r#"{"said":"go"}"#.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn a_burst_is_kept_together_and_each_of_it_once() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let store = Arc::new(Store::open(dir.path()).await?);
+        let names = (0..600).map(|n| format!("{:03}", n % 300));
+        let mut burst = JoinSet::new();
+        for name in names {
+            let store = Arc::clone(&store);
+            burst.spawn(async move { store.keep(&asked(&name)).await });
+        }
+        let mut new = 0;
+        while let Some(kept) = burst.join_next().await {
+            new += usize::from(kept??);
+        }
+        assert_eq!((new, store.inbox().await?.len()), (300, 300));
+        assert!(!store.keep(&asked("000")).await?);
+        Ok(())
     }
 
     #[tokio::test]

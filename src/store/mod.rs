@@ -74,6 +74,8 @@ pub enum CommitError {
 /// The one writer of a state directory, and its readers.
 pub struct Store {
     writer: Mutex<Writer>,
+    /// Requests that wait to be kept with the next write.
+    to_keep: std::sync::Mutex<Vec<inbox::ToKeep>>,
     head: watch::Sender<Head>,
     reader: Reader,
     /// Last, so that it is let go of after all that it protects.
@@ -85,7 +87,8 @@ impl Store {
     pub async fn open(dir: &Path) -> Result<Self, OpenError> {
         let open::Opened { conn, head, reader, lock } = open::writer(dir).await?;
         let writer = Mutex::new(Writer { conn, head, unsettled: false });
-        Ok(Self { writer, head: watch::Sender::new(head), reader, _lock: lock })
+        let (to_keep, head) = (std::sync::Mutex::default(), watch::Sender::new(head));
+        Ok(Self { writer, to_keep, head, reader, _lock: lock })
     }
 
     /// Where the log ends: the last committed entry.

@@ -81,15 +81,17 @@ impl Store {
     pub async fn postpone(
         &self,
         key: &str,
+        tries: u32,
         due_at: DateTime<Utc>,
         why: &str,
     ) -> Result<bool, CommitError> {
         let mut writer = self.writer.lock().await;
         writer.begin().await?;
         let done = sqlx::query(
-            "update outbox set state = 'pending', tries = tries + 1, due_at = ?, failure = ? \
+            "update outbox set state = 'pending', tries = ?, due_at = ?, failure = ? \
              where key = ? and state = 'trying'",
         )
+        .bind(tries)
         .bind(instant(due_at))
         .bind(why)
         .bind(key)
@@ -284,9 +286,9 @@ mod tests {
     #[tokio::test]
     async fn a_postponed_effect_says_when_and_why() -> anyhow::Result<()> {
         let (_dir, store) = with_effects(&[("a", 2)]).await?;
-        assert!(!store.postpone("a", noon(), "nobody has tried it").await?);
+        assert!(!store.postpone("a", 1, noon(), "nobody has tried it").await?);
         assert!(store.claim("a").await?);
-        assert!(store.postpone("a", noon(), "429, try later").await?);
+        assert!(store.postpone("a", 1, noon(), "429, try later").await?);
         let expected = Waiting {
             key: "a".to_owned(),
             lane: "room".to_owned(),

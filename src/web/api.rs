@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::Served;
-use crate::app::conversation::{Came, Spoken, as_message};
+use crate::app::conversation::{Came, Conversation, Spoken};
 use crate::app::markup;
 use crate::domain::command::{Actor, Claims};
 use crate::domain::ids::PersonId;
@@ -83,12 +83,11 @@ async fn command(
     let (platform, said) = ("api".into(), Said::Line(asked.line));
     let spoken = Spoken { id, by, platform, channel: None, said, keyed };
     let (came, reply) = served.conversation.answer(spoken).await;
-    let prefix = served.conversation.prefix("console");
     let message = match reply {
         Reply::Private(message) => message,
-        Reply::Form(form) => as_message(&form, prefix),
+        Reply::Form(form) => served.conversation.as_line(&form, "console", None),
     };
-    let text = in_words(came, &message, prefix);
+    let text = in_words(came, &message, &served.conversation);
     let answered = Answered { ok: came == Came::Through, outcome: came, text, message };
     match came {
         Came::Lost => Err(wrong(StatusCode::SERVICE_UNAVAILABLE, answered.text)),
@@ -97,7 +96,7 @@ async fn command(
 }
 
 /// What a reader without buttons gets: an answer that asks back names what can be chosen.
-fn in_words(came: Came, message: &Message, prefix: &str) -> String {
+fn in_words(came: Came, message: &Message, talk: &Conversation) -> String {
     // Who reads this can scroll: a document comes whole.
     let mut text = match message.files.as_slice() {
         [] => markup::plain(&message.body),
@@ -105,8 +104,9 @@ fn in_words(came: Came, message: &Message, prefix: &str) -> String {
     };
     if matches!(came, Came::Refused | Came::Asked) {
         for button in message.buttons.iter().flatten() {
-            if !text.contains(&button.command) {
-                text.push_str(&format!("\n- {}: {prefix} {}", button.label, button.command));
+            let line = talk.line_of(&button.command, "console", None);
+            if !text.contains(&line) {
+                text.push_str(&format!("\n- {}: {line}", button.label));
             }
         }
     }

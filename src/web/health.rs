@@ -50,6 +50,7 @@ async fn ready(State(served): State<Served>) -> impl IntoResponse {
         problems.push("a deadline stays due after it was decided; see the log".to_owned());
     }
     problems.extend(served.engine.behind());
+    problems.extend(served.delivery.shut_out());
     if let Err(why) = served.probe.look(&served).await {
         problems.push(format!("the log cannot be written: {why}"));
     }

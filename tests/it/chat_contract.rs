@@ -86,7 +86,7 @@ async fn carries_files(platform: &impl Platform) {
 fn wish(key: &str, name: &str, members: Vec<String>) -> RoomWish {
     let (topic, purpose) = ("a topic".to_owned(), "a purpose".to_owned());
     let (key, name, links) = (key.to_owned(), name.to_owned(), Vec::new());
-    RoomWish { key, name, topic, purpose, members, near: None, links }
+    RoomWish { key, name, topic, purpose, members, groups: Vec::new(), near: None, links }
 }
 
 async fn opens_rooms_once_and_without_collisions(platform: &impl Platform) {

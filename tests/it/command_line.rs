@@ -196,7 +196,7 @@ async fn every_document_can_be_written_with_and_without_a_running_bot() {
         }
     }
     here.cli(&["document", "report"]).await.expect(0, &["**IN PROGRESS** · counting down"]);
-    here.cli(&["document", "plan", "v9.9.9"]).await.expect(1, &["v9.9.9", "v1.2.0#1"]);
+    here.cli(&["document", "plan", "v9.9.9"]).await.expect(1, &["v9.9.9", "Say `v1.2.0`."]);
     assert_eq!(std::fs::read(here.state().join("tminus.db")).unwrap(), before);
     let empty = Installed::demo();
     empty.cli(&["document", "plan", "v1.2.0"]).await.expect(1, &["there is no log"]);

@@ -211,6 +211,7 @@ async fn reopening_gives_the_same_console_without_a_torn_line() {
         topic: String::new(),
         purpose: String::new(),
         members: Vec::new(),
+        groups: Vec::new(),
         near: None,
         links: Vec::new(),
     };

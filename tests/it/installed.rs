@@ -45,6 +45,12 @@ impl Installed {
         self
     }
 
+    /// The operator puts another value in its place.
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
     pub(crate) fn with_limits(mut self, before: &str) -> Self {
         self.before = Some(before.to_owned());
         self

@@ -185,6 +185,7 @@ fn why(sent: Result<Receipt, Failure>) -> String {
         Failure::Transient { why, .. } => format!("transient: {why}"),
         Failure::Permanent { why } => format!("permanent: {why}"),
         Failure::Unknown { why } => format!("unknown: {why}"),
+        Failure::NoEntry { why } => format!("no entry: {why}"),
     };
     assert_discreet(&why);
     why

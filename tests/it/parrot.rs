@@ -247,6 +247,7 @@ async fn open_rooms(console: &Console) {
         topic: "Web shop v1.2.0".to_owned(),
         purpose: "Where it happens".to_owned(),
         members: vec!["maria".to_owned()],
+        groups: Vec::new(),
         near: None,
         links: Vec::new(),
     };

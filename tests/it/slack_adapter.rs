@@ -96,6 +96,7 @@ async fn after_a_restart_what_was_said_is_found_and_the_room_is_known_again() {
         topic: "going out at 10:00".into(),
         purpose: "The war room".into(),
         members: vec![ANN.into(), "ULEAVER000".into()],
+        groups: Vec::new(),
         near: Some(RELEASES.into()),
         links: Vec::new(),
     };
@@ -123,6 +124,7 @@ async fn a_strangers_channel_is_not_taken_over() {
         topic: "t".into(),
         purpose: "p".into(),
         members: Vec::new(),
+        groups: Vec::new(),
         near: None,
         links: Vec::new(),
     };
@@ -144,6 +146,7 @@ async fn a_room_whose_opening_was_cut_off_is_found_again() {
         topic: "t".into(),
         purpose: "p".into(),
         members: vec![ANN.into()],
+        groups: Vec::new(),
         near: None,
         links: Vec::new(),
     };
@@ -167,6 +170,7 @@ async fn where_no_channel_may_be_opened_a_thread_is_the_room() {
         topic: "Web shop v1.2.0".into(),
         purpose: "The war room".into(),
         members: vec![ANN.into()],
+        groups: Vec::new(),
         near: Some(RELEASES.into()),
         links: Vec::new(),
     };
@@ -206,7 +210,7 @@ async fn each_way_to_fail_has_its_own_path() {
         (Harm::Error("fatal_error"), "Unknown"),
         (Harm::Error("is_archived"), "Permanent"),
         (Harm::Error("msg_too_long"), "Permanent"),
-        (Harm::Error("token_revoked"), "Permanent"),
+        (Harm::Error("token_revoked"), "NoEntry"),
     ] {
         world.fault(Fault::on("chat.postMessage", harm.clone()));
         let failed = post("one").await.expect_err("it fails");
@@ -334,6 +338,7 @@ async fn people_and_groups_are_looked_up_one_by_one() {
     for name in ["gus", "ursula", "stranger", "leaver", "otherbot"] {
         let standing = slack.standing(TEAM, &world.person(name).id, &asked).await.unwrap();
         assert!(standing.guest && standing.groups.is_empty(), "{name}: {standing:?}");
+        assert_eq!(standing.gone, name == "leaver", "{standing:?}");
     }
     let outsider = slack.standing("TOTHER", &world.person("quinn").id, &asked).await.unwrap();
     assert!(outsider.guest && outsider.groups.is_empty());
@@ -355,13 +360,24 @@ async fn the_doctor_says_what_is_well_and_what_to_click() {
         .iter()
         .filter_map(|it| Some(format!("{}: {}", it.what, it.trouble.as_ref()?)))
         .collect();
-    assert_eq!(trouble.len(), 3, "{trouble:#?}");
+    assert_eq!(trouble.len(), 2, "{trouble:#?}");
+    let general = found.iter().find(|it| it.what.contains("#general")).unwrap();
+    assert!(general.what.contains("I will join it"), "{general:?}");
     assert!(trouble[0].contains("im:history") && trouble[0].contains("reinstall"), "{trouble:?}");
-    assert!(trouble[1].contains("#general") && trouble[1].contains("/invite"), "{trouble:?}");
-    assert!(trouble[2].contains("SGONE00000"), "{trouble:?}");
+    assert!(trouble[1].contains("SGONE00000"), "{trouble:?}");
     world.revoke_bot_token();
     let found = slack.doctor(&channels, &groups).await;
     assert!(found[0].trouble.as_ref().is_some_and(|it| it.contains("Install it again")));
+}
+
+#[tokio::test]
+async fn a_channel_that_the_bot_cannot_join_says_what_to_click() {
+    let setup = Setup::default().without_scope("channels:join");
+    let world = SlackWorld::with(setup).await;
+    let found = adapter(&world).doctor(&["CGENERAL00".to_owned()], &[]).await;
+    let general = found.iter().find(|it| it.what.contains("#general")).unwrap();
+    let trouble = general.trouble.as_ref().expect("it cannot be joined");
+    assert!(trouble.contains("/invite") && trouble.contains("channels:join"), "{trouble}");
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -675,6 +691,23 @@ async fn who_cannot_prove_to_be_slack_learns_nothing() {
     flood.body = "x".repeat(1024 * 1024);
     assert_eq!(flood.send().await.0, 413);
     bot.stop.cancel();
+}
+
+#[tokio::test]
+async fn an_answer_that_waits_for_a_better_moment_keeps_nobody_from_stopping() {
+    let bot = Bot::start(Mode::Socket, SlackWorld::start().await).await;
+    for method in ["response_url", "chat.postEphemeral"] {
+        bot.world.fault(Fault::on(method, Harm::TooMany(25)).always());
+    }
+    bot.world.person("ann").types("/release status", "releases").await;
+    bot.world.called("response_url", 1).await;
+    let since = std::time::Instant::now();
+    bot.stop.cancel();
+    for task in bot.tasks {
+        tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
+    }
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 /// Keeps what is logged.

@@ -116,6 +116,7 @@ fn wish(links: &[(&str, &str)]) -> RoomWish {
         topic: "t".into(),
         purpose: "p".into(),
         members: vec![ANN.into()],
+        groups: Vec::new(),
         near: Some(RELEASES.into()),
         links: links.iter().map(|(title, url)| ((*title).into(), (*url).into())).collect(),
     }

@@ -5,7 +5,7 @@ use chrono::Duration;
 use crate::slack_stage::{Mode, Stage, at, picked};
 use crate::slack_world::Post;
 
-const ROOM: &str = "release-v1-2-0";
+pub(crate) const ROOM: &str = "release-v1-2-0";
 
 #[tokio::test]
 async fn the_play_over_socket_mode() {
@@ -69,13 +69,13 @@ async fn announced(stage: &Stage) {
     let room = stage.world.channel(&room.id);
     assert!(room.topic.contains("v1.2.0"), "{}", room.topic);
     assert!(!room.pins.is_empty(), "the card is on top");
-    for who in ["maria", "ann", "sam", "dave", "john"] {
+    for who in ["maria", "ann", "sam", "dave", "john", "quinn"] {
         assert!(room.has(&stage.person(who).id), "{who} is invited");
     }
 }
 
 /// GO and NO-GO by buttons, by the people whose they are, and the checklist.
-async fn decided(stage: &Stage) {
+pub(crate) async fn decided(stage: &Stage) {
     let poll = stage.sees("releases", "go or no-go?").await;
     // She is in the configuration by her user group alone.
     stage.presses("quinn", &poll, "GO · QA", "Your GO for QA is recorded").await;
@@ -107,7 +107,7 @@ async fn tick(stage: &Stage) {
     let card = stage.sees(ROOM, "waiting for").await;
     maria.presses(&card, "Checklist").await.answered().await;
     let list = maria.sees_ephemeral("Runbook up to date").await;
-    maria.presses_in_whisper(&list, "Tick: Runbook up to date").await.answered().await;
+    maria.presses_in_whisper(&list, "✓ Runbook up to date").await.answered().await;
     maria.sees_ephemeral("The checklist is green").await;
 }
 

@@ -11,9 +11,10 @@ use serde_json::Value;
 use crate::installed::{Installed, Running};
 use crate::operation::quiet;
 use crate::slack_world::{Gesture, Kind, Person, Post, Setup, SlackWorld, Standing};
+use crate::time_machine::TimeMachine;
 
 /// A file of the installation.
-fn prop(name: &str) -> String {
+pub(crate) fn prop(name: &str) -> String {
     std::fs::read_to_string(format!("tests/it/slack_stage/{name}")).unwrap()
 }
 
@@ -29,6 +30,7 @@ pub(crate) struct Stage {
     pub(crate) here: Installed,
     running: Option<Running>,
     mode: Mode,
+    time: Option<TimeMachine>,
 }
 
 /// Everybody of the play; on call is somebody who has never been to #releases.
@@ -50,6 +52,42 @@ impl Stage {
         setup: Setup,
         change: impl FnOnce(String) -> String,
     ) -> Self {
+        Self::set_on(mode, setup, change, &[]).await
+    }
+
+    /// On a machine of its own kind: what is in the environment of all that is started there.
+    pub(crate) async fn set_on(
+        mode: Mode,
+        setup: Setup,
+        change: impl FnOnce(String) -> String,
+        machine: &[(&str, &str)],
+    ) -> Self {
+        let mut stage = Self::prepared(mode, setup, change, machine).await;
+        stage.begin().await;
+        stage
+    }
+
+    /// On a machine whose time passes when the test says so.
+    pub(crate) async fn set_in_time(
+        mode: Mode,
+        setup: Setup,
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
+        let time = TimeMachine::new();
+        let environment = time.environment();
+        let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let stage = Self::prepared(mode, setup, change, &environment).await;
+        let mut stage = Self { time: Some(time), ..stage };
+        stage.begin().await;
+        stage
+    }
+
+    async fn prepared(
+        mode: Mode,
+        setup: Setup,
+        change: impl FnOnce(String) -> String,
+        machine: &[(&str, &str)],
+    ) -> Self {
         let world = SlackWorld::with(setup).await;
         let (name, public) = match mode {
             Mode::Socket => ("socket", ""),
@@ -63,15 +101,32 @@ impl Stage {
             .with_env("SLACK_BOT_TOKEN", &world.bot_token())
             .with_env("SLACK_APP_TOKEN", &world.app_token())
             .with_env("SLACK_SIGNING_SECRET", &world.signing_secret());
+        let here = machine.iter().fold(here, |here, (name, value)| here.with_env(name, value));
         here.write("plans/web-shop.toml", &prop("web-shop.toml"));
         here.write("pods.sh", &prop("pods.sh"));
         here.write("pods/v1.1.9/index.html", "the shop");
         for pod in ["pods/1", "pods/2"] {
             symlink(here.path("pods/v1.1.9"), here.path(pod)).unwrap();
         }
-        let mut stage = Self { world, here, running: None, mode };
-        stage.begin().await;
-        stage
+        Self { world, here, running: None, mode, time: None }
+    }
+
+    /// Time passes for the program and for Slack, when nothing is under way any more.
+    pub(crate) async fn passes(&self, time: Duration) {
+        self.settled().await;
+        let time = time.to_std().expect("time goes on");
+        self.time.as_ref().expect("the stage was set in time").passes(time);
+        self.world.clock().passes(time);
+        // Whoever sleeps looks at the clock when something happens.
+        self.running().get("/healthz").await;
+    }
+
+    /// Until then, to the second.
+    pub(crate) async fn comes(&self, at: DateTime<Utc>) {
+        self.settled().await;
+        let now = self.time.as_ref().expect("the stage was set in time").now();
+        let left = (at - now).num_milliseconds();
+        self.passes(Duration::seconds((left + 999).div_euclid(1_000))).await;
     }
 
     /// Starts the program, and waits until Slack and it have found each other.
@@ -108,6 +163,12 @@ impl Stage {
 
     pub(crate) async fn sees(&self, channel: &str, wanted: &str) -> Post {
         self.world.sees(channel, wanted).await
+    }
+
+    /// What is said in a channel, once it is.
+    pub(crate) async fn reads(&self, channel: &str, wanted: &str) -> String {
+        let post = self.sees(channel, wanted).await;
+        self.world.text_of(&post)
     }
 
     /// Until nothing is under way: the outbox is empty and every lane is dry.

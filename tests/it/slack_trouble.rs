@@ -147,17 +147,23 @@ async fn who_is_not_of_the_house_is_refused_and_it_is_on_record() {
     })
     .await;
     let poll = stage.to_poll().await;
-    for name in ["gus", "leaver", "stranger"] {
+    for (name, why) in [
+        ("gus", "Guests cannot act"),
+        ("leaver", "Your account is deactivated"),
+        ("stranger", "don't know the account"),
+    ] {
         let person = stage.person(name);
         person.presses(&poll, "GO · Engineering").await.answered().await;
         let told = person.sees_ephemeral("").await;
         let told = stage.world.whisper_text(&told);
-        assert!(!told.contains("recorded"), "{name}: {told}");
+        assert!(told.contains(why), "{name}: {told}");
     }
     stage.settled().await;
     let log = stage.log().await;
     let refused: Vec<_> = log.iter().filter(|it| it.starts_with("Refused go")).collect();
     assert_eq!(refused.len(), 3, "{log:#?}");
+    let gone = refused.iter().filter(|it| it.contains("account is deactivated")).count();
+    assert_eq!(gone, 1, "{refused:#?}");
     let votes = log.iter().filter(|it| it.contains("said GO")).count();
     assert_eq!(votes, 0);
     stage.assert_clean().await;
@@ -188,6 +194,40 @@ async fn forged_stale_and_replayed_requests_change_nothing() {
     stage.settled().await;
     let votes = stage.log().await.iter().filter(|it| it.contains("said GO")).count();
     assert_eq!(votes, 1, "a replay counts once");
+}
+
+/// Slack delivers again what it believes we missed, also to the program that was started since.
+#[tokio::test]
+async fn a_click_that_comes_again_after_a_restart_counts_once() {
+    let mut stage = Stage::set(Mode::Http).await;
+    let poll = stage.to_poll().await;
+    let press = stage.world.press_of("ann", &poll, "GO · Engineering");
+    let line = stage.world.command_of("maria", "/release hold \"it rains\"", "releases");
+    for first in [&press, &line] {
+        assert_eq!(first.send().await.0, 200);
+    }
+    stage.world.sees_edit(&poll, "1 of 3 GO").await;
+    stage.sees(ROOM, "it rains").await;
+    stage.settled().await;
+    stage.killed_and_started_again().await;
+    stage.says("maria", "resume", "goes on").await;
+    for again in [&press, &line] {
+        let again = again.to(&stage.running().address);
+        assert_eq!(again.send().await.0, 200, "the same body and signature, within five minutes");
+        assert_eq!(again.send().await.0, 401, "a replay to one and the same program");
+        let retry = again.ahead_of_time(Duration::from_secs(1)).retried(1);
+        assert_eq!(retry.send().await, (200, String::new()));
+    }
+    stage.settled().await;
+    let log = stage.log().await;
+    for deed in ["said GO for Engineering", "put it on hold: it rains"] {
+        let found = log.iter().filter(|it| it.contains(deed)).count();
+        assert_eq!(found, 1, "{deed}: {log:#?}");
+    }
+    stage.world.exactly_once("is on hold, by Maria: it rains");
+    let lifted = async || stage.world.count("On hold since") == 0;
+    stage.running().until("what was resumed is not held again", lifted).await;
+    stage.assert_clean().await;
 }
 
 #[tokio::test]
@@ -232,6 +272,42 @@ async fn a_storm_of_429_delays_and_doubles_nothing() {
     stage.assert_clean().await;
 }
 
+/// Whoever reads it in the channel is led there by a press: it is the channel, and not its name.
+fn leads_to(stage: &Stage, said: &str, room: &str) {
+    let calls = stage.world.calls("chat.postMessage");
+    let call = calls.iter().find(|call| call.arg("text").contains(said)).expect("it was said");
+    let link = format!(r#""type":"channel","channel_id":"{room}""#);
+    let turned = format!(r#""channel_id":"{room}","type":"channel""#);
+    let blocks = call.args["blocks"].to_string();
+    assert!(blocks.contains(&link) || blocks.contains(&turned), "{blocks}");
+}
+
+#[tokio::test]
+async fn the_last_announcement_leads_to_the_room() {
+    let stage = Stage::set(Mode::Socket).await;
+    stage.world.fault(Fault::on("conversations.create", Harm::TooMany(1)));
+    stage.to_poll().await;
+    stage.sees("releases", "🚀 Web shop v1.2.0 starts in 1 h. War room: #release-v1-2-0").await;
+    leads_to(&stage, "🚀 Web shop v1.2.0 starts in 1 h", &stage.world.channel(ROOM).id);
+    assert_eq!(stage.world.count("the war room is open"), 0);
+    stage.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_room_that_slack_keeps_waiting_is_told_of_when_it_is_there() {
+    let stage = Stage::set(Mode::Socket).await;
+    stage.world.fault(Fault::on("conversations.create", Harm::TooMany(6)));
+    stage.to_poll().await;
+    let early = stage.sees("releases", "🚀 Web shop v1.2.0 starts in 1 h").await;
+    let early = stage.world.text_of(&early);
+    assert!(early.contains("The war room is not open yet: I will say here when it is"), "{early}");
+    stage.sees("releases", "the war room is open: #release-v1-2-0").await;
+    leads_to(&stage, "the war room is open", &stage.world.channel(ROOM).id);
+    stage.settled().await;
+    stage.world.exactly_once("the war room is open");
+    stage.assert_clean().await;
+}
+
 #[tokio::test]
 async fn a_disabled_link_is_told_to_the_operator_and_a_restart_mends_it() {
     let mut stage = Stage::set(Mode::Socket).await;
@@ -255,6 +331,56 @@ async fn a_revoked_token_is_told_to_the_operator() {
     assert_ne!(doctor.status, 0, "{doctor:?}");
     let logged = stage.here.logged();
     assert!(!logged.contains(&stage.world.bot_token()), "{logged}");
+}
+
+/// Until whoever asks is told that nothing gets through, and what to do about it.
+async fn shut_out(stage: &Stage) {
+    let told = async || {
+        let (status, ready) = stage.running().get("/readyz").await;
+        status == 503 && ready.contains("Install it again")
+    };
+    stage.running().until("it is not ready, and says why", told).await;
+}
+
+#[tokio::test]
+async fn what_a_revoked_token_holds_back_goes_out_once_with_a_new_one() {
+    let mut stage = Stage::set(Mode::Socket).await;
+    let poll = stage.to_poll().await;
+    stage.sees("releases", "🚀 Web shop v1.2.0 starts in 1 h").await;
+    stage.presses("ann", &poll, "GO · Engineering", "Your GO for Engineering").await;
+    stage.settled().await;
+    stage.world.revoke_bot_token();
+    // An answer needs no token, and what she says is on record.
+    stage.says("ann", "no-go \"the queue is growing\"", "Your NO-GO for Engineering").await;
+    stage.says("maria", "update we look into it", "Posted").await;
+    shut_out(&stage).await;
+    let knocks = stage.world.calls("chat.postMessage");
+    let refused = knocks.iter().filter(|call| call.answer["error"] == "token_revoked");
+    assert!(refused.count() <= 2, "nobody knocks again and again");
+    let doctor = stage.here.cli(&["doctor"]).await.expect(1, &["token"]);
+    assert!(doctor.out.contains("Install it again"), "{doctor:?}");
+    let logged = stage.here.logged();
+    assert!(logged.contains("the app was removed from the workspace"), "{logged}");
+    assert!(!logged.contains(&stage.world.bot_token()), "{logged}");
+    // A start does not help as long as the token is the old one.
+    stage.killed_and_started_again().await;
+    shut_out(&stage).await;
+    assert_eq!(stage.world.count("the queue is growing"), 0);
+    stage.killed().await;
+    let token = stage.world.issue_bot_token();
+    stage.here.set_env("SLACK_BOT_TOKEN", &token);
+    stage.begin().await;
+    stage.sees(ROOM, "the queue is growing").await;
+    stage.sees(ROOM, "we look into it").await;
+    stage.settled().await;
+    for said in ["NO-GO: Web shop", "we look into it", "🚀 Web shop v1.2.0 starts in 1 h"] {
+        stage.world.exactly_once(said);
+    }
+    assert_eq!(stage.running().get("/readyz").await.0, 200);
+    stage.here.cli(&["doctor"]).await.expect(0, &[]);
+    let given_up = stage.log().await.iter().filter(|it| it.contains("delivered")).count();
+    assert_eq!(given_up, 0);
+    stage.assert_clean().await;
 }
 
 // ---------------------------------------------------------------------------------------------

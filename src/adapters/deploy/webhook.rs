@@ -158,7 +158,9 @@ impl Deployer for Webhook {
         };
         let report = match self.status(run, action, url, action.timeout).await {
             Ok(report) => report,
-            Err(again @ Failure::Transient { .. }) => return Err(again),
+            Err(again @ (Failure::Transient { .. } | Failure::NoEntry { .. })) => {
+                return Err(again);
+            }
             Err(Failure::Permanent { why } | Failure::Unknown { why }) => {
                 return Ok(Sighting::Unknown(why));
             }

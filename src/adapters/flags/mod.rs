@@ -205,7 +205,10 @@ impl Change<'_> {
                 Err(Failure::Transient { why, retry_after }) => (why, retry_after),
                 // Setting it twice is setting it.
                 Err(Failure::Unknown { why }) => (why, None),
-                Err(failure @ Failure::Permanent { .. }) => return Err(failure),
+                // New credentials may come too late for whoever waits behind this.
+                Err(failure @ (Failure::Permanent { .. } | Failure::NoEntry { .. })) => {
+                    return Err(failure);
+                }
             };
             line(&format!("{why}; trying again"));
             *last = Some(why);

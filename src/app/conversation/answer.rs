@@ -203,6 +203,10 @@ impl After<'_> {
                 button("Agenda", command("agenda")),
             ]];
         }
+        // Whoever ticks one item is mostly about to tick the next.
+        if matches!(did, Happened::ItemMarked { .. }) && done.open > 0 {
+            message.buttons = vec![vec![button("Checklist", format!("checklist {id}"))]];
+        }
         message
     }
 
@@ -257,6 +261,10 @@ impl After<'_> {
             Happened::Scrubbed { reason } | Happened::Held { reason, .. } => {
                 done.why.clone_from(reason);
             }
+            Happened::TurnedRed { why, roll_back_at, .. } => {
+                (done.why, done.flag) = (why.clone(), roll_back_at.is_some());
+            }
+            Happened::SteppedBack { to, .. } => done.what = stage_name(release, *to),
             Happened::ItemMarked { item, mark, why, .. } => {
                 let known = release.items.iter().find(|known| known.id == *item);
                 done.what = known.map_or(item.to_string(), |item| item.name.clone());
@@ -391,6 +399,7 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
         Refusal::StillSoaking { .. } | Refusal::StillRunning { .. } => {
             vec![say("Hold", "hold"), say("Roll back", "rollback"), status()]
         }
+        Refusal::NotGreen { .. } => vec![say("Roll back", "rollback"), status()],
         Refusal::Unsettled { .. } => {
             vec![say("Retry", "retry"), say("Outcome", "outcome"), say("Roll back", "rollback")]
         }
@@ -410,6 +419,7 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
         | Refusal::OneSeat { .. } => vec![roles()],
         Refusal::UnknownAccount { .. }
         | Refusal::Guest
+        | Refusal::Gone
         | Refusal::NotSure { .. }
         | Refusal::NotLinked { .. }
         | Refusal::NotYours { .. }

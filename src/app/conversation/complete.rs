@@ -1,9 +1,8 @@
 //! What could be typed next. From memory only: it is asked at every key.
 
-use std::collections::BTreeMap;
-
 use super::find::{self, Room};
 use super::shelf::PlanShelf;
+use super::short;
 use crate::app::grammar::{self, Argument, Choose, CommandSpec, Type};
 use crate::domain::state::{Release, State};
 use crate::ports::Completion;
@@ -120,19 +119,13 @@ impl Asked<'_> {
         }
     }
 
-    /// By version, or in full where the version alone would not tell.
+    /// By version, and by more where the version alone would not tell.
     fn releases(&self) -> Vec<Word> {
-        let mut versions: BTreeMap<&str, usize> = BTreeMap::new();
-        for release in self.state.releases.values() {
-            *versions.entry(&release.plan.release.version).or_default() += 1;
-        }
         let mut all: Vec<_> = self.state.releases.values().collect();
         all.sort_by_key(|release| (release.phase.is_over(), release.start.at));
         let word = |release: &std::sync::Arc<Release>| {
-            let version = &release.plan.release.version;
-            let alone = versions.get(version.as_str()) == Some(&1);
-            let word = if alone { version.clone() } else { release.id.to_string() };
-            (word, format!("{}, {}", release.title(), release.phase.name()))
+            let name = short::word(release, self.state);
+            (name, format!("{}, {}", release.title(), release.phase.name()))
         };
         all.into_iter().map(word).collect()
     }

@@ -29,7 +29,7 @@ pub(super) fn release<'a>(
     room: Room<'_>,
 ) -> Result<&'a Release, Unclear> {
     match said.filter(|said| !said.is_empty()) {
-        Some(said) => named(state, said),
+        Some(said) => named(state, said, room),
         None => of_room(state, room).map_or_else(|| only(state), Ok),
     }
 }
@@ -74,7 +74,7 @@ fn ids(list: &[&Release]) -> Vec<ReleaseId> {
     list.iter().take(OFFERED).map(|release| release.id.clone()).collect()
 }
 
-fn named<'a>(state: &'a State, said: &str) -> Result<&'a Release, Unclear> {
+fn named<'a>(state: &'a State, said: &str, room: Room<'_>) -> Result<&'a Release, Unclear> {
     let all = || state.releases.values().map(AsRef::as_ref);
     if let Some(exact) = all().find(|release| release.id.as_str() == said) {
         return Ok(exact);
@@ -98,7 +98,11 @@ fn named<'a>(state: &'a State, said: &str) -> Result<&'a Release, Unclear> {
                 Err(Unclear::Several(ids(&newest)))
             }
         }
-        _ => Err(Unclear::Several(ids(&newest(open)))),
+        // In a war room its own release is meant.
+        _ => match open.iter().find(|release| is_here(release, room)) {
+            Some(here) => Ok(here),
+            None => Err(Unclear::Several(ids(&newest(open)))),
+        },
     }
 }
 
@@ -106,13 +110,22 @@ fn version(release: &Release) -> &str {
     &release.plan.release.version
 }
 
-/// `v1.2.0` or `1.2.0`, a service, a target, or an id with or without its attempt.
+/// `v1.2.0` or `1.2.0`, a service or its name, both together, a target, or an id with or without its
+/// attempt.
 fn is_called(release: &Release, word: &str) -> bool {
     let version = version(release);
     let id = release.id.as_str();
     let without_attempt = id.split('#').next().unwrap_or(id);
     let names = [version, version.trim_start_matches('v'), id, without_attempt];
-    names.iter().any(|name| name.eq_ignore_ascii_case(word))
+    let service = [release.plan.release.service.as_str(), release.plan.name()];
+    let both = service.iter().any(|service| {
+        let rest = word.get(service.len()..).and_then(|rest| rest.strip_prefix(' '));
+        let is_service =
+            word.get(..service.len()).is_some_and(|head| head.eq_ignore_ascii_case(service));
+        is_service
+            && rest.is_some_and(|rest| names[..2].iter().any(|it| it.eq_ignore_ascii_case(rest)))
+    });
+    both || names.iter().any(|name| name.eq_ignore_ascii_case(word))
         || release.plan.release.service.eq_ignore_ascii_case(word)
         || release.target().eq_ignore_ascii_case(word)
 }

@@ -85,7 +85,7 @@ pub(super) fn choice(name: &str, label: &str, choices: &[(String, String)]) -> F
 
 /// The same for a mouth without dialogs, such as the command line: what would be submitted, as a
 /// line to send.
-pub fn as_message(form: &Form, prefix: &str) -> Message {
+pub(super) fn as_message(form: &Form, prefix: &str) -> Message {
     let blanks: BTreeMap<String, String> = form
         .fields
         .iter()

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use tracing::warn;
 
-use super::{Came, Conversation, Spoken, as_message, message_of, prefix};
+use super::{Came, Conversation, Spoken, message_of, prefix};
 use crate::app::engine::Lost;
 use crate::app::people::{self, Knowledge};
 use crate::domain::command::{Actor, Claims, Command, Request};
@@ -122,7 +122,9 @@ impl Conversation {
             false => self.decide_kept(heard).await,
         };
         let Some(chat) = self.platforms.chats.get(&platform) else { return };
-        let message = self.named(message_of(reply)).await;
+        let reply = prefix::with(reply, self.prefix(&platform));
+        let mut message = self.named(message_of(reply)).await;
+        self.shorten(&mut message, &platform, channel.as_deref());
         let to = Whisper { user, channel, handle };
         if let Err(failure) = chat.whisper(&to, &message).await {
             warn!(request.id = id, %failure, "the answer to `{id}` did not arrive: {failure}");
@@ -134,10 +136,11 @@ impl Conversation {
         let claims = self.look_up(&account).await;
         let Heard { id, platform, channel, said, .. } = heard;
         let by = Actor::Person { account, claims };
+        let place = channel.clone();
         let spoken = Spoken { id, by, platform: platform.clone(), channel, said, keyed: false };
         match self.answer_kept(spoken).await.1 {
             // No dialog opens this late.
-            Reply::Form(form) => Reply::Private(as_message(&form, self.prefix(&platform))),
+            Reply::Form(form) => Reply::Private(self.as_line(&form, &platform, place.as_deref())),
             Reply::Private(message) => Reply::Private(message),
         }
     }
@@ -151,8 +154,7 @@ impl Conversation {
         };
         let by = Actor::Person { account, claims: Claims::unknown() };
         let request = Request { id: heard.id, by, command: Command::ComeTooLate { said } };
-        let (_, reply) = self.told(self.engine.ask_kept(request).await);
-        prefix::with(reply, self.prefix(&heard.platform))
+        self.told(self.engine.ask_kept(request).await).1
     }
 
     /// With the names of those whom the configuration does not name.

@@ -41,27 +41,32 @@ pub(super) fn with(reply: Reply, prefix: &str) -> Reply {
 }
 
 fn in_block(block: &mut Block, prefix: &str) {
+    each_code(block, &mut |code| {
+        let rest = code.strip_prefix(OURS);
+        if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(' ')) {
+            *code = format!("{prefix}{rest}");
+        }
+    });
+}
+
+/// What stands in a line as it would be typed.
+pub(super) fn each_code(block: &mut Block, each: &mut dyn FnMut(&mut String)) {
     match block {
-        Block::Heading(line) | Block::Paragraph(line) | Block::Quote(line) => in_line(line, prefix),
-        Block::List(items) => items.iter_mut().for_each(|line| in_line(line, prefix)),
+        Block::Heading(line) | Block::Paragraph(line) | Block::Quote(line) => in_line(line, each),
+        Block::List(items) => items.iter_mut().for_each(|line| in_line(line, each)),
         Block::Code(_) => {}
         Block::Table { head, rows } => {
             let cells = head.iter_mut().chain(rows.iter_mut().flatten());
-            cells.for_each(|line| in_line(line, prefix));
+            cells.for_each(|line| in_line(line, each));
         }
     }
 }
 
-fn in_line(line: &mut [Inline], prefix: &str) {
+fn in_line(line: &mut [Inline], each: &mut dyn FnMut(&mut String)) {
     for inline in line {
         match inline {
-            Inline::Code(code) => {
-                let rest = code.strip_prefix(OURS);
-                if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(' ')) {
-                    *code = format!("{prefix}{rest}");
-                }
-            }
-            Inline::Strong(inner) | Inline::Emphasis(inner) => in_line(inner, prefix),
+            Inline::Code(code) => each(code),
+            Inline::Strong(inner) | Inline::Emphasis(inner) => in_line(inner, each),
             Inline::Text(_)
             | Inline::Break
             | Inline::Link { .. }

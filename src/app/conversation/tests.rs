@@ -352,6 +352,7 @@ async fn the_checklist_is_judged_by_its_limits() {
 
     quinn: checklist v1.2.0 pass page weight --value 3.1
       Page weight has failed: 3.1 s (LCP < 2.5 s) (#4). 2 items are still open.
+      [ Checklist ] checklist web-shop/production/v1.2.0#1
 
     quinn: checklist pass page --value two
       two is not a number.
@@ -360,6 +361,7 @@ async fn the_checklist_is_judged_by_its_limits() {
 
     quinn: checklist pass page --value 2,1
       Page weight has passed: 2,1 s (LCP < 2.5 s) (#5). 1 item is still open.
+      [ Checklist ] checklist web-shop/production/v1.2.0#1
 
     sam: checklist pass notes
       You may not tick the checklist: that is for Captain or QA. Nothing was changed.
@@ -578,14 +580,12 @@ async fn several_releases_are_offered_as_buttons_unless_the_room_tells() {
     let said = house.transcript(&[("sam", "hold it burns"), ("sam", "status web-shop")]).await;
     insta::assert_snapshot!(said, @r"
     sam: hold it burns
-      Which release do you mean? Choose one, or say it: v1.2.0, or in full
-        web-shop/production/v1.2.0.
+      Which release do you mean? Choose one, or say it: v1.2.0, or web-shop v1.2.0.
       [ Web shop v1.3.0 (production) ] hold web-shop/production/v1.3.0#1 it burns
       [ Web shop v1.2.0 (production) ] hold web-shop/production/v1.2.0#1 it burns
 
     sam: status web-shop
-      Which release do you mean? Choose one, or say it: v1.2.0, or in full
-        web-shop/production/v1.2.0.
+      Which release do you mean? Choose one, or say it: v1.2.0, or web-shop v1.2.0.
       [ Web shop v1.3.0 (production) ] status web-shop/production/v1.3.0#1
       [ Web shop v1.2.0 (production) ] status web-shop/production/v1.2.0#1
     ");
@@ -687,11 +687,11 @@ async fn a_button_that_came_too_late_is_answered_before_anything_is_asked() {
 async fn without_dialogs_a_form_is_a_line_to_send() {
     let house = house().await.scheduled().await;
     let asked = form(house.says("sam", "no-go --as support").await);
-    let message = as_message(&asked, "/release");
+    let message = house.talk.as_line(&asked, "console", None);
     assert_eq!(
         markup::plain(&message.body),
         "Sign NO-GO for your seat, with the reason.\n\nTo do it: \
-         /release no-go --as=support web-shop/production/v1.2.0#1 <reason>"
+         /release no-go --as=support v1.2.0 <reason>"
     );
 }
 
@@ -702,7 +702,7 @@ async fn completion_knows_verbs_releases_items_roles_and_people() {
         let found = house.talk.complete("maria", None, line);
         found.into_iter().map(|one| one.text).collect::<Vec<_>>().join(" | ")
     };
-    assert_eq!(complete("re"), "reschedule | resume | retry | report | freeze");
+    assert_eq!(complete("re"), "reschedule | resume | red | retry | report | freeze");
     assert_eq!(complete("go "), "go v1.2.0 | go --as");
     assert_eq!(complete("go --as "), "go --as qa | go --as support");
     assert_eq!(complete("checklist pass pa"), "checklist pass quality/page-weight");

@@ -102,6 +102,10 @@ impl<'a> Turn<'a> {
             Verb::Update { release, text: said } => self.update(self.one(release)?, &text(said)),
             Verb::Advance { release, stage } => self.advance(self.one(release)?, *stage),
             Verb::Hold { release, reason } => self.hold(self.one(release)?, &text(reason)),
+            Verb::Red { release, reason } => self.red(self.one(release)?, &text(reason)),
+            Verb::StepBack { release } => {
+                self.plain(release, |release| Command::StepBack { release })
+            }
             Verb::Resume { release } => self.plain(release, |release| Command::Resume { release }),
             Verb::Retry { release, run, despite } => {
                 let release = self.one(release)?;
@@ -601,7 +605,7 @@ impl<'a> Turn<'a> {
         };
         let mark = match act {
             None | Some(Act::Show) => {
-                return Ok(Meant::Say(reads::checklist(&self.look(), release)));
+                return Ok(Meant::Say(reads::checklist(&self.look(), release, self.by)));
             }
             Some(Act::Pass) => Mark::Pass,
             Some(Act::Fail) => Mark::Fail,
@@ -753,6 +757,17 @@ impl<'a> Turn<'a> {
             return ask(command(""));
         }
         ask(command(&self.text_of(Some(release), "Hold", ("reason", "Reason", reason))?))
+    }
+
+    fn red(&self, release: &Release, reason: &str) -> Understood {
+        let command = |reason: &str| {
+            let (release, reason) = (release.id.clone(), reason.to_owned());
+            Command::DeclareRed { release, reason }
+        };
+        if self.is_ruled_out(reason, command) {
+            return ask(command(""));
+        }
+        ask(command(&self.text_of(Some(release), "Declare red", ("reason", "Reason", reason))?))
     }
 
     fn outcome(&self, release: &Release) -> Understood {

@@ -15,6 +15,8 @@ use crate::store::{self, Waiting};
 /// Between two tries, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// Where a person has to mend something first, nobody hurries.
+pub(super) const UNTIL_LET_IN: Duration = Duration::from_secs(5 * 60);
 /// After this many tries a person is told.
 const MOST_TRIES: u32 = 12;
 
@@ -65,9 +67,16 @@ impl Delivery {
             };
             waiting.state = store::Delivery::Trying;
             match tried {
-                Done::Settled(outcome) => return self.settle(&waiting.key, outcome).await,
+                Done::Settled(outcome) => {
+                    self.is_shut_out(&waiting.lane, None);
+                    return self.settle(&waiting.key, outcome).await;
+                }
                 Done::Failed(failure) => {
-                    if !self.failed(&mut waiting, &effect, failure).await {
+                    let going_on = match found {
+                        true => self.not_seen(&mut waiting, &effect, failure).await,
+                        false => self.failed(&mut waiting, &effect, failure).await,
+                    };
+                    if !going_on {
                         return;
                     }
                 }
@@ -93,10 +102,41 @@ impl Delivery {
         }
     }
 
+    /// Whether to go on looking. **Invariant:** what may have happened is looked for until somebody
+    /// could look; a look that failed has cleared nothing up.
+    async fn not_seen(&self, waiting: &mut Waiting, effect: &Effect, failure: Failure) -> bool {
+        let (key, tries) = (waiting.key.clone(), waiting.tries + 1);
+        let pause = match &failure {
+            Failure::Transient { retry_after, .. } if tries < MOST_TRIES => {
+                waiting.tries = tries;
+                pause(tries, *retry_after, chance())
+            }
+            Failure::NoEntry { why } => self.shut_out_of(&waiting.lane, why),
+            Failure::Transient { .. } | Failure::Permanent { .. } | Failure::Unknown { .. } => {
+                return self.failed(waiting, effect, failure).await;
+            }
+        };
+        warn!(effect.key = %key, effect.tries = tries, %failure,
+            "whether `{key}` was done cannot be seen, looking again in {pause:?}: {failure}");
+        self.wait(pause).await;
+        !self.0.stop.is_cancelled()
+    }
+
+    /// How long to wait before we knock again.
+    fn shut_out_of(&self, lane: &str, why: &str) -> Duration {
+        self.is_shut_out(lane, Some(why.to_owned()));
+        pause(1, Some(UNTIL_LET_IN), chance())
+    }
+
     /// Whether to go on with this effect.
     async fn failed(&self, waiting: &mut Waiting, effect: &Effect, failure: Failure) -> bool {
-        let (key, tries) = (waiting.key.clone(), waiting.tries + 1);
+        let (key, mut tries) = (waiting.key.clone(), waiting.tries + 1);
         let (why, pause) = match &failure {
+            // Waiting for a person is no try: the rest of them are for when we are let in.
+            Failure::NoEntry { why } => {
+                tries = waiting.tries;
+                (why.clone(), self.shut_out_of(&waiting.lane, why))
+            }
             Failure::Transient { why, retry_after } if tries < MOST_TRIES => {
                 (why.clone(), pause(tries, *retry_after, chance()))
             }
@@ -124,7 +164,7 @@ impl Delivery {
         let due_at = Utc::now() + pause;
         warn!(effect.key = %key, effect.tries = tries, %failure,
             "effect `{key}` not delivered, trying again at {due_at}: {failure}");
-        if let Err(lost) = self.0.engine.store().postpone(&key, due_at, &why).await {
+        if let Err(lost) = self.0.engine.store().postpone(&key, tries, due_at, &why).await {
             error!(effect.key = %key, %lost, "effect `{key}` cannot be postponed: {lost}");
             return false;
         }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
-use super::lane::{chance, pause};
-use super::{CARD_PACE, Delivery, Job, SHOWN_LINES};
+use super::lane::{UNTIL_LET_IN, chance, pause};
+use super::{CARD_PACE, Delivery, Job, SHOWN_LINES, lane_of};
 use crate::app::grammar::Paper;
 use crate::app::{cards, markup, notices, reads};
 use crate::domain::command::{Command, RunEnd, RunOutcome};
@@ -54,8 +54,8 @@ impl Delivery {
             Effect::OpenRoom { release, home, wish } => {
                 self.open_room(release, home, wish).await.into()
             }
-            Effect::Archive { platform, channel, .. } => {
-                self.archive(platform, channel).await.into()
+            Effect::Archive { release, platform, channel } => {
+                self.archive(release, platform, channel).await.into()
             }
             Effect::Run { release, run, call } => self.run(release, run, call).await,
             Effect::Look { release, run, call } => self.look_after(release, run, call).await,
@@ -265,6 +265,7 @@ impl Delivery {
             topic: wish.topic.clone(),
             purpose: wish.purpose.clone(),
             members: wish.members.iter().map(|account| account.user.clone()).collect(),
+            groups: wish.groups.iter().map(|group| group.user.clone()).collect(),
             near: wish.near.clone(),
             links: wish.links.clone(),
         };
@@ -275,7 +276,23 @@ impl Delivery {
         Ok(Some(Command::RoomOpened { release: release.clone(), room }))
     }
 
-    async fn archive(&self, platform: &str, channel: &str) -> Result<Option<Command>, Failure> {
+    /// What the room shows for ever is how it ended.
+    async fn archive(
+        &self,
+        release: &ReleaseId,
+        platform: &str,
+        channel: &str,
+    ) -> Result<Option<Command>, Failure> {
+        let there = |card: &&Card| card.platform == platform && card.channel == channel;
+        let cards: Vec<Card> = {
+            let state = self.0.engine.state();
+            let release = state.releases.get(release);
+            let cards = release.into_iter().flat_map(|release| release.cards.keys());
+            cards.filter(there).cloned().collect()
+        };
+        for card in cards {
+            self.card_at_once(card).await;
+        }
         self.chat(platform)?.archive(channel).await.map(|()| None)
     }
 
@@ -295,7 +312,9 @@ impl Delivery {
             // It did not happen: as good as failed, and safe to try again by hand.
             Err(Failure::Permanent { why }) => RunEnd::without_output(RunOutcome::Failed(why)),
             Err(Failure::Unknown { why }) => RunEnd::without_output(RunOutcome::Unknown(why)),
-            Err(failure @ Failure::Transient { .. }) => return Done::Failed(failure),
+            Err(failure @ (Failure::Transient { .. } | Failure::NoEntry { .. })) => {
+                return Done::Failed(failure);
+            }
         };
         self.forget(id);
         Done::Settled(Some(Command::Ended { release: release.clone(), run: id.clone(), end }))
@@ -394,6 +413,10 @@ impl Delivery {
         if let Some(since) = since.filter(|since| *since < CARD_PACE && self.0.world.waits()) {
             return self.later(card, CARD_PACE - since);
         }
+        self.card_at_once(card).await;
+    }
+
+    async fn card_at_once(&self, card: Card) {
         let (message, seq, posted, archived) = {
             let scene = self.scene(&card.platform, None);
             let lines = self.lines(&card);
@@ -419,10 +442,18 @@ impl Delivery {
                 let (platform, channel) = (&card.platform, &card.channel);
                 warn!(%failure, "the card in {platform}/{channel} is behind: {failure}");
             }
-            if let Failure::Transient { retry_after, .. } = failure {
-                return self.later(card, pause(CARD_TRIES, retry_after, chance()));
+            match failure {
+                Failure::Transient { retry_after, .. } => {
+                    return self.later(card, pause(CARD_TRIES, retry_after, chance()));
+                }
+                Failure::NoEntry { why } => {
+                    self.is_shut_out(&lane_of(&card), Some(why));
+                    return self.later(card, pause(CARD_TRIES, Some(UNTIL_LET_IN), chance()));
+                }
+                Failure::Permanent { .. } | Failure::Unknown { .. } => {}
             }
         }
+        self.is_shut_out(&lane_of(&card), None);
         let key = serde_json::to_string(&card).expect("a card is plain data");
         if let Err(why) = self.0.engine.store().card_written(&key, seq).await {
             error!(%why, "the card cannot be marked as written: {why}");
@@ -505,8 +536,7 @@ impl Delivery {
         self.0.tasks.spawn(async move {
             delivery.wait(pause).await;
             if !delivery.0.stop.is_cancelled() {
-                let lane = format!("{}/{}", card.platform, card.channel);
-                delivery.push(lane, Job::Card(card));
+                delivery.push(lane_of(&card), Job::Card(card));
             }
         });
     }

@@ -3,6 +3,7 @@
 use crate::domain::checklist::Mark;
 use crate::domain::command::{RunOutcome, Vote};
 use crate::domain::event::{Event, Happened};
+use crate::domain::health;
 use crate::domain::ids::PersonId;
 use crate::domain::plan::Finding;
 use crate::domain::policy::{Destination, Policy};
@@ -181,6 +182,24 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
             Some(who) => format!("Nothing was heard; {} was asked for an update.", name(who)),
             None => "Nothing was heard; the room was asked for an update.".into(),
         },
+        Happened::Measured { stage, metrics, .. } => {
+            let said: Vec<_> = metrics.iter().map(|judged| health::brief(judged, policy)).collect();
+            let of = stage.map(|stage| format!(" of stage {}", stage + 1)).unwrap_or_default();
+            let light = health::overall(metrics).word();
+            format!("The numbers{of} are {light}: {}.", words::and(&said))
+        }
+        Happened::TurnedRed { why, by, roll_back_at } => {
+            let who = by.as_ref().map(|by| format!("{} declared it", name(by)));
+            let who = who.unwrap_or_else(|| "It stayed".into());
+            let then = match roll_back_at {
+                Some(_) => "it goes back by itself unless somebody holds it",
+                None => "it is on hold, and on-call is asked",
+            };
+            format!("{who} red, and {then}: {}", ended(why))
+        }
+        Happened::SteppedBack { from, to, by } => {
+            format!("{} took it back from stage {} to stage {}.", name(by), from + 1, to + 1)
+        }
         Happened::Held { reason, by: who } => {
             format!("{} put it on hold: {}", by(who), ended(reason))
         }
@@ -205,7 +224,10 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
             "The rollback rehearsal failed".to_owned() + &because(why.as_ref())
         }
         Happened::RollbackAsked { from, to, by, reason } => {
-            let asked = format!("{} asked to roll back from {from} to {to}", name(by));
+            let asked = match by {
+                Some(by) => format!("{} asked to roll back from {from} to {to}", name(by)),
+                None => format!("The numbers rolled it back from {from} to {to}"),
+            };
             asked + &because(reason.as_ref())
         }
         Happened::RolledBack { took_ms } => {

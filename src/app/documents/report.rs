@@ -103,7 +103,7 @@ fn rollback(page: &mut Page, release: &Release, policy: &Policy, entries: &[Repo
     page.facts(&[
         ("From", Some(back.from.clone())),
         ("To", Some(back.to.clone())),
-        ("Asked by", named(Some(&back.by), policy)),
+        ("Asked by", named(back.by.as_ref(), policy)),
         ("Asked at", Some(when(back.asked_at, release))),
         ("Why", back.reason.clone()),
         ("Took", Some(time::span(took))),

@@ -127,3 +127,18 @@ proptest::proptest! {
         proptest::prop_assert!(line.trim().is_empty() || count >= 4, "{} of {}", count, said);
     }
 }
+
+#[test]
+fn a_command_is_brief_where_it_is_glanced_at() {
+    for (line, brief) in [
+        (
+            "/opt/bin/tminus demo deploy --dir /var/lib/t --pod 2",
+            "tminus demo deploy --dir …/t --pod 2",
+        ),
+        ("/bin/sh /srv/pods.sh deploy 1 v1.2.0", "sh …/pods.sh deploy 1 v1.2.0"),
+        ("bin/deploy --pod 1 --to a/b / /x", "bin/deploy --pod 1 --to a/b / /x"),
+        ("POST https://ci.example/hooks/9", "POST https://ci.example/hooks/9"),
+    ] {
+        assert_eq!(in_brief(line), brief);
+    }
+}

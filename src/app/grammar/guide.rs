@@ -24,7 +24,7 @@ const GROUPS: [Group; 6] = [
         title: "Rollout",
         verbs: &["start", "update", "advance", "hold", "resume", "retry", "outcome", "run"],
     },
-    Group { title: "Go back", verbs: &["rollback", "lock", "unlock"] },
+    Group { title: "Go back", verbs: &["rollback", "red", "step-back", "lock", "unlock"] },
     Group { title: "Afterwards", verbs: &["verify", "complete", "keep", "report", "notes"] },
     Group {
         title: "Look",
@@ -170,6 +170,7 @@ pub(super) fn is_needed(verb: &str, argument: &str) -> bool {
         ("no-go", &["reason"]),
         ("update", &["text"]),
         ("hold", &["reason"]),
+        ("red", &["reason"]),
         ("outcome", &["ended", "reason"]),
         ("lock", &["version", "reason"]),
         ("unlock", &["version", "reason"]),

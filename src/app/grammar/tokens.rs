@@ -194,9 +194,26 @@ fn is_prose(arg: &Arg) -> bool {
     super::guide::is_many(arg) && name.is_none_or(|name| name != "WHEN")
 }
 
+/// `web-shop v1.2.0` is one release in two words, and its title may have more.
+fn joined(places: &mut Vec<String>, is: &dyn Fn(&str) -> bool) {
+    let most = places.len().min(MOST_WORDS);
+    let whole = (2..=most).rev().find(|count| is(&places[..*count].join(" ")));
+    if let Some(count) = whole {
+        let name = places[..count].join(" ");
+        places.splice(..count, [name]);
+    }
+}
+
+/// Of a release's name.
+const MOST_WORDS: usize = 5;
+
 fn put_release(places: &mut Vec<String>, spec: &clap::Command, is: &dyn Fn(&str) -> bool) {
     let known: Vec<_> = spec.get_positionals().collect();
-    if known.len() < 2 || known[0].get_id() != "release" {
+    if known.first().is_none_or(|first| first.get_id() != "release") {
+        return;
+    }
+    joined(places, is);
+    if known.len() < 2 {
         return;
     }
     let choices = known[1].get_possible_values();

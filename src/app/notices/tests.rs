@@ -246,6 +246,7 @@ fn afterwards() -> Vec<NoticeKind> {
             why: text("the channel is archived"),
             unknown: false,
         },
+        NoticeKind::RoomOpened,
         NoticeKind::RoomIsThread {
             name: text("releases"),
             why: text("This workspace lets me create no channels."),
@@ -259,6 +260,20 @@ fn afterwards() -> Vec<NoticeKind> {
     ]
 }
 
+fn numbers(light: &str, held: bool) -> NoticeKind {
+    NoticeKind::Numbers {
+        at: time("2026-12-15T18:22:00Z"),
+        stage: (!held).then(|| "Friendly".to_owned()),
+        light: light.to_owned(),
+        lines: vec![
+            "Error rate 0.31 % (baseline 0.3 %, +3 %)".to_owned(),
+            "p95 187 ms (baseline 189 ms, −1 %)".to_owned(),
+        ],
+        automatic: light == "red",
+        held,
+    }
+}
+
 fn going_back() -> Vec<NoticeKind> {
     let at = time("2026-12-15T18:22:00Z");
     let text = |text: &str| text.to_owned();
@@ -268,7 +283,7 @@ fn going_back() -> Vec<NoticeKind> {
             at,
             from: from.clone(),
             to: to.clone(),
-            by: by.clone(),
+            by: Some(by.clone()),
             reason: Some(text("pod 2 does not start")),
             steps: 2,
             people: vec![who("john")],
@@ -277,13 +292,55 @@ fn going_back() -> Vec<NoticeKind> {
             at,
             from,
             to,
-            by,
+            by: Some(by),
             took_ms: 90_000,
             rto_met: Some(true),
             rto: Some(text("15 min")),
             verified: true,
             downtime: false,
         },
+        NoticeKind::RollbackBegan {
+            at,
+            from: text("v1.2.0"),
+            to: text("v1.1.9"),
+            by: None,
+            reason: Some(text("Error rate 3.1 %, above 1")),
+            steps: 1,
+            people: vec![],
+        },
+        NoticeKind::TurnedRed {
+            at,
+            why: text("Error rate 3.1 % (baseline 0.3 %), more than 100 % above the baseline"),
+            by: None,
+            roll_back_at: Some(time("2026-12-15T18:24:00Z")),
+            window: true,
+            to: Some(text("v1.1.9")),
+            people: vec![who("maria")],
+        },
+        NoticeKind::TurnedRed {
+            at,
+            why: text("Memory 93 %, above 90"),
+            by: None,
+            roll_back_at: Some(at),
+            window: false,
+            to: Some(text("v1.1.9")),
+            people: vec![who("maria")],
+        },
+        NoticeKind::TurnedRed {
+            at,
+            why: text("orders are written twice"),
+            by: Some(text("jane")),
+            roll_back_at: None,
+            window: false,
+            to: Some(text("v1.1.9")),
+            people: vec![who("john")],
+        },
+        NoticeKind::SteppedBack { at, from: text("Beta"), to: text("Friendly"), by: text("john") },
+        numbers("green", true),
+        numbers("green", false),
+        numbers("yellow", false),
+        numbers("unknown", false),
+        numbers("red", false),
         NoticeKind::RollbackFailed {
             at,
             why: text("Pods back failed: exit status 1"),

@@ -37,7 +37,15 @@ fn marked() -> World {
 }
 
 fn qa() -> Actor {
-    let account = crate::domain::fixture::account("quinn");
+    who("quinn")
+}
+
+fn maria() -> Actor {
+    who("maria")
+}
+
+fn who(person: &str) -> Actor {
+    let account = crate::domain::fixture::account(person);
     Actor::Person { account, claims: crate::domain::command::Claims::default() }
 }
 
@@ -95,8 +103,8 @@ fn how_the_other_answers_read() {
         agenda(&messages, &open.state, Some(open.release()), &scene),
         agenda(&messages, &frozen.state, None, &now(&frozen)),
         agenda(&messages, &empty.state, None, &scene),
-        checklist(&messages, &open.state, open.release(), &scene),
-        checklist(&messages, &marked.state, marked.release(), &scene),
+        checklist(&messages, &open.state, (open.release(), &maria()), &scene),
+        checklist(&messages, &marked.state, (marked.release(), &qa()), &scene),
         roles(&messages, &open.state, &scene),
         oncall(&messages, &open.state, &scene),
         oncall(&messages, &empty.state, &scene),

@@ -242,8 +242,6 @@ fn stages_are_warned_about_what_they_lack() {
         rules(&changed("traffic = 33", "traffic = nan")),
         ["bad-traffic at stage[0].traffic"]
     );
-    let gate = "traffic = 33\nmetric = [{ name = \"p95\" }]";
-    assert_eq!(rules(&changed("traffic = 33", gate)), ["metrics-not-judged at stage[0].metric"]);
     let smoke = "[[smoke]]\nname = \"Smoke\"\naction = \"health\"";
     assert_eq!(rules(&changed(smoke, "")), ["no-smoke-tests"]);
     assert_eq!(rules(&changed("commit = \"4f1c2a9\"", "")), ["no-artifact at release.version"]);
@@ -465,4 +463,52 @@ fn what_cannot_be_undone_goes_out_in_somebodys_name() {
     assert_eq!(rules(&with(&format!("{mail}accepted_by = \"john\"\n"))), [""; 0]);
     let stranger = rules(&with(&format!("{mail}accepted_by = \"jon\"\n")));
     assert_eq!(stranger, ["unknown-person at irreversible[0].accepted_by"]);
+}
+
+const QUERIES: &str = r#"
+[queries.p95]
+source = "main"
+query = "p95"
+baseline = "p95_stable"
+title = "p95"
+kind = "latency"
+has_past = true
+
+[queries.orders]
+source = "shop"
+query = "/orders"
+title = "Orders"
+kind = "business"
+
+[queries.memory]
+source = "main"
+query = "memory"
+title = "Memory"
+"#;
+
+#[test]
+fn a_metric_can_judge() {
+    let policy: Policy = toml::from_str(&format!("{POLICY}{QUERIES}")).expect("a policy");
+    let rules = |metric: &str| {
+        let plan = changed("traffic = 33", &format!("traffic = 33\nmetric = [{{ {metric} }}]"));
+        named(&lint(&plan, &policy, None, &Facts::default()))
+    };
+    assert_eq!(rules("name = \"p95\""), [""; 0]);
+    assert_eq!(rules("name = \"p59\""), ["unknown-query at stage[0].metric[0].name"]);
+    assert_eq!(rules("name = \"memory\""), ["metric-without-limits at stage[0].metric[0]"]);
+    assert_eq!(rules("name = \"memory\", roll_back_above = 90.0"), [""; 0]);
+    assert_eq!(rules("name = \"orders\""), ["no-baseline at stage[0].metric[0].against"]);
+    let before = "name = \"orders\", against = \"before\"";
+    assert_eq!(rules(before), ["no-baseline at stage[0].metric[0].against"]);
+    let other = "name = \"p95\", against = \"p50\"";
+    assert_eq!(rules(other), ["no-baseline at stage[0].metric[0].against"]);
+    let watched = "[[monitoring.metric]]\nname = \"CPU\"\nquery = \"cpu\"\nwarning = 80.0\n";
+    let found = lint(&with(watched), &policy, None, &Facts::default());
+    assert_eq!(named(&found), ["unknown-query at monitoring.metric[1].query"]);
+}
+
+#[test]
+fn what_goes_back_by_itself_has_something_that_turns_red() {
+    let plan = changed("[rollback]", "[rollback]\nautomatic = true");
+    assert_eq!(rules(&plan), ["nothing-turns-red at rollback.automatic"]);
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::domain::checklist::{ItemState, Mark};
 use crate::domain::event::{Event, Happened};
+use crate::domain::health;
 use crate::domain::plan::Finding;
 use crate::domain::policy::Policy;
 
@@ -164,6 +165,11 @@ fn opened(id: &ReleaseId, did: &Happened, at: Time) -> Release {
         prompts: 0,
         approvals: BTreeMap::new(),
         advance_asked: BTreeSet::new(),
+        stage_since: None,
+        resumed_at: None,
+        health: None,
+        red: None,
+        stepped_back: false,
         smoke: None,
         recalled: BTreeSet::new(),
         items_asked: BTreeSet::new(),
@@ -281,6 +287,7 @@ impl Release {
             Happened::StageDeployed { stage, soak_until } => {
                 self.spoke(at);
                 let stage = *stage;
+                self.stage_since = Some(at);
                 match soak_until {
                     Some(until) => self.enter(Phase::Soaking { stage, until: *until }, at),
                     None => self.enter(Phase::AtGate { stage }, at),
@@ -310,9 +317,29 @@ impl Release {
             Happened::SilenceNoticed { nth, .. } => self.prompts = *nth,
             Happened::Held { reason, by } => {
                 self.held = Some(Hold::new(reason, by.clone(), at));
+                if by.is_some() {
+                    // Somebody has stepped in: nothing goes back by itself.
+                    self.red = None;
+                }
+            }
+            Happened::Measured { stage, metrics, tell } => {
+                self.measured(*stage, metrics, *tell, at);
+            }
+            Happened::TurnedRed { why, by, roll_back_at } => {
+                let (why, by, roll_back_at) = (why.clone(), by.clone(), *roll_back_at);
+                if roll_back_at.is_none() && self.held.is_none() {
+                    self.held = Some(Hold::new(&why, None, at));
+                }
+                self.red = Some(Red { why, by, at, roll_back_at });
+            }
+            Happened::SteppedBack { to, .. } => {
+                self.step_back(*to, at);
             }
             Happened::Resumed { .. } => {
                 self.held = None;
+                self.red = None;
+                self.stepped_back = false;
+                self.resumed_at = Some(at);
                 self.set_aside(|step| matches!(step, Step::Smoke(_) | Step::Timed(_)));
                 self.spoke(at);
             }
@@ -499,6 +526,38 @@ impl Release {
         let kind = EvidenceKind::RollbackRehearsal;
         let report = EvidenceReport { kind, result, link: None, note: why };
         self.report(&report, "tminus", at);
+    }
+
+    fn measured(&mut self, stage: Option<usize>, metrics: &[Judged], tell: bool, at: Time) {
+        let light = health::overall(metrics);
+        let before = self.health.take().filter(|before| before.stage == stage);
+        let same = before.as_ref().filter(|before| before.light == light);
+        let since = same.map_or(at, |before| before.since);
+        let told = if tell { Some((light, at)) } else { before.and_then(|before| before.told) };
+        self.health = Some(Health { stage, light, since, at, metrics: metrics.to_vec(), told });
+        // What a person declared no number takes back.
+        if light != Light::Red && self.red.as_ref().is_some_and(|red| red.by.is_none()) {
+            self.red = None;
+        }
+    }
+
+    fn step_back(&mut self, to: usize, at: Time) {
+        self.set_aside(|step| match step {
+            Step::Stage(stage) | Step::StageCheck { stage, .. } => *stage >= to,
+            Step::Smoke(_)
+            | Step::Timed(_)
+            | Step::Rollback(_)
+            | Step::RollbackVerify(_)
+            | Step::Rehearse(_)
+            | Step::Named(_) => false,
+        });
+        self.held = None;
+        self.red = None;
+        self.stepped_back = true;
+        self.advance_asked.retain(|stage| *stage < to);
+        self.approvals.retain(|stage, _| *stage < to);
+        self.spoke(at);
+        self.enter(Phase::Deploying { stage: to }, at);
     }
 
     fn set_aside(&mut self, which: impl Fn(&Step) -> bool) {

@@ -140,6 +140,15 @@ impl SlackWorld {
         self.world.change(|state| change(&mut state.setup));
     }
 
+    /// The app is installed again: from now on only its new token is taken.
+    pub(crate) fn issue_bot_token(&self) -> String {
+        self.world.change(|state| {
+            let token = format!("{}-again", state.setup.bot_token);
+            state.setup.bot_token.clone_from(&token);
+            token
+        })
+    }
+
     pub(crate) fn revoke_bot_token(&self) {
         self.world.change(|state| state.revoked.insert(state.setup.bot_token.clone()));
     }
@@ -260,7 +269,7 @@ impl SlackWorld {
 
     fn signed(&self, parcel: &delivery::Parcel) -> Signed {
         let (secret, url) = self.listener();
-        signed::parcel(&secret, &url, parcel)
+        signed::parcel(&secret, self.world.clock.wall(), &url, parcel)
     }
 
     fn listener(&self) -> (String, String) {
@@ -273,7 +282,7 @@ impl SlackWorld {
     /// What is asked when the address for events is entered, and the answer that it wants.
     pub(crate) fn challenge(&self) -> (Signed, String) {
         let (secret, url) = self.listener();
-        signed::challenge(&secret, &url)
+        signed::challenge(&secret, self.world.clock.wall(), &url)
     }
 }
 

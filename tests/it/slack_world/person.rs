@@ -9,7 +9,7 @@ use super::delivery::{self, Kind, Outcome, Parcel};
 use super::payloads::{Scene, action};
 use super::screen::{Post, Sheet, Whisper};
 use super::state::{Deed, State, World};
-use super::workspace::{BOT_USER, Content, Message, OTHER_TEAM, User};
+use super::workspace::{BOT_USER, Content, ENTERPRISE, Message, OTHER_TEAM, User};
 use super::{answers, form, seen};
 
 #[derive(Clone)]
@@ -45,6 +45,15 @@ impl Gesture {
             Some(deed.answered? - deed.at)
         };
         self.world.eventually("an answer to what was done", look).await
+    }
+}
+
+/// An organisation is named in everything that comes from one of its workspaces, whoever acted.
+fn on_grid(kind: Kind, payload: &mut Value) {
+    match kind {
+        Kind::Command => payload["enterprise_id"] = json!(ENTERPRISE),
+        Kind::Interaction => payload["enterprise"] = json!({"id": ENTERPRISE, "name": "Home"}),
+        Kind::Event => payload["authorizations"][0]["enterprise_id"] = json!(ENTERPRISE),
     }
 }
 
@@ -317,7 +326,10 @@ impl Person {
                 silent: false,
             });
             let scene = Scene { user: &user, deed, now, base: &self.world.base };
-            let (kind, payload) = write(&scene, state);
+            let (kind, mut payload) = write(&scene, state);
+            if state.setup.grid {
+                on_grid(kind, &mut payload);
+            }
             let name = payload["type"].as_str().unwrap_or("slash_commands");
             for field in answers::undocumented(&format!("payload {name}"), &payload) {
                 state.violated(format!("the stand-in itself: {name} carries `{field}`"));

@@ -47,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) scopes: BTreeSet<String>,
     pub(crate) rate_limits: bool,
     pub(crate) creation_forbidden: bool,
+    /// The workspace is one of an organisation's.
+    pub(crate) grid: bool,
     /// The app subscribes to messages, and so hears its own.
     pub(crate) hears_itself: bool,
     pub(crate) windows: Windows,
@@ -92,6 +94,7 @@ impl Setup {
             scopes: SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
             rate_limits: false,
             creation_forbidden: false,
+            grid: false,
             hears_itself: false,
             windows: Windows {
                 answer: Duration::from_secs(3),
@@ -129,6 +132,11 @@ impl Setup {
 
     pub(crate) fn creation_forbidden(mut self) -> Self {
         self.creation_forbidden = true;
+        self
+    }
+
+    pub(crate) fn grid(mut self) -> Self {
+        self.grid = true;
         self
     }
 

@@ -7,7 +7,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::clock;
 use super::delivery::{Kind, Outcome, Parcel, settle};
 use super::state::World;
 
@@ -20,18 +19,20 @@ pub(crate) struct Signed {
     pub(crate) timestamp: String,
     pub(crate) signature: Option<String>,
     pub(crate) retry: Option<u32>,
+    now: Duration,
     secret: String,
 }
 
 impl Signed {
-    fn new(secret: &str, url: String, content_type: &str, body: String) -> Self {
+    fn new(secret: &str, now: Duration, url: String, content_type: &str, body: String) -> Self {
         let mut made = Self {
             url,
             content_type: content_type.to_owned(),
             body,
-            timestamp: clock::wall().as_secs().to_string(),
+            timestamp: now.as_secs().to_string(),
             signature: None,
             retry: None,
+            now,
             secret: secret.to_owned(),
         };
         made.sign();
@@ -49,14 +50,14 @@ impl Signed {
 
     /// As it would have been that long ago, rightly signed.
     pub(crate) fn stale(mut self, by: Duration) -> Self {
-        let then = clock::wall().saturating_sub(by).as_secs();
+        let then = self.now.saturating_sub(by).as_secs();
         self.timestamp = then.to_string();
         self.sign();
         self
     }
 
     pub(crate) fn ahead_of_time(mut self, by: Duration) -> Self {
-        self.timestamp = (clock::wall() + by).as_secs().to_string();
+        self.timestamp = (self.now + by).as_secs().to_string();
         self.sign();
         self
     }
@@ -72,6 +73,18 @@ impl Signed {
     pub(crate) fn tampered(mut self, from: &str, to: &str) -> Self {
         assert!(self.body.contains(from), "{from} is not in {}", self.body);
         self.body = self.body.replace(from, to);
+        self
+    }
+
+    /// To where the bot is by now.
+    pub(crate) fn to(&self, bot: &str) -> Self {
+        let path = self.url.find("/slack/").expect("all of the bot's addresses begin so");
+        Self { url: format!("{bot}{}", &self.url[path..]), ..self.clone() }
+    }
+
+    /// Slack says that it is not the first time.
+    pub(crate) fn retried(mut self, attempt: u32) -> Self {
+        self.retry = Some(attempt);
         self
     }
 
@@ -104,33 +117,33 @@ impl Signed {
 }
 
 /// What Slack would send for this, at the bot's address.
-pub(super) fn parcel(secret: &str, bot: &str, parcel: &Parcel) -> Signed {
+pub(super) fn parcel(secret: &str, now: Duration, bot: &str, parcel: &Parcel) -> Signed {
     let form = "application/x-www-form-urlencoded";
     match parcel.kind {
         Kind::Command => {
             let fields = parcel.payload.as_object().expect("a command is a set of fields");
             let pairs = fields.iter().map(|(name, it)| (name, it.as_str().unwrap_or_default()));
             let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-            Signed::new(secret, format!("{bot}/slack/commands"), form, body)
+            Signed::new(secret, now, format!("{bot}/slack/commands"), form, body)
         }
         Kind::Interaction => {
             let pairs = [("payload", parcel.payload.to_string())];
             let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-            Signed::new(secret, format!("{bot}/slack/interactions"), form, body)
+            Signed::new(secret, now, format!("{bot}/slack/interactions"), form, body)
         }
         Kind::Event => {
             let body = parcel.payload.to_string();
-            Signed::new(secret, format!("{bot}/slack/events"), "application/json", body)
+            Signed::new(secret, now, format!("{bot}/slack/events"), "application/json", body)
         }
     }
 }
 
 /// What Slack asks when the address for events is entered.
-pub(super) fn challenge(secret: &str, bot: &str) -> (Signed, String) {
+pub(super) fn challenge(secret: &str, now: Duration, bot: &str) -> (Signed, String) {
     let challenge = "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P".to_owned();
     let body = json!({"type": "url_verification", "token": "deprecated", "challenge": challenge});
     let url = format!("{bot}/slack/events");
-    (Signed::new(secret, url, "application/json", body.to_string()), challenge)
+    (Signed::new(secret, now, url, "application/json", body.to_string()), challenge)
 }
 
 pub(super) async fn deliver(
@@ -141,7 +154,7 @@ pub(super) async fn deliver(
 ) -> Outcome {
     let (secret, window) =
         world.look(|state| (state.setup.signing_secret.clone(), state.setup.windows.answer));
-    let mut request = parcel(&secret, bot, sent);
+    let mut request = parcel(&secret, world.clock.wall(), bot, sent);
     request.retry = attempt;
     let before = world.clock.now();
     let answer = tokio::select! {

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 pub(crate) const TEAM: &str = "T0HOME0000";
 pub(crate) const OTHER_TEAM: &str = "T0OTHER000";
+pub(crate) const SISTER_TEAM: &str = "T0SISTER00";
+pub(crate) const ENTERPRISE: &str = "E0HOME0000";
 pub(crate) const APP: &str = "A0TMINUS00";
 pub(crate) const BOT_USER: &str = "U0TMINUS00";
 pub(crate) const BOT: &str = "B0TMINUS00";
@@ -20,6 +22,8 @@ pub(crate) enum Standing {
     SingleChannelGuest,
     /// Comes from another workspace, through a shared channel.
     Stranger,
+    /// Comes from another workspace of the same organisation.
+    Sister,
     Bot,
     Deactivated,
 }
@@ -34,7 +38,15 @@ pub(crate) struct User {
 
 impl User {
     pub(crate) fn team(&self) -> &'static str {
-        if self.standing == Standing::Stranger { OTHER_TEAM } else { TEAM }
+        match self.standing {
+            Standing::Stranger => OTHER_TEAM,
+            Standing::Sister => SISTER_TEAM,
+            Standing::Member
+            | Standing::Guest
+            | Standing::SingleChannelGuest
+            | Standing::Bot
+            | Standing::Deactivated => TEAM,
+        }
     }
 
     pub(crate) fn email(&self) -> String {
@@ -49,14 +61,21 @@ impl User {
         if with_email {
             profile["email"] = json!(self.email());
         }
-        json!({
+        let mut shown = json!({
             "id": self.id, "team_id": self.team(), "name": self.name, "real_name": self.name,
             "deleted": is(Standing::Deactivated), "tz": self.zone, "profile": profile,
             "is_bot": is(Standing::Bot), "is_admin": false, "is_owner": false,
             "is_restricted": is(Standing::Guest) || is(Standing::SingleChannelGuest),
             "is_ultra_restricted": is(Standing::SingleChannelGuest),
             "is_stranger": is(Standing::Stranger), "is_app_user": false, "updated": 1_700_000_000,
-        })
+        });
+        if is(Standing::Sister) {
+            shown["enterprise_user"] = json!({
+                "id": self.id, "enterprise_id": ENTERPRISE, "enterprise_name": "Home & Sisters",
+                "is_admin": false, "is_owner": false, "teams": [self.team()],
+            });
+        }
+        shown
     }
 }
 

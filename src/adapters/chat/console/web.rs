@@ -52,7 +52,9 @@ impl From<Failure> for Declined {
     fn from(failure: Failure) -> Self {
         let status = match failure {
             Failure::Permanent { .. } => StatusCode::CONFLICT,
-            Failure::Transient { .. } | Failure::Unknown { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Failure::Transient { .. } | Failure::Unknown { .. } | Failure::NoEntry { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         Self(status, failure.to_string())
     }

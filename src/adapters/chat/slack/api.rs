@@ -92,10 +92,25 @@ fn refusal(what: &str, code: &str, needed: &str, twice: Twice) -> Failure {
                  then reinstall the app"
             ));
         }
+        code if NO_ENTRY.contains(&code) => {
+            return Failure::no_entry(format!("{what}: {}", mend(code)));
+        }
         code => mend(code),
     };
     Failure::permanent(format!("{what}: {mend}"))
 }
+
+/// Nothing at all can be done with this token.
+const NO_ENTRY: [&str; 8] = [
+    "invalid_auth",
+    "not_authed",
+    "token_revoked",
+    "token_expired",
+    "account_inactive",
+    "not_allowed_token_type",
+    "org_login_required",
+    "two_factor_setup_required",
+];
 
 fn mend(code: &str) -> String {
     let known = match code {
@@ -116,6 +131,9 @@ fn mend(code: &str) -> String {
         "invalid_auth" | "not_authed" | "token_expired" => {
             "Slack does not take our token. Put the current Bot User OAuth Token into the \
              configuration"
+        }
+        "org_login_required" | "two_factor_setup_required" => {
+            "the workspace is being moved or locked down. An administrator has to let the app in"
         }
         "token_revoked" | "account_inactive" => {
             "the app was removed from the workspace. Install it again, and put its new token into \
@@ -156,10 +174,6 @@ impl Api {
             timeout: settings.timeout,
             rests: Mutex::default(),
         })
-    }
-
-    pub(super) fn client(&self) -> Arc<SlackHyperClient> {
-        Arc::clone(&self.client)
     }
 
     /// For what changes something, and for what takes JSON.
@@ -339,12 +353,15 @@ mod tests {
             ("not_in_channel", "/invite"),
             ("channel_not_found", "configuration"),
             ("is_archived", "archived"),
-            ("invalid_auth", "token"),
-            ("token_revoked", "Install"),
             ("some_new_code", "some_new_code"),
         ] {
             let failure = refused(code).failure("It was not posted", Twice::Harmful);
             assert!(matches!(failure, Failure::Permanent { .. }), "{failure:?}");
+            assert!(failure.to_string().contains(word), "{failure}");
+        }
+        for (code, word) in [("invalid_auth", "token"), ("token_revoked", "Install")] {
+            let failure = refused(code).failure("It was not posted", Twice::Harmful);
+            assert!(matches!(failure, Failure::NoEntry { .. }), "{failure:?}");
             assert!(failure.to_string().contains(word), "{failure}");
         }
         let scope = Fault::Refused { code: "missing_scope".into(), needed: "pins:write".into() };

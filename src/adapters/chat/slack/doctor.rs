@@ -37,6 +37,8 @@ const NEEDED: [(&str, &str); 17] = [
     ("users:read", "telling members from guests"),
 ];
 
+const JOIN: &str = "channels:join";
+
 /// Slack takes signatures of the last five minutes; ours must tell the time better than that.
 const SKEW: u64 = 60;
 
@@ -55,8 +57,9 @@ impl Slack {
         }
         let mut found = vec![self.team(&answer), clock(&headers)];
         found.extend(scopes(&headers));
+        let can_join = granted(&headers).is_none_or(|scopes| scopes.contains(JOIN));
         for channel in channels {
-            found.push(self.channel(channel, text(&answer, "/user")).await);
+            found.push(self.channel(channel, text(&answer, "/user"), can_join).await);
         }
         for group in groups {
             found.push(self.group(group).await);
@@ -92,16 +95,25 @@ impl Slack {
     fn team(&self, answer: &Value) -> Finding {
         let (team, wanted) = (text(answer, "/team_id"), &self.settings.tenant);
         let what = format!("Slack's workspace {}", text(answer, "/team"));
-        match team == wanted || text(answer, "/enterprise_id") == wanted {
-            true => good(what),
-            false => bad(
+        let theirs = text(answer, "/enterprise_id");
+        let enterprise = self.settings.enterprise.as_deref().filter(|it| *it != theirs);
+        match (team == wanted || theirs == wanted, enterprise) {
+            (true, None) => good(what),
+            (true, Some(wanted)) => bad(
+                what,
+                format!(
+                    "the token is not of the organisation {wanted} that [slack] enterprise names"
+                ),
+            ),
+            (false, _) => bad(
                 what,
                 format!("the token is of {team}, and [slack] team says {wanted}: correct one"),
             ),
         }
     }
 
-    async fn channel(&self, channel: &str, own: &str) -> Finding {
+    /// Into a public one we go by ourselves once there is something to say.
+    async fn channel(&self, channel: &str, own: &str, can_join: bool) -> Finding {
         let id = Spot::of(channel).channel;
         let what = format!("Slack channel {id}");
         let info = match self.api.read("conversations.info", &[("channel", id)]).await {
@@ -115,9 +127,17 @@ impl Slack {
         if info["channel"]["is_archived"] == true {
             return bad(what, "it is archived: unarchive it, or name another");
         }
-        match info["channel"]["is_member"] == true {
-            true => good(what),
-            false => bad(what, format!("I am not in it: type `/invite @{own}` in #{name}")),
+        let invite = format!("type `/invite @{own}` in #{name}");
+        let (inside, private) =
+            (info["channel"]["is_member"] == true, info["channel"]["is_private"] == true);
+        match (inside, private, can_join) {
+            (true, ..) => good(what),
+            (false, true, _) => bad(what, format!("I am not in it, and it is private: {invite}")),
+            (false, false, true) => good(format!("{what}: I will join it at the first post")),
+            (false, false, false) => {
+                let scope = format!("give the app the scope {JOIN} under OAuth & Permissions");
+                bad(what, format!("I am not in it, and may not join: {invite}, or {scope}"))
+            }
         }
     }
 
@@ -154,12 +174,16 @@ impl Slack {
     }
 }
 
+fn granted(headers: &HeaderMap) -> Option<BTreeSet<&str>> {
+    let granted = headers.get("x-oauth-scopes")?.to_str().ok()?;
+    Some(granted.split(',').map(str::trim).collect())
+}
+
 /// What the token may do, as Slack says with every answer.
 fn scopes(headers: &HeaderMap) -> Vec<Finding> {
-    let Some(granted) = headers.get("x-oauth-scopes").and_then(|value| value.to_str().ok()) else {
+    let Some(granted) = granted(headers) else {
         return vec![bad("Slack's scopes", "Slack does not say which the token has")];
     };
-    let granted: BTreeSet<&str> = granted.split(',').map(str::trim).collect();
     let missing: Vec<_> = NEEDED.iter().filter(|(scope, _)| !granted.contains(scope)).collect();
     if missing.is_empty() {
         return vec![good("Slack's scopes")];

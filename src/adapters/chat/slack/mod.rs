@@ -6,6 +6,7 @@
 
 mod api;
 mod doctor;
+mod groups;
 mod listen;
 mod people;
 mod recent;
@@ -50,6 +51,10 @@ pub struct Slack {
     private: Mutex<Recent<String, String>>,
     /// The channel under each key.
     rooms: Mutex<Recent<String, Room>>,
+    /// Who is in each user group, for a minute.
+    groups: Mutex<Recent<String, groups::Seen>>,
+    /// Whom of a group we have asked into which channel.
+    invited: Mutex<Recent<(String, String), ()>>,
 }
 
 /// Who we are there.
@@ -77,6 +82,8 @@ impl Slack {
             said: Mutex::new(Recent::new(REMEMBERED)),
             private: Mutex::new(Recent::new(REMEMBERED)),
             rooms: Mutex::new(Recent::new(REMEMBERED)),
+            groups: Mutex::new(Recent::new(REMEMBERED)),
+            invited: Mutex::new(Recent::new(REMEMBERED)),
         }))
     }
 
@@ -94,10 +101,20 @@ impl Slack {
         let organisation = text(&answer, "/enterprise_id");
         let wanted = &self.settings.tenant;
         if team != *wanted && organisation != wanted {
-            return Err(Failure::permanent(format!(
+            return Err(Failure::no_entry(format!(
                 "The bot token belongs to the workspace {team}, and [slack] team is {wanted}: \
                  correct one of them"
             )));
+        }
+        match &self.settings.enterprise {
+            Some(wanted) if organisation != wanted => {
+                let theirs = if organisation.is_empty() { "no organisation" } else { organisation };
+                return Err(Failure::permanent(format!(
+                    "The bot token belongs to {theirs}, and [slack] enterprise is {wanted}: \
+                     correct one of them"
+                )));
+            }
+            Some(_) | None => {}
         }
         Ok(Identity { team, user: text(&answer, "/user_id").to_owned() })
     }

@@ -64,13 +64,21 @@ impl Slack {
             }
             other => other.map_err(|fault| fault.failure(UNKNOWN, Twice::Harmless))?,
         };
-        if is_guest(&person["user"]) {
-            return Ok(outsider());
+        if is_guest(&person["user"]) || !self.is_of_house(&person["user"], &team) {
+            return Ok(Standing { gone: person["user"]["deleted"] == true, ..outsider() });
         }
         let groups = groups.map_err(|fault| {
             fault.failure("Slack does not say who is in a group", Twice::Harmless)
         })?;
-        Ok(Standing { guest: false, groups, name: name(&person["user"]) })
+        Ok(Standing { groups, name: name(&person["user"]), ..Standing::default() })
+    }
+}
+
+impl Slack {
+    /// Where a whole organisation is one house, its people are known by what Slack says of them.
+    fn is_of_house(&self, user: &Value, team: &str) -> bool {
+        let Some(enterprise) = self.settings.organisation() else { return true };
+        text(user, "/team_id") == team || text(user, "/enterprise_user/enterprise_id") == enterprise
     }
 }
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::api::{Fault, Twice, text};
+use super::groups::{ONLY_ONE, THERE};
 use super::render::cut;
 use super::{Slack, Spot, lock, render};
 use crate::ports::{Block, Failure, Inline, Message, Place, Room, RoomWish};
@@ -126,6 +127,7 @@ impl Slack {
         for result in [
             self.write_topic(&id, &wish.topic).await,
             self.ask_in(&id, &wish.members).await,
+            self.ask_groups_in(&id, &wish.groups).await,
             self.bookmark(&id, &wish.links).await,
         ] {
             match result {
@@ -201,7 +203,7 @@ impl Slack {
             let body = json!({"channel": channel, "users": member});
             match self.api.call("conversations.invite", &body).await {
                 Ok(_) => {}
-                Err(fault) if fault.is(&["already_in_channel", "cant_invite_self"]) => {}
+                Err(fault) if fault.is(&THERE) => {}
                 Err(fault) if fault.is(&ONLY_ONE) => missing.push((member, fault)),
                 Err(fault) => return Err(fault.failure("Nobody was invited", Twice::Harmless)),
             }
@@ -226,19 +228,6 @@ impl Slack {
     }
 }
 
-/// What is wrong with one person, and not with the channel.
-const ONLY_ONE: [&str; 9] = [
-    "user_not_found",
-    "users_not_found",
-    "cant_invite",
-    "user_is_restricted",
-    "ura_max_channels",
-    "user_team_not_in_channel",
-    "external_team_in_migration",
-    "no_user",
-    "org_user_not_in_team",
-];
-
 fn not_bookmarked(fault: Fault) -> Failure {
     fault.failure("A link was not bookmarked", Twice::Harmless)
 }
@@ -254,6 +243,10 @@ fn opening(wish: &RoomWish) -> Message {
     let mut line = vec![text("In the thread of this message: ")];
     for member in wish.members.iter().filter(|member| render::is_person(member)) {
         line.push(Inline::Mention { id: member.clone(), name: member.clone() });
+        line.push(text(" "));
+    }
+    for group in &wish.groups {
+        line.push(Inline::Mention { id: format!("&{group}"), name: group.clone() });
         line.push(text(" "));
     }
     if line.len() > 1 {

@@ -63,6 +63,8 @@ pub struct SlackSettings {
     pub slash: String,
     /// The team id, `T…`: the token must belong to it.
     pub tenant: String,
+    /// The organisation, `E…`, whose other workspaces' people are members here, too.
+    pub enterprise: Option<String>,
     pub mode: Mode,
     /// How long Slack may take to show what it took.
     pub lag: Duration,
@@ -83,10 +85,17 @@ impl SlackSettings {
             timeout: Duration::from_secs(10),
             slash: "/release".to_owned(),
             tenant: tenant.into(),
+            enterprise: None,
             mode: Mode::Socket,
             lag: Duration::from_secs(10),
             silence: Duration::from_secs(30),
         }
+    }
+
+    /// A token of a whole organisation says by itself which one that is.
+    pub(super) fn organisation(&self) -> Option<&str> {
+        let whole = Some(self.tenant.as_str()).filter(|tenant| tenant.starts_with('E'));
+        self.enterprise.as_deref().or(whole)
     }
 
     pub(super) fn check(&self) -> anyhow::Result<()> {
@@ -110,6 +119,11 @@ impl SlackSettings {
             );
         }
         ensure!(is_team(&self.tenant), "[slack] team `{}` is no team id (T…)", self.tenant);
+        let enterprise = self.enterprise.as_deref().unwrap_or("E1");
+        ensure!(
+            enterprise.starts_with('E') && is_team(enterprise),
+            "[slack] enterprise `{enterprise}` is no id of an organisation (E…)"
+        );
         may_call(&self.api_url)
     }
 }
@@ -154,6 +168,7 @@ mod tests {
         wrong(&|it| it.app_token = None, "app_token");
         wrong(&|it| it.mode = Mode::Both, "signing_secret");
         wrong(&|it| it.tenant = "acme".into(), "team id");
+        wrong(&|it| it.enterprise = Some("T1".into()), "organisation");
         wrong(&|it| it.api_url = "http://slack.com/api".into(), "https://");
         wrong(&|it| it.api_url = "slack.com/api".into(), "api_url");
     }

@@ -180,7 +180,7 @@ impl House {
 
 fn in_group(name: &str) -> Standing {
     let groups = ["S9".to_owned()].into();
-    Standing { guest: false, groups, name: Some(name.to_owned()) }
+    Standing { groups, name: Some(name.to_owned()), ..Standing::default() }
 }
 
 #[tokio::test]
@@ -353,4 +353,16 @@ async fn what_a_crash_left_in_the_inbox_is_decided_at_the_next_start_unless_it_i
     let late = house.talk.engine.store().answered(&["slack/1".to_owned()]).await;
     let late = late.expect("the log reads").remove("slack/1").expect("it is on record");
     assert!(late[0].event.contains("came-too-late"), "{late:?}");
+}
+
+#[tokio::test]
+async fn what_stands_at_home_has_the_names_of_people_whom_nobody_linked() {
+    let mut house = house(SLACK).await;
+    let plan = PLAN.replace("name = \"Web shop\"", "name = \"Shop of slack/T1/Ugina\"");
+    house.talk.shelf = Arc::new(PlanShelf::new(vec![("shop".into(), plan)], None, read_plan));
+    house.is("Ugina", in_group("Gina"));
+    house.told("slack/1", "Umaria", "schedule shop").await;
+    let home = crate::ports::Ear::home(&house.talk, "slack", "T1", "Umaria").await;
+    let text = markup::plain(&home.body);
+    assert!(text.contains("Shop of Gina") && !text.contains("slack/T1/Ugina"), "{text}");
 }

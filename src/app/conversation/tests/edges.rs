@@ -199,15 +199,18 @@ async fn an_item_with_a_limit_is_settled_by_a_number_a_link_or_a_reason() {
 
     quinn: checklist pass page --link https://ci.example/lcp
       Page weight has passed (#4). 1 item is still open.
+      [ Checklist ] checklist web-shop/production/v1.2.0#1
 
     quinn: checklist fail page --reason "a new font came in"
       Page weight has failed: a new font came in (#5). 2 items are still open.
+      [ Checklist ] checklist web-shop/production/v1.2.0#1
 
     quinn: checklist waive page --reason "an internal page"
       You may not waive a checklist item: that is for Captain. Nothing was changed.
 
     maria: checklist waive page --reason "an internal page"
       Page weight is waived: an internal page (#7). 1 item is still open.
+      [ Checklist ] checklist web-shop/production/v1.2.0#1
     "#);
     let asked = form(house.says("quinn", "checklist pass page").await);
     let done = shown(
@@ -348,4 +351,72 @@ async fn what_waits_for_its_time_has_no_age() {
     house.talk.engine.clock().set(at("2026-12-13T08:05:00Z"));
     let status = shown(&house.says("maria", "status").await);
     assert!(status.starts_with("  Web shop v1.2.0 (ready) waits for T-0.\n"), "{status}");
+}
+
+/// Another service with the same version beside the first.
+async fn two_of_one_version() -> House {
+    let mut house = house().await.scheduled().await;
+    let other = PLAN.replace("\"web-shop\"", "\"search\"").replace("\"Web shop\"", "\"Search\"");
+    let shelf = PlanShelf::new(vec![("search".to_owned(), other)], None, read_plan);
+    house.talk.shelf = std::sync::Arc::new(shelf);
+    house.says("maria", "schedule search").await;
+    house
+}
+
+#[tokio::test]
+async fn a_line_to_type_names_its_release_as_shortly_as_it_is_understood() {
+    let house = house().await.scheduled().await;
+    let line = |talk: &Conversation, channel: Option<&str>| {
+        talk.line_of("hold web-shop/production/v1.2.0#1", "console", channel)
+    };
+    assert_eq!(line(&house.talk, None), "/release hold v1.2.0");
+    let house = two_of_one_version().await;
+    assert_eq!(line(&house.talk, None), "/release hold web-shop v1.2.0");
+    let said = shown(&house.says("sam", "hold web-shop v1.2.0 the hotline is down").await);
+    assert!(
+        said.trim_start().starts_with("Web shop v1.2.0 is on hold: the hotline is down"),
+        "{said}"
+    );
+    let said = shown(&house.says("sam", "status Search v1.2.0").await);
+    assert!(said.trim_start().starts_with("Search v1.2.0"), "{said}");
+    let said = shown(&house.says("sam", "hold v1.2.0 which").await);
+    assert!(said.contains("Which release do you mean?"), "{said}");
+}
+
+#[tokio::test]
+async fn a_release_needs_no_name_in_its_room() {
+    let house = two_of_one_version().await;
+    let (release, room) = ("search/production/v1.2.0#1", Some("release-v1-2-0"));
+    let opened = crate::domain::state::Room {
+        platform: "console".into(),
+        channel: "release-v1-2-0".into(),
+        name: "release-v1-2-0".into(),
+        instead: None,
+    };
+    let command = Command::RoomOpened { release: ReleaseId::new(release), room: opened };
+    let request = Request { id: "room".into(), by: Actor::Neighbour, command };
+    house.talk.engine.ask(request).await.expect("it is recorded");
+    let line = |command: &str| house.talk.line_of(command, "console", room);
+    assert_eq!(line(&format!("outcome {release} worked")), "/release outcome worked");
+    assert_eq!(
+        line(&format!("checklist {release} pass --item x")),
+        "/release checklist pass --item x"
+    );
+    assert_eq!(
+        line("hold web-shop/production/v1.2.0#1"),
+        "/release hold web-shop v1.2.0",
+        "another release is named there"
+    );
+}
+
+#[tokio::test]
+async fn only_attempts_that_stand_beside_each_other_are_numbered() {
+    let house = house().await.scheduled().await;
+    house.says("maria", "scrub v1.2.0 later").await;
+    house.says("maria", "schedule web-shop").await;
+    let line = |number| {
+        house.talk.line_of(&format!("report web-shop/production/v1.2.0#{number}"), "console", None)
+    };
+    assert_eq!(line(1), "/release report web-shop/production/v1.2.0#1");
+    assert_eq!(line(2), "/release report v1.2.0");
 }

@@ -3,13 +3,17 @@
 use serde_json::{Value, json};
 
 use super::{Answer, Request, refused, wrong};
-use crate::slack_world::workspace::{APP, BOT, BOT_USER, TEAM};
+use crate::slack_world::workspace::{APP, BOT, BOT_USER, ENTERPRISE, TEAM};
 
-pub(super) fn auth_test(_: &mut Request) -> Answer {
-    Ok(json!({
+pub(super) fn auth_test(request: &mut Request) -> Answer {
+    let mut us = json!({
         "url": "https://home.slack.com/", "team": "Home", "user": "tminus", "team_id": TEAM,
         "user_id": BOT_USER, "bot_id": BOT, "is_enterprise_install": false,
-    }))
+    });
+    if request.state.setup.grid {
+        us["enterprise_id"] = json!(ENTERPRISE);
+    }
+    Ok(us)
 }
 
 pub(super) fn connections_open(request: &mut Request) -> Answer {

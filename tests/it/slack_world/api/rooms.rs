@@ -163,7 +163,11 @@ fn invitable(state: &State, user: &str, inside: bool, shared: bool) -> Option<&'
         _ if inside => Some("already_in_channel"),
         Standing::Deactivated => Some("user_not_found"),
         Standing::SingleChannelGuest => Some("ura_max_channels"),
-        Standing::Member | Standing::Guest | Standing::Stranger | Standing::Bot => None,
+        Standing::Member
+        | Standing::Guest
+        | Standing::Stranger
+        | Standing::Sister
+        | Standing::Bot => None,
     }
 }
 

@@ -3,11 +3,11 @@
 //!
 //! **Invariant:** an acknowledgement waits for our own disk and for nothing else.
 
+mod grid;
 mod http;
 mod payload;
 mod socket;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,9 +30,6 @@ use crate::ports::{
 
 /// Slack's patience is three seconds; the rest is for the way there and back.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// While it is known that our disk is slow. The frames of a line come one after the other, and each
-/// waits for those before it.
-const LESS_PATIENCE: Duration = Duration::from_millis(50);
 /// How long answers under way may take when we stop.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// As many deliveries as Slack may repeat, and as many people as may look at their home tab.
@@ -47,8 +44,8 @@ pub struct Listener {
     seen: Mutex<Recent<String, ()>>,
     /// Those who have looked at their home tab, which then follows what they do.
     at_home: Mutex<Recent<(String, String), ()>>,
-    /// How much was acknowledged before it was recorded, and is not recorded yet.
-    late: AtomicUsize,
+    /// Answers do not wait for a better moment any more.
+    ending: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -60,7 +57,7 @@ impl Listener {
             ear,
             seen: Mutex::new(Recent::new(REMEMBERED)),
             at_home: Mutex::new(Recent::new(REMEMBERED)),
-            late: AtomicUsize::new(0),
+            ending: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
     }
@@ -80,6 +77,7 @@ impl Listener {
         } else {
             stop.cancelled().await;
         }
+        self.ending.cancel();
         self.tasks.close();
         if tokio::time::timeout(LAST_WORDS, self.tasks.wait()).await.is_err() {
             warn!("some answers to people in Slack were still under way");
@@ -88,7 +86,9 @@ impl Listener {
 
     /// The body of the acknowledgement, if it has one.
     async fn take(self: &Arc<Self>, delivered: Delivered<'_>) -> Option<Value> {
-        match payload::read(&delivered, &self.slack.settings.tenant) {
+        let settings = &self.slack.settings;
+        let asked = payload::read(&delivered, &settings.tenant);
+        match grid::at_home(asked, &delivered, settings) {
             Asked::Heard(heard, back) => self.hear(*heard, back).await,
             Asked::Home { tenant, user } => {
                 lock(&self.at_home).insert((tenant.clone(), user.clone()), ());
@@ -113,11 +113,7 @@ impl Listener {
         let who = (heard.tenant.clone(), heard.user.clone());
         let ear = Arc::clone(&self.ear);
         let mut hearing = self.tasks.spawn(async move { ear.hear(heard).await });
-        let patience = match self.late.load(Ordering::Relaxed) {
-            0 => PATIENCE,
-            _ => LESS_PATIENCE,
-        };
-        match tokio::time::timeout(patience, &mut hearing).await {
+        match tokio::time::timeout(PATIENCE, &mut hearing).await {
             Ok(answered) => self.answer(turn, answered.ok(), who),
             Err(_) => {
                 let acknowledged = turn.back.view.is_some().then(clear);
@@ -136,10 +132,8 @@ impl Listener {
     ) {
         warn!("what somebody did in Slack was acknowledged before it was recorded");
         let me = Arc::clone(self);
-        self.late.fetch_add(1, Ordering::Relaxed);
         self.tasks.spawn(async move {
             let answered = hearing.await.ok();
-            me.late.fetch_sub(1, Ordering::Relaxed);
             let turn = Turn { back: Back { view: None, ..turn.back }, ..turn };
             me.answer(turn, answered, who);
         });
@@ -226,12 +220,15 @@ impl Listener {
     }
 
     /// Twice if Slack asks us to wait or cannot be reached, since somebody looks at the screen.
+    /// Whoever stops us waits for no better moment.
     async fn say_to_one(&self, to: &Whisper, message: &Message) {
         let mut tried = self.slack.answer_one(to, message).await;
         if let Err(Failure::Transient { retry_after, .. }) = &tried {
-            let wait = retry_after.unwrap_or(Duration::from_secs(1));
-            tokio::time::sleep(wait.min(BREATH)).await;
-            tried = self.slack.answer_one(to, message).await;
+            let wait = retry_after.unwrap_or(Duration::from_secs(1)).min(BREATH);
+            let rest = tokio::time::sleep(wait);
+            if self.ending.run_until_cancelled(rest).await.is_some() {
+                tried = self.slack.answer_one(to, message).await;
+            }
         }
         if let Err(why) = tried {
             warn!(user = to.user, "an answer in Slack is lost: {why}");

@@ -1,31 +1,30 @@
 //! Socket Mode: a line that we open and keep open.
 //!
-//! The client of the SDK carries the frames of one line; when a line ends, and when the next one
-//! opens, is decided here. It would try again for ever, at once or every thirty seconds, whatever
-//! the reason, and would wait without end for a host that swallows packets.
+//! The SDK asks Slack for a line. What comes through it is carried here: the SDK's own client hands
+//! over one frame after the other and waits for each acknowledgement, so that everybody who clicks
+//! would wait for the fsyncs of all those before them. Here whatever has arrived is heard at once,
+//! and shares its commits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
+use futures_util::stream::SplitSink;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use slack_morphism::clients_manager::{
-    SlackSocketModeClientsManager, SlackSocketModeClientsManagerFactory,
-};
-use slack_morphism::listener::SlackClientEventsListenerEnvironment as Environment;
-use slack_morphism::{
-    SlackClientSocketModeConfig, SlackSocketModeClientListener, SlackSocketModeWssClientId,
-};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::MissedTickBehavior;
+use tokio_tungstenite::tungstenite::{Bytes, Message as Frame};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{error, info, warn};
 
 use super::super::api::{self, Fault, Twice, text};
 use super::Listener;
 use super::payload::Delivered;
 
-/// From the first call to Slack's greeting.
+/// From Slack's address to its greeting.
 const TO_OPEN: Duration = Duration::from_secs(15);
 /// A line that lived shorter was no good line.
 const SOUND: Duration = Duration::from_secs(10);
@@ -33,10 +32,12 @@ const SOUND: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Where a person has to mend something first.
 const UNTIL_MENDED: Duration = Duration::from_secs(5 * 60);
-/// How long a line that we close waits for what is being heard on it, and then for the frame with
-/// its acknowledgement to get out.
+/// How long a line that we close waits for what is being heard on it, and then for Slack to take
+/// the last acknowledgements.
 const TO_SETTLE: Duration = Duration::from_millis(2_500);
-const BREATH: Duration = Duration::from_millis(100);
+const TO_SAY: Duration = Duration::from_secs(1);
+/// A line without any sign of life after so many pings is dead.
+const UNANSWERED: u32 = 3;
 /// Slack allows ten lines for an app. More than one is ours only while one replaces another.
 const MANY: u64 = 8;
 
@@ -62,50 +63,73 @@ enum End {
     Off,
 }
 
+/// Why there is no line.
+enum Closed {
+    /// Slack gave no address.
+    Refused(Fault),
+    /// It did, and nobody greeted us there.
+    Mute,
+}
+
 /// Until told to stop.
 pub(super) async fn keep(listener: &Arc<Listener>, stop: &CancellationToken) {
     let (mut tries, mut old) = (0_u32, None);
     while !stop.is_cancelled() {
-        let since = Instant::now();
-        let (line, end) = live(listener, &mut old, stop).await;
-        let greeted = line.greeted;
-        match end {
-            End::Refresh => old = Some(line),
-            End::Stopped | End::Broken | End::Off => line.close().await,
-        }
-        tries = if greeted && since.elapsed() >= SOUND { 0 } else { tries + 1 };
-        let wait = async {
-            match end {
-                End::Stopped => Duration::ZERO,
-                End::Refresh | End::Broken if greeted => backoff(tries.saturating_sub(1)),
-                End::Refresh | End::Broken => trouble(listener, tries).await,
-                End::Off => turned_off(),
+        let wait = match stop.run_until_cancelled(opened(listener)).await {
+            None => break,
+            Some(Err(why)) => {
+                tries += 1;
+                trouble(&why, tries)
+            }
+            Some(Ok(mut line)) => {
+                close(old.take()).await;
+                let since = Instant::now();
+                let end = line.end(stop).await;
+                tries = if since.elapsed() >= SOUND { 0 } else { tries + 1 };
+                match end {
+                    End::Refresh => old = Some(line),
+                    End::Stopped | End::Broken | End::Off => line.close().await,
+                }
+                match end {
+                    End::Stopped => Duration::ZERO,
+                    End::Refresh | End::Broken => backoff(tries.saturating_sub(1)),
+                    End::Off => turned_off(),
+                }
             }
         };
-        let pause = async { tokio::time::sleep(wait.await).await };
-        tokio::select! { () = pause => {}, () = stop.cancelled() => {} }
+        stop.run_until_cancelled(tokio::time::sleep(wait)).await;
     }
     close(old).await;
 }
 
-/// One line from its opening to its end. What it replaces is closed as soon as it is there.
-async fn live(
-    listener: &Arc<Listener>,
-    old: &mut Option<Line>,
-    stop: &CancellationToken,
-) -> (Line, End) {
-    let mut line = Line::open(listener).await;
-    let Some(lines) = line.greeted(stop).await else {
-        let end = if stop.is_cancelled() { End::Stopped } else { End::Broken };
-        return (line, end);
+/// A line on which Slack has greeted us.
+async fn opened(listener: &Arc<Listener>) -> Result<Line, Closed> {
+    let answer = ask_for_line(listener).await.map_err(Closed::Refused)?;
+    let greeting = async {
+        let mut line = Line::over(connected(text(&answer, "/url")).await?, listener);
+        let lines = line.greeted().await?;
+        Some((line, lines))
     };
+    let greeted = tokio::time::timeout(TO_OPEN, greeting).await.ok().flatten();
+    let (line, lines) = greeted.ok_or(Closed::Mute)?;
     info!(lines, "listening to Slack");
     if lines >= MANY {
         warn!(lines, "Slack allows ten lines for an app: stop the other processes");
     }
-    close(old.take()).await;
-    let end = line.end(stop).await;
-    (line, end)
+    Ok(line)
+}
+
+async fn ask_for_line(listener: &Listener) -> Result<Value, Fault> {
+    let slack = &listener.slack;
+    let app = slack.settings.app_token.as_ref().expect("checked with the settings");
+    let method = "apps.connections.open";
+    slack.api.call_as(&api::token(app), method, &api::nothing()).await
+}
+
+/// **Invariant:** an error is not logged: the address in it holds the ticket of the line.
+async fn connected(url: &str) -> Option<Socket> {
+    let (socket, _) = connect_async_with_config(url, None, true).await.ok()?;
+    Some(socket)
 }
 
 fn turned_off() -> Duration {
@@ -130,14 +154,17 @@ fn backoff(tries: u32) -> Duration {
     }
 }
 
-/// The SDK does not tell us why a line did not open, so we ask.
-async fn trouble(listener: &Listener, tries: u32) -> Duration {
-    let Err(fault) = ask_for_line(listener).await else {
-        let mend = "does a proxy or a firewall keep WebSockets out?";
-        warn!("Slack's line does not open, though Slack would have it: {mend}");
-        return backoff(tries);
+/// Says what is wrong, and how long to wait.
+fn trouble(why: &Closed, tries: u32) -> Duration {
+    let fault = match why {
+        Closed::Refused(fault) => fault,
+        Closed::Mute => {
+            let mend = "does a proxy or a firewall keep WebSockets out?";
+            warn!("Slack's line does not open, though Slack would have it: {mend}");
+            return backoff(tries);
+        }
     };
-    let wait = match &fault {
+    let wait = match fault {
         Fault::Refused { .. } => UNTIL_MENDED.min(backoff(tries + 5)),
         Fault::Busy(after) => after.unwrap_or(LONGEST_WAIT),
         Fault::NotReached(_) | Fault::Lost(_) => backoff(tries),
@@ -149,7 +176,7 @@ async fn trouble(listener: &Listener, tries: u32) -> Duration {
              connections:write, into the configuration. I try again in {again} s"
         ),
         false => {
-            let why = fault.failure("Slack's line does not open", Twice::Harmless);
+            let why = fault.clone().failure("Slack's line does not open", Twice::Harmless);
             warn!("{why}. I try again in {again} s");
         }
     }
@@ -166,57 +193,38 @@ const AUTHORITY: [&str; 7] = [
     "missing_scope",
 ];
 
-async fn ask_for_line(listener: &Listener) -> Result<Value, Fault> {
-    let slack = &listener.slack;
-    let app = slack.settings.app_token.as_ref().expect("checked with the settings");
-    let method = "apps.connections.open";
-    slack.api.call_as(&api::token(app), method, &api::nothing()).await
-}
+// ---------------------------------------------------------------------------------------------
+// One line
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 struct Line {
-    manager: Arc<dyn SlackSocketModeClientsManager + Send + Sync>,
     signals: UnboundedReceiver<Signal>,
-    greeted: bool,
     /// What is being heard on it.
     hearing: TaskTracker,
+    /// Told to say its last words and to go.
+    leave: CancellationToken,
+    /// A line that nobody holds any more is cut.
+    carrying: AbortOnDropHandle<()>,
 }
 
 impl Line {
-    async fn open(listener: &Arc<Listener>) -> Self {
-        let slack = &listener.slack;
-        let client = slack.api.client();
-        let environment = Arc::new(Environment::new(Arc::clone(&client)));
-        let manager = client.http_api.connector.new_clients_manager(environment);
-        let (sender, signals) = unbounded_channel();
-        let hearing = TaskTracker::new();
-        let wire =
-            Wire { listener: Arc::clone(listener), signals: sender, hearing: hearing.clone() };
-        let wire = Arc::new(wire);
-        let app = slack.settings.app_token.as_ref().expect("checked with the settings");
-        let config = config(slack.settings.silence);
-        let registered = manager.register_new_token(&config, api::token(app), wire).await;
-        if registered.is_err() {
-            // It only notes it down; if that should fail, no greeting will come.
-            warn!("the Socket Mode line could not be set up");
-        }
-        manager.start().await;
-        Self { manager, signals, greeted: false, hearing }
+    fn over(socket: Socket, listener: &Arc<Listener>) -> Self {
+        let (tell, signals) = unbounded_channel();
+        let (acknowledge, receipts) = unbounded_channel();
+        let (hearing, leave) = (TaskTracker::new(), CancellationToken::new());
+        let listener = Arc::clone(listener);
+        let wire = Wire { listener, tell, acknowledge, hearing: hearing.clone() };
+        let carrying = tokio::spawn(carry(socket, wire, receipts, leave.clone()));
+        Self { signals, hearing, leave, carrying: AbortOnDropHandle::new(carrying) }
     }
 
     /// How many lines the app has, once Slack greets; nothing if it does not.
-    async fn greeted(&mut self, stop: &CancellationToken) -> Option<u64> {
-        let first = async {
-            match self.signals.recv().await {
-                Some(Signal::Hello { lines }) => Some(lines),
-                Some(Signal::Leave(_) | Signal::Gone) | None => None,
-            }
-        };
-        let lines = tokio::select! {
-            lines = tokio::time::timeout(TO_OPEN, first) => lines.ok().flatten(),
-            () = stop.cancelled() => None,
-        };
-        self.greeted = lines.is_some();
-        lines
+    async fn greeted(&mut self) -> Option<u64> {
+        match self.signals.recv().await {
+            Some(Signal::Hello { lines }) => Some(lines),
+            Some(Signal::Leave(_) | Signal::Gone) | None => None,
+        }
     }
 
     async fn end(&mut self, stop: &CancellationToken) -> End {
@@ -240,85 +248,119 @@ impl Line {
         }
     }
 
-    /// The SDK drops what it has not sent, so what is under way is acknowledged first.
+    /// What is under way is acknowledged first.
     async fn close(self) {
         self.hearing.close();
-        if !self.hearing.is_empty() {
-            let _ = tokio::time::timeout(TO_SETTLE, self.hearing.wait()).await;
-            tokio::time::sleep(BREATH).await;
-        }
-        self.manager.shutdown().await;
+        let _ = tokio::time::timeout(TO_SETTLE, self.hearing.wait()).await;
+        self.leave.cancel();
+        let _ = tokio::time::timeout(TO_SAY, self.carrying).await;
     }
 }
 
-/// One line; a third of the allowed silence between pings, and two may be missed.
-fn config(silence: Duration) -> SlackClientSocketModeConfig {
-    SlackClientSocketModeConfig::new()
-        .with_max_connections_count(1)
-        .with_ping_interval_in_seconds((silence.as_secs() / 3).max(1))
-        .with_ping_failure_threshold_times(2)
+/// What comes is heard, and what was heard is acknowledged, until either side has enough.
+async fn carry(
+    socket: Socket,
+    wire: Wire,
+    mut receipts: UnboundedReceiver<String>,
+    leave: CancellationToken,
+) {
+    let (mut out, mut frames) = socket.split();
+    let mut pings = tokio::time::interval(wire.listener.slack.settings.silence / UNANSWERED);
+    // A machine that slept asks once, and does not take its own sleep for Slack's silence.
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut unanswered = 0;
+    loop {
+        let frame = tokio::select! {
+            frame = frames.next() => match frame {
+                Some(Ok(Frame::Close(_)) | Err(_)) | None => break,
+                Some(Ok(frame)) => {
+                    unanswered = 0;
+                    wire.heard(&frame);
+                    continue;
+                }
+            },
+            Some(receipt) = receipts.recv() => Frame::text(receipt),
+            _ = pings.tick() => {
+                if unanswered == UNANSWERED {
+                    break;
+                }
+                unanswered += 1;
+                Frame::Ping(Bytes::new())
+            }
+            () = leave.cancelled() => break,
+        };
+        if !said(&mut out, frame).await {
+            break;
+        }
+    }
+    while let Ok(receipt) = receipts.try_recv()
+        && said(&mut out, Frame::text(receipt)).await
+    {}
+    let _ = tokio::time::timeout(TO_SAY, out.close()).await;
+    wire.tell(Signal::Gone);
 }
 
-/// What the SDK calls with what comes through.
+/// A host that swallows packets takes what we say for a while, and then nothing more.
+async fn said(out: &mut SplitSink<Socket, Frame>, frame: Frame) -> bool {
+    matches!(tokio::time::timeout(TO_SETTLE, out.send(frame)).await, Ok(Ok(())))
+}
+
+/// From a line to the listener and back.
+#[derive(Clone)]
 struct Wire {
     listener: Arc<Listener>,
-    signals: UnboundedSender<Signal>,
+    tell: UnboundedSender<Signal>,
+    acknowledge: UnboundedSender<String>,
     hearing: TaskTracker,
 }
 
 impl Wire {
     /// A line that we gave up has nobody who listens to its signals.
     fn tell(&self, signal: Signal) {
-        let _ = self.signals.send(signal);
+        let _ = self.tell.send(signal);
     }
 
-    async fn take(&self, kind: &str, frame: &Value) -> Option<String> {
-        let id = text(frame, "/envelope_id");
-        let payload = &frame["payload"];
-        let delivered = match kind {
-            "slash_commands" => Delivered::Command { payload, id },
-            "interactive" => Delivered::Interaction { payload, id },
-            "events_api" => Delivered::Event { payload, id },
-            // Acknowledged all the same, or it would come again and again.
-            _ => return (!id.is_empty()).then(|| json!({"envelope_id": id}).to_string()),
-        };
-        let mut receipt = json!({"envelope_id": id});
-        if let Some(body) = self.listener.take(delivered).await {
-            receipt["payload"] = body;
-        }
-        Some(receipt.to_string())
-    }
-}
-
-#[async_trait]
-impl SlackSocketModeClientListener for Wire {
-    async fn on_message(&self, _: &SlackSocketModeWssClientId, frame: String) -> Option<String> {
-        let Ok(frame) = serde_json::from_str::<Value>(&frame) else {
-            warn!("Slack sent a frame that cannot be read");
-            return None;
+    /// Whoever clicks waits for nobody else: each frame is heard beside the others.
+    fn heard(&self, frame: &Frame) {
+        let Frame::Text(frame) = frame else { return };
+        let Ok(frame) = serde_json::from_str::<Value>(frame) else {
+            return warn!("Slack sent a frame that cannot be read");
         };
         match text(&frame, "/type") {
             "hello" => {
                 let lines = frame["num_connections"].as_u64().unwrap_or(1);
                 self.tell(Signal::Hello { lines });
-                None
             }
-            "disconnect" => {
-                self.tell(Signal::Leave(text(&frame, "/reason").to_owned()));
-                None
-            }
-            kind => {
-                let _under_way = self.hearing.token();
-                self.take(kind, &frame).await
+            "disconnect" => self.tell(Signal::Leave(text(&frame, "/reason").to_owned())),
+            _ => {
+                let wire = self.clone();
+                self.hearing.spawn(async move { wire.take(&frame).await });
             }
         }
     }
 
-    /// **Invariant:** the error is not logged: the address in it holds the ticket of the line.
-    async fn on_error(&self, _: Box<dyn std::error::Error + Send + Sync + 'static>) {}
-
-    async fn on_disconnect(&self, _: &SlackSocketModeWssClientId) {
-        self.tell(Signal::Gone);
+    /// Acknowledged when the listener has taken it.
+    async fn take(&self, frame: &Value) {
+        let id = text(frame, "/envelope_id");
+        if id.is_empty() {
+            return;
+        }
+        let payload = &frame["payload"];
+        let delivered = match text(frame, "/type") {
+            "slash_commands" => Some(Delivered::Command { payload, id }),
+            "interactive" => Some(Delivered::Interaction { payload, id }),
+            "events_api" => Some(Delivered::Event { payload, id }),
+            // Acknowledged all the same, or it would come again and again.
+            _ => None,
+        };
+        let mut receipt = json!({"envelope_id": id});
+        if let Some(delivered) = delivered
+            && let Some(body) = self.listener.take(delivered).await
+        {
+            receipt["payload"] = body;
+        }
+        // A line that ended takes none; Slack knows, and so does whoever sees no answer.
+        let _ = self.acknowledge.send(receipt.to_string());
     }
 }
 
@@ -330,13 +372,5 @@ mod tests {
     fn the_wait_doubles_up_to_a_minute() {
         let waits: Vec<_> = (0..9).map(|tries| backoff(tries).as_secs()).collect();
         assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
-    }
-
-    #[test]
-    fn silence_is_noticed_within_the_time_that_was_set() {
-        let config = config(Duration::from_secs(30));
-        assert_eq!(config.ping_interval_in_seconds, 10);
-        assert_eq!(config.ping_failure_threshold_times, 2);
-        assert_eq!(config.max_connections_count, 1);
     }
 }

@@ -1,0 +1,501 @@
+//! What the numbers mean for a rollout: go on, hold, or go back.
+//!
+//! **Invariant:** a stage with metrics goes on only while they are known to be green, or because
+//! somebody who may has said so on record.
+
+use chrono::Duration;
+
+use super::agenda::Deadline;
+use super::decide::{Case, Decided};
+use super::event::Happened;
+use super::metric::{Demands, Judged, Light, Reading, Rule, Untold, judge, number};
+use super::plan::{Metric, MetricGate, Strategy};
+use super::policy::{Policy, Right};
+use super::refusal::Refusal;
+use super::state::{Health, Phase, Release};
+use super::time::{Span, Time};
+use super::words;
+
+/// As it is, it is on record again after this long.
+const ON_RECORD: Duration = Duration::minutes(5);
+
+/// What got better is said only this long after something was said of it: what flaps is not news.
+const CALM: Duration = Duration::minutes(2);
+
+/// What is measured now: of a stage (by its place) or of the release as a whole, while it is
+/// watched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watched {
+    pub stage: Option<usize>,
+    pub gates: Vec<MetricGate>,
+    /// Since when the new version carries this traffic.
+    pub since: Time,
+}
+
+pub fn watched(release: &Release) -> Option<Watched> {
+    let (stage, gates, since) = match release.phase {
+        Phase::Soaking { stage, .. } | Phase::AtGate { stage } => {
+            let since = release.stage_since.unwrap_or(release.phase_since);
+            (Some(stage), release.plan.stages[stage].metrics.clone(), since)
+        }
+        Phase::Watching => {
+            let metrics = release.plan.monitoring.metrics.iter();
+            (None, metrics.filter_map(as_gate).collect(), release.rolled_out_at?)
+        }
+        Phase::CountingDown
+        | Phase::Ready
+        | Phase::Deploying { .. }
+        | Phase::Done
+        | Phase::Scrubbed
+        | Phase::RollingBack
+        | Phase::RolledBack
+        | Phase::RollbackFailed => return None,
+    };
+    (!gates.is_empty()).then_some(Watched { stage, gates, since })
+}
+
+/// What is watched after the rollout: at the warning somebody looks, at the critical value it is
+/// red.
+fn as_gate(metric: &Metric) -> Option<MetricGate> {
+    Some(MetricGate {
+        name: metric.query.clone()?,
+        hold_above: metric.warning,
+        roll_back_above: metric.critical,
+        ..MetricGate::default()
+    })
+}
+
+// ---------------------------------------------------------------------------------------------
+// A measurement comes in
+
+/// It is on record if it says something new, if it decides, or if it is time again.
+pub(super) fn measured(case: &Case, stage: Option<usize>, readings: &[Reading]) -> Decided {
+    let Some(watched) = watched(case.release).filter(|watched| watched.stage == stage) else {
+        return Ok(Vec::new());
+    };
+    let policy = case.policy;
+    let metrics = watched.gates.iter().map(|gate| {
+        let query = policy.queries.get(&gate.name);
+        let reading = readings.iter().find(|reading| reading.name == gate.name);
+        let demands = Demands::of(gate, policy.timing.measure_every);
+        judge(gate, query, reading, demands, case.now)
+    });
+    let before = last_health(case, stage);
+    let metrics: Vec<_> = metrics.map(|judged| lasting(judged, before, case)).collect();
+    if !is_news(case, before, &metrics) {
+        return Ok(Vec::new());
+    }
+    record(case, stage, metrics)
+}
+
+fn record(case: &Case, stage: Option<usize>, metrics: Vec<Judged>) -> Decided {
+    let tell = is_worth_telling(last_health(case, stage), overall(&metrics), case.now);
+    case.did(Happened::Measured { stage, metrics, tell })
+}
+
+fn last_health<'a>(case: &Case<'a>, stage: Option<usize>) -> Option<&'a Health> {
+    case.release.health.as_ref().filter(|health| health.stage == stage)
+}
+
+/// Red goes on from when it began, unless nobody looked in between.
+fn lasting(judged: Judged, before: Option<&Health>, case: &Case) -> Judged {
+    if judged.light != Light::Red {
+        return judged;
+    }
+    let longest = ON_RECORD + case.policy.timing.measure_every.duration() * 3;
+    let unbroken = before.filter(|health| case.now - health.at <= longest);
+    let same =
+        unbroken.and_then(|health| health.metrics.iter().find(|other| other.name == judged.name));
+    let since = same.and_then(|other| other.red_since).unwrap_or(case.now);
+    Judged { red_since: Some(since), ..judged }
+}
+
+fn is_news(case: &Case, before: Option<&Health>, metrics: &[Judged]) -> bool {
+    let Some(before) = before else { return true };
+    let lights = |metrics: &[Judged]| {
+        metrics.iter().map(|judged| (judged.name.clone(), judged.light)).collect::<Vec<_>>()
+    };
+    let decides = match case.release.phase {
+        Phase::AtGate { stage } => {
+            case.release.held.is_none() && !case.release.advance_asked.contains(&stage)
+        }
+        Phase::CountingDown
+        | Phase::Ready
+        | Phase::Deploying { .. }
+        | Phase::Soaking { .. }
+        | Phase::Watching
+        | Phase::Done
+        | Phase::Scrubbed
+        | Phase::RollingBack
+        | Phase::RolledBack
+        | Phase::RollbackFailed => false,
+    };
+    decides
+        || overall(metrics) == Light::Red && case.release.red.is_none()
+        || lights(&before.metrics) != lights(metrics)
+        || case.now - before.at >= ON_RECORD
+}
+
+fn is_worth_telling(before: Option<&Health>, light: Light, now: Time) -> bool {
+    match before.and_then(|health| health.told) {
+        None => light != Light::Green,
+        Some((told, at)) => light != told && (light > told || now - at >= CALM),
+    }
+}
+
+pub fn overall(metrics: &[Judged]) -> Light {
+    metrics.iter().map(|judged| judged.light).max().unwrap_or(Light::Unknown)
+}
+
+// ---------------------------------------------------------------------------------------------
+// What follows
+
+/// How long a metric has to be red.
+fn red_for(gate: Option<&MetricGate>, policy: &Policy) -> Duration {
+    let own = gate.and_then(|gate| gate.lasting);
+    own.unwrap_or(policy.timing.red_for).duration()
+}
+
+/// The metric of this name, with its line's own name left out.
+fn gate_of<'a>(gates: &'a [MetricGate], judged: &Judged) -> Option<&'a MetricGate> {
+    gates.iter().find(|gate| {
+        let rest = judged.name.strip_prefix(gate.name.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    })
+}
+
+/// When the first metric that is red will have been so for long enough.
+fn red_lasts_at(release: &Release, policy: &Policy) -> Option<Time> {
+    let watched = watched(release)?;
+    let health = release.health.as_ref().filter(|health| health.stage == watched.stage)?;
+    let at = |judged: &Judged| {
+        Some(judged.red_since? + red_for(gate_of(&watched.gates, judged), policy))
+    };
+    health.metrics.iter().filter_map(at).min()
+}
+
+/// Red that has lasted rolls back or calls somebody; what nobody vetoed is rolled back.
+pub(super) fn follow(release: &Release, policy: &Policy, now: Time) -> Option<Happened> {
+    if !release.phase.is_rolling_out() && release.phase != Phase::Watching {
+        return None;
+    }
+    if let Some(red) = &release.red {
+        return red.roll_back_at.filter(|at| *at <= now).and_then(|_| rolls_back(release));
+    }
+    // Whoever holds it has looked, and decides.
+    if release.held.as_ref().is_some_and(|hold| hold.by.is_some()) {
+        return None;
+    }
+    let lasted = red_lasts_at(release, policy).is_some_and(|at| at <= now);
+    lasted.then(|| turned_red(release, why_red(release, policy), None, now))
+}
+
+fn turned_red(
+    release: &Release,
+    why: String,
+    by: Option<super::ids::PersonId>,
+    now: Time,
+) -> Happened {
+    let plan = release.plan.rollback.as_ref().filter(|plan| plan.automatic);
+    let roll_back_at = plan.map(|plan| now + plan.veto.unwrap_or_default().duration());
+    Happened::TurnedRed { why, by, roll_back_at }
+}
+
+fn rolls_back(release: &Release) -> Option<Happened> {
+    let red = release.red.as_ref()?;
+    Some(Happened::RollbackAsked {
+        from: release.plan.release.version.clone(),
+        to: release.plan.rollback.as_ref()?.to.clone(),
+        by: red.by.clone(),
+        reason: Some(red.why.clone()),
+    })
+}
+
+/// A person declares red what no metric shows: data that is wrong, a hole, a wave of complaints.
+pub(super) fn declare(case: &Case, reason: &str) -> Decided {
+    let by = case.named()?;
+    super::poll::not_too_long("The reason", reason)?;
+    if reason.trim().is_empty() {
+        return Err(Refusal::NeedsReason);
+    }
+    let release = case.release;
+    if !release.phase.is_rolling_out() && release.phase != Phase::Watching {
+        return Err(case.wrong_phase("There is nothing live to declare red."));
+    }
+    if let Some(red) = &release.red {
+        return super::decide::already(release, "red", format!("It is red already: {}.", red.why));
+    }
+    case.did(turned_red(release, reason.to_owned(), Some(by), case.now))
+}
+
+/// Back to the share of the stage before: its action once more. Then it waits for a person, since
+/// whatever was wrong is not mended.
+pub(super) fn step_back(case: &Case) -> Decided {
+    let by = case.person_may(Right::Rollback)?;
+    let release = case.release;
+    match release.plan.release.strategy {
+        Strategy::Canary | Strategy::BlueGreen | Strategy::FeatureFlag => {}
+        Strategy::Direct | Strategy::Recreate | Strategy::Rolling => {
+            let hint = "The stages of this strategy replace what runs, so that only `rollback` \
+                        takes them back.";
+            return Err(Refusal::NothingToDo { hint: hint.into() });
+        }
+    }
+    let stage = match release.phase {
+        Phase::Soaking { stage, .. } | Phase::AtGate { stage } => stage,
+        Phase::Deploying { .. } => {
+            return Err(case.wrong_phase("A step is running: wait for it, or roll back."));
+        }
+        Phase::CountingDown
+        | Phase::Ready
+        | Phase::Watching
+        | Phase::Done
+        | Phase::Scrubbed
+        | Phase::RollingBack
+        | Phase::RolledBack
+        | Phase::RollbackFailed => {
+            return Err(case.wrong_phase("There is no stage to step back from."));
+        }
+    };
+    if stage == 0 {
+        let hint = "This is the first stage: to take it back as well, `rollback`.".into();
+        return Err(Refusal::NothingToDo { hint });
+    }
+    case.did(Happened::SteppedBack { from: stage, to: stage - 1, by })
+}
+
+// ---------------------------------------------------------------------------------------------
+// The gate
+
+/// Whether the numbers let the rollout go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    Open,
+    /// Not yet.
+    Wait,
+    /// No, and why.
+    Shut(String),
+}
+
+/// The name under which `override` takes the numbers of a stage.
+pub fn obstacle(stage: usize) -> String {
+    format!("metrics-{}", stage + 1)
+}
+
+pub fn gate(release: &Release, stage: usize, policy: &Policy, now: Time) -> Gate {
+    let plan = &release.plan.stages[stage];
+    if plan.metrics.is_empty() || release.is_overridden(&obstacle(stage)) {
+        return Gate::Open;
+    }
+    let timing = &policy.timing;
+    let late = now - release.waiting_since() >= timing.no_data.duration();
+    let health = release.health.as_ref().filter(|health| health.stage == Some(stage));
+    // What was green when the soak began says nothing of how it ended.
+    let Some(health) = health.filter(|health| health.at >= release.phase_since) else {
+        return if late { Gate::Shut("nothing was measured".into()) } else { Gate::Wait };
+    };
+    let lasts = now - health.since >= timing.green_for.duration();
+    let given_up = now - health.since >= timing.no_data.duration();
+    match health.light {
+        Light::Green if lasts => Gate::Open,
+        Light::Red | Light::Yellow if lasts => Gate::Shut(why_not(health, policy)),
+        Light::Unknown if given_up => Gate::Shut(why_not(health, policy)),
+        Light::Unknown if late && lasts => Gate::Shut(why_not(health, policy)),
+        Light::Green | Light::Yellow | Light::Unknown | Light::Red if late => {
+            Gate::Shut("the numbers do not settle".into())
+        }
+        Light::Green | Light::Yellow | Light::Unknown | Light::Red => Gate::Wait,
+    }
+}
+
+/// What keeps a person from advancing.
+pub(super) fn not_green(case: &Case, stage: usize) -> Result<(), Refusal> {
+    match gate(case.release, stage, case.policy, case.now) {
+        Gate::Open => Ok(()),
+        Gate::Wait => Err(Refusal::NotGreen {
+            why: "the numbers are not known to be green yet".into(),
+            hint: "Wait for the next measurement.".into(),
+        }),
+        Gate::Shut(why) => Err(Refusal::NotGreen {
+            why,
+            hint: format!("To go on regardless: `override {} \"why\"`.", obstacle(stage)),
+        }),
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// In words
+
+fn why_red(release: &Release, policy: &Policy) -> String {
+    let health = release.health.as_ref();
+    health.map(|health| words_of(health, Light::Red, policy)).unwrap_or_default()
+}
+
+fn why_not(health: &Health, policy: &Policy) -> String {
+    words_of(health, health.light, policy)
+}
+
+fn words_of(health: &Health, light: Light, policy: &Policy) -> String {
+    let worst = health.metrics.iter().filter(|judged| judged.light == light);
+    let said: Vec<_> = worst.map(|judged| in_words(judged, policy)).collect();
+    words::and(&said)
+}
+
+/// `Error rate 3.1 % (baseline 0.3 %), more than 100 % above the baseline`.
+pub fn in_words(judged: &Judged, policy: &Policy) -> String {
+    let title = title(judged, policy);
+    match (&judged.rule, judged.value) {
+        (Rule::Untold { why }, _) => format!("{title} cannot be told: {why}"),
+        (rule, Some(value)) => {
+            let unit = unit(judged, policy);
+            let base = judged.baseline;
+            let base = base.map(|base| format!(" (baseline {}{unit})", number(base)));
+            let base = base.unwrap_or_default();
+            format!("{title} {}{unit}{base}, {rule}", number(value))
+        }
+        (rule, None) => format!("{title} {rule}"),
+    }
+}
+
+/// `Error rate 0.31 % (baseline 0.30 %, +3 %)`: with what it is compared with, without a word on
+/// limits, unless nobody can tell.
+pub fn brief(judged: &Judged, policy: &Policy) -> String {
+    let title = title(judged, policy);
+    let unit = unit(judged, policy);
+    if let Rule::Untold { why } = &judged.rule {
+        return format!("{title}: {why}");
+    }
+    let Some(value) = judged.value else { return format!("{title}: {}", judged.rule) };
+    let shown = format!("{title} {}{unit}", number(value));
+    match (judged.baseline, judged.change()) {
+        (Some(base), Some(change)) => {
+            // A minus as wide as the plus.
+            let sign = if change < 0.0 { '−' } else { '+' };
+            let change = number(change.abs());
+            format!("{shown} (baseline {}{unit}, {sign}{change} %)", number(base))
+        }
+        (Some(base), None) => format!("{shown} (baseline {}{unit})", number(base)),
+        (None, _) => shown,
+    }
+}
+
+fn query<'a>(judged: &Judged, policy: &'a Policy) -> Option<(&'a str, &'a super::metric::Query)> {
+    let found = policy.queries.iter().find(|(name, _)| {
+        let rest = judged.name.strip_prefix(name.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    });
+    found.map(|(name, query)| (name.as_str(), query))
+}
+
+pub fn title(judged: &Judged, policy: &Policy) -> String {
+    match query(judged, policy) {
+        Some((name, query)) => format!("{}{}", query.title, &judged.name[name.len()..]),
+        None => judged.name.clone(),
+    }
+}
+
+/// With the space before it.
+pub fn unit(judged: &Judged, policy: &Policy) -> String {
+    let unit = query(judged, policy).map_or("", |(_, query)| query.unit.as_str());
+    if unit.is_empty() { String::new() } else { format!(" {unit}") }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Time
+
+/// What time asks for while numbers are watched.
+pub(super) fn agenda(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
+    let mut list = Vec::new();
+    let rolls = release.red.as_ref().and_then(|red| red.roll_back_at);
+    let live = release.phase.is_rolling_out() || release.phase == Phase::Watching;
+    if let Some(at) = rolls.filter(|_| live) {
+        list.push((at, Deadline::RollBackRed));
+    }
+    let Some(watched) = watched(release) else { return list };
+    let pace = policy.timing.measure_every;
+    if release.red.is_none() && !is_held_by_a_person(release) {
+        // Whoever measures decides before that, unless nobody measures any more.
+        let lasts = red_lasts_at(release, policy).map(|at| at + pace.duration() * 3);
+        list.extend(lasts.map(|at| (at, Deadline::RedLasts)));
+    }
+    list.extend(untold_at(release, &watched, policy).map(|at| (at, Deadline::HoldUntold)));
+    list
+}
+
+fn is_held_by_a_person(release: &Release) -> bool {
+    release.held.as_ref().is_some_and(|hold| hold.by.is_some())
+}
+
+/// When it is held because nobody can tell.
+fn untold_at(release: &Release, watched: &Watched, policy: &Policy) -> Option<Time> {
+    if release.held.is_some() || release.red.is_some() {
+        return None;
+    }
+    let patience = policy.timing.no_data.duration();
+    let health = release.health.as_ref().filter(|health| health.stage == watched.stage);
+    let Some(health) = health else {
+        return Some(watched.since.max(release.waiting_since()) + patience);
+    };
+    if let Phase::AtGate { stage } = release.phase {
+        let asked = release.advance_asked.contains(&stage);
+        let open = release.is_overridden(&obstacle(stage));
+        return (!asked && !open).then(|| release.waiting_since() + patience);
+    }
+    let unknown = health.light == Light::Unknown;
+    unknown.then(|| health.since.max(release.waiting_since()) + patience)
+}
+
+pub(super) fn roll_back_red(case: &Case) -> Decided {
+    match follow(case.release, case.policy, case.now) {
+        Some(did @ Happened::RollbackAsked { .. }) => case.did(did),
+        Some(_) | None => Ok(Vec::new()),
+    }
+}
+
+/// It was red and nobody has looked since: nobody can tell.
+pub(super) fn red_lasts(case: &Case) -> Decided {
+    let Some(watched) = watched(case.release) else { return Ok(Vec::new()) };
+    let gone = |gate: &MetricGate| Judged {
+        name: gate.name.clone(),
+        light: Light::Unknown,
+        rule: Rule::Untold { why: Untold::NotMeasured },
+        value: None,
+        baseline: None,
+        samples: 0,
+        red_since: None,
+    };
+    record(case, watched.stage, watched.gates.iter().map(gone).collect())
+}
+
+pub(super) fn hold_untold(case: &Case) -> Decided {
+    let release = case.release;
+    if release.held.is_some() {
+        return Ok(Vec::new());
+    }
+    let stage = watched(release).and_then(|watched| watched.stage);
+    let health = release.health.as_ref().filter(|health| health.stage == stage);
+    let why = match (release.phase, health) {
+        (Phase::AtGate { stage }, _) => match gate(release, stage, case.policy, case.now) {
+            Gate::Shut(why) => why,
+            Gate::Open | Gate::Wait => "the numbers do not settle".into(),
+        },
+        (_, Some(health)) => why_not(health, case.policy),
+        (_, None) => "nothing was measured".into(),
+    };
+    case.did(Happened::Held { reason: why, by: None })
+}
+
+impl Release {
+    /// Since when it waits for what it waits for: a resume begins anew.
+    pub fn waiting_since(&self) -> Time {
+        self.resumed_at.map_or(self.phase_since, |resumed| resumed.max(self.phase_since))
+    }
+}
+
+/// How long somebody may stop an automatic rollback, in words for the documents.
+pub fn veto(plan: &super::plan::RollbackPlan) -> Option<Span> {
+    plan.automatic.then(|| plan.veto.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

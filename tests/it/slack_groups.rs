@@ -1,0 +1,59 @@
+//! User groups of Slack: whoever holds a seat by one alone comes into the room.
+
+use tminus::ports::{Chat, RoomWish};
+
+use crate::slack_adapter::adapter;
+use crate::slack_world::{Setup, SlackWorld, Standing};
+
+fn wish(key: &str, groups: &[&str]) -> RoomWish {
+    RoomWish {
+        key: key.into(),
+        name: key.into(),
+        topic: "t".into(),
+        purpose: "p".into(),
+        members: vec!["UMARIA0000".into()],
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        near: None,
+        links: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_large_group_is_invited_in_batches_and_nobody_keeps_the_others_away() {
+    let names: Vec<String> = (0..120).map(|n| format!("crew{n:03}")).collect();
+    let crew: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut setup = Setup::default().group("crew", &[&crew[..], &["leaver", "maria"]].concat());
+    for name in &names {
+        setup = setup.person(name, Standing::Member);
+    }
+    let world = SlackWorld::with(setup).await;
+    let slack = adapter(&world);
+    let room = slack.open_room(&wish("one", &["SCREW00000", "SGONE00000"])).await.unwrap();
+    let inside = world.look(|it| it.channels[&room.channel].members.clone());
+    for name in names.iter().map(String::as_str).chain(["maria"]) {
+        assert!(inside.contains(&world.person(name).id), "{name} is in the room");
+    }
+    assert!(!inside.contains("ULEAVER000"));
+    assert!(world.calls("conversations.invite").len() <= 4, "they come in batches");
+    slack.open_room(&wish("two", &["SCREW00000"])).await.unwrap();
+    let asked = world.calls("usergroups.users.list");
+    let asked = asked.iter().filter(|call| call.arg("usergroup") == "SCREW00000").count();
+    assert_eq!(asked, 1, "who is in it is believed for a minute");
+    world.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_group_of_people_who_are_all_there_or_gone_is_no_trouble() {
+    let world = SlackWorld::with(Setup::default().group("old", &["leaver", "maria"])).await;
+    let room = adapter(&world).open_room(&wish("one", &["SOLD000000"])).await.unwrap();
+    let inside = world.look(|it| it.channels[&room.channel].members.clone());
+    assert!(inside.contains("UMARIA0000"));
+    world.assert_clean().await;
+}
+
+#[tokio::test]
+async fn without_the_scope_the_room_opens_all_the_same() {
+    let world = SlackWorld::with(Setup::default().without_scope("usergroups:read")).await;
+    let room = adapter(&world).open_room(&wish("one", &["SQALEADS00"])).await.unwrap();
+    assert!(room.instead.is_none());
+}

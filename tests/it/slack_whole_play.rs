@@ -1,0 +1,172 @@
+//! The whole play in Slack, from the form to `done`: three days before the start, an hour of work,
+//! and a day of watching, with the times that an installation has when nobody changes them.
+
+use chrono::{DateTime, Duration, DurationRound, Utc};
+
+use crate::slack_play::{ROOM, decided};
+use crate::slack_stage::{Mode, Stage, cast, picked, prop};
+use crate::slack_world::Post;
+
+#[tokio::test]
+async fn the_whole_play_over_socket_mode() {
+    whole_play(Mode::Socket).await;
+}
+
+#[tokio::test]
+async fn the_whole_play_over_signed_http() {
+    whole_play(Mode::Http).await;
+}
+
+/// The stage without the short waits of the other tests.
+async fn patient(mode: Mode) -> Stage {
+    let stage = Stage::set_in_time(mode, cast(), |config| {
+        let config =
+            config.replace("watch = \"3s\"\nsettle = \"1s\"\ncustomers_after = \"0s\"\n", "");
+        config.replace("done+1s", "done+1h")
+    });
+    let stage = stage.await;
+    let plan = prop("web-shop.toml").replace("soak = \"1s\"", "soak = \"10m\"");
+    stage.here.write("plans/web-shop.toml", &plan);
+    stage
+}
+
+async fn whole_play(mode: Mode) {
+    let mut stage = patient(mode).await;
+    let start = announced(&stage).await;
+    decided(&stage).await;
+    stage.comes(start).await;
+    let gate = half_way(&stage).await;
+    went_quiet(&stage).await;
+    all_the_way(&stage, &gate).await;
+    watched(&stage).await;
+    stage.read_aloud();
+    for said in [
+        "goes out",
+        "We're launching",
+        "🚀 Web shop v1.2.0 starts in 1 h.",
+        "⛔ NO-GO: Web shop",
+        "✅ GO: Web shop v1.2.0.",
+        "is ready to start",
+        "✅ Database migrations complete",
+        "✅ Pod 1 deployed (50 % traffic)",
+        "Nothing was heard for 15 minutes",
+        "Nothing was heard for 30 minutes",
+        "✅ Pod 2 deployed (100 % traffic)",
+        "✅ Smoke tests: 1/1 passing",
+        "is rolled out at 100 %",
+        "is live.",
+        "is closed: SUCCESS",
+        "the report.",
+    ] {
+        stage.world.exactly_once(said);
+    }
+    stage.assert_clean().await;
+    stage.stopped().await;
+}
+
+/// The form, and what is said 48 h, 24 h and 1 h before the start that was picked in it.
+async fn announced(stage: &Stage) -> DateTime<Utc> {
+    let ahead = Duration::hours(73);
+    let (day, time) = picked(ahead);
+    let start = (Utc::now() + ahead).duration_trunc(Duration::minutes(1)).unwrap();
+    let maria = stage.person("maria");
+    maria.types("/release new", "releases").await.answered().await;
+    let form = maria.sees_view("Schedule a release").await;
+    let filled = [
+        ("Plan", "web-shop"),
+        ("Version, if not the plan's", "v1.2.0"),
+        ("Day of the start", day.as_str()),
+        ("Time of the start", time.as_str()),
+        ("Captain, if not the plan's", "Maria"),
+    ];
+    maria.submits(&form, &filled).await.answered().await;
+    maria.sees_ephemeral("is scheduled for").await;
+    let before = |hours, minutes| start - Duration::hours(hours) - Duration::minutes(minutes);
+
+    stage.comes(before(48, 0)).await;
+    let told = stage.reads("releases", "Web shop v1.2.0 goes out").await;
+    for part in ["new dashboard, advanced search and 1 fix", "Impact: none expected", "45 min"] {
+        assert!(told.contains(part), "{told}");
+    }
+    stage.sees("releases", "go or no-go?").await;
+    assert_eq!(stage.world.count("We're launching"), 0, "not yet");
+    stage.comes(before(24, 0)).await;
+    let told = stage.reads("customers", "We're launching").await;
+    assert!(told.contains("new dashboard and advanced search"), "{told}");
+    assert!(told.contains("No downtime expected"), "{told}");
+    stage.comes(before(4, 0)).await;
+    stage.sees("dm-sam", "This is the reminder of T-4h").await;
+    stage.comes(before(1, 5)).await;
+    stage.world.sees_channel(ROOM).await;
+    stage.sees(ROOM, "how to go back to v1.1.9").await;
+    stage.comes(before(1, 0)).await;
+    let told = stage.reads("releases", "🚀 Web shop v1.2.0 starts in 1 h.").await;
+    for part in ["War room: #release-v1-2-0", "On-call: @john", "v1.1.9"] {
+        assert!(told.contains(part), "{told}");
+    }
+    stage.settled().await;
+    start
+}
+
+/// Started by the captain; the first pod serves the new version and waits behind its gate.
+async fn half_way(stage: &Stage) -> Post {
+    let ready = stage.sees(ROOM, "is ready to start").await;
+    stage.presses("maria", &ready, "Start", "has started").await;
+    stage.sees(ROOM, "✅ Database migrations complete").await;
+    stage.sees(ROOM, "✅ Pod 1 deployed (50 % traffic)").await;
+    assert_eq!((stage.pod(1), stage.pod(2)), ("v1.2.0".into(), "v1.1.9".into()));
+    stage.sees(ROOM, "Soaking Pod 1 until").await;
+    stage.passes(Duration::minutes(10)).await;
+    stage.sees(ROOM, "Pod 1 is through its gate").await
+}
+
+/// Nobody says anything for half an hour: first the deploying engineer is asked, then the backup.
+async fn went_quiet(stage: &Stage) {
+    for (minutes, who) in [(15, "dave"), (30, "john")] {
+        stage.passes(Duration::minutes(15)).await;
+        let asked = format!("@{who}, how is Web shop v1.2.0 going?");
+        let said = stage.reads(ROOM, &asked).await;
+        assert!(said.contains(&format!("Nothing was heard for {minutes} minutes.")), "{said}");
+        assert!(said.contains("It waits for @maria to advance."), "{said}");
+        // A mention rings; a name in a text does not.
+        let calls = stage.world.calls("chat.postMessage");
+        let call = calls.iter().rfind(|call| call.arg("text").contains("how is Web shop"));
+        let call = call.expect("it was posted");
+        let (blocks, id) = (call.args["blocks"].to_string(), stage.person(who).id);
+        assert!(blocks.contains(&format!(r#""user_id":"{id}""#)), "{blocks}");
+    }
+}
+
+async fn all_the_way(stage: &Stage, gate: &Post) {
+    stage.presses("john", gate, "Advance", "next stage begins").await;
+    stage.sees(ROOM, "✅ Pod 2 deployed (100 % traffic)").await;
+    assert_eq!((stage.pod(1), stage.pod(2)), ("v1.2.0".into(), "v1.2.0".into()));
+    stage.sees(ROOM, "Soaking Pod 2 until").await;
+    stage.passes(Duration::minutes(10)).await;
+    stage.sees(ROOM, "is rolled out at 100 %").await;
+    stage.sees(ROOM, "✅ Smoke tests: 1/1 passing").await;
+}
+
+/// An hour later everybody is told, and a day later the room closes with the report.
+async fn watched(stage: &Stage) {
+    stage.passes(Duration::hours(1)).await;
+    let told = stage.reads("releases", "Web shop v1.2.0 is live.").await;
+    for part in ["no downtime, no issues, smoke tests 1/1", "We keep watching for 24 h"] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(!stage.world.channel(ROOM).archived);
+    assert!(stage.says("maria", "list", "v1.2.0").await.contains("watching"));
+    stage.passes(Duration::hours(23)).await;
+    stage.sees(ROOM, "is closed: SUCCESS").await;
+    stage.sees(ROOM, "the report.").await;
+    let archived = async || stage.world.channel(ROOM).archived;
+    stage.running().until("the room is archived", archived).await;
+    let transcript = stage.world.transcript(ROOM);
+    assert!(transcript.contains("(report-v1.2.0.md)"), "{transcript}");
+    assert!(!transcript.contains("rolled out and watched"), "the card shows the end: {transcript}");
+    let status = stage.says("maria", "status v1.2.0", "Web shop v1.2.0").await;
+    assert!(status.contains("done"), "{status}");
+    let report = stage.says("maria", "report v1.2.0", "SUCCESS").await;
+    assert!(report.contains("Web shop v1.2.0"), "{report}");
+    stage.settled().await;
+}
