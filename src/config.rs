@@ -3,11 +3,13 @@
 //! Without a file the embedded default is used: a demo that runs on this machine alone.
 
 mod actions;
+mod discord;
 mod document;
 mod file;
 mod flags;
 mod judge;
 mod mail;
+mod metrics;
 mod plans;
 mod problem;
 mod secret;
@@ -30,9 +32,14 @@ use crate::domain::ids::PersonId;
 use crate::domain::policy::Policy;
 
 pub use actions::{Actions, Ending, ProgramAction, WebhookAction};
+pub use discord::{DiscordMode, DiscordRegistration, DiscordTarget};
 pub use file::{Channel, Log, LogFormat, MailTls};
 pub use flags::{FlagProgram, FlagProvider, UnleashTarget};
 pub use mail::{Mail, MailList};
+pub use metrics::{
+    MetricsAddress, MetricsLogin, MetricsProgram, MetricsTarget, QUERY_KINDS, QUERY_PLACEHOLDERS,
+    Query, with_samples,
+};
 pub use plans::{PlanFile, line_of, read_plan};
 pub use problem::Problem;
 pub use secret::Secret;
@@ -45,6 +52,7 @@ pub struct Config {
     pub server: Server,
     pub console: Console,
     pub slack: Option<SlackTarget>,
+    pub discord: Option<DiscordTarget>,
     /// What the deploy backends may run and call.
     pub actions: Actions,
     /// Webhooks that get announcements, by name.
@@ -53,6 +61,10 @@ pub struct Config {
     pub mail: Option<Mail>,
     /// Who keeps feature flags, by name.
     pub flags: BTreeMap<String, FlagProvider>,
+    /// Where measurements come from, by name.
+    pub metrics: BTreeMap<String, MetricsTarget>,
+    /// What plans may ask of them, by name.
+    pub queries: BTreeMap<String, Query>,
     pub api_tokens: Vec<ApiToken>,
     /// Plans to schedule from, by name.
     pub plans: Vec<PlanFile>,
@@ -247,6 +259,8 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
     }
     let slack = slack::slack(judge, &file);
     slack::groups(judge, &file);
+    let discord = discord::discord(judge, &file);
+    discord::names(judge, &file);
     judge::audiences(judge, &file);
     let messages = directory(judge, "messages", file.messages.directory.as_deref());
     let templates = messages.as_deref().map(judge::own_templates).unwrap_or_default();
@@ -275,10 +289,13 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         policy,
         console,
         slack,
+        discord,
         actions: sections,
         couriers: judge::couriers(judge, &file),
         mail: mail::mail(judge, &file),
         flags: flags::flags(judge, &file),
+        metrics: metrics::sources(judge, &file),
+        queries: metrics::queries(judge, &file),
         api_tokens,
         plans,
         plans_directory,

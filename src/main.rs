@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use tminus::adapters::chat::slack;
+use tminus::adapters::chat::{discord, slack};
 use tminus::app::rehearsal::Trouble;
 use tminus::cli::{self, Asked, Door, Exit, Program, Screen, Sent, What};
 use tminus::config::{Log, LogFormat};
@@ -205,5 +205,5 @@ fn begin_logging(log: &Log) -> anyhow::Result<()> {
 /// **Invariant:** no filter shows what these libraries write down.
 fn is_talkative(target: &str) -> bool {
     let library = target.split("::").next().unwrap_or(target);
-    slack::UNHEARD.contains(&library)
+    slack::UNHEARD.contains(&library) || discord::UNHEARD.contains(&library)
 }

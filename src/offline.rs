@@ -10,15 +10,17 @@ use anyhow::{Context, bail};
 use chrono::{Datelike, Utc};
 use serde_json::json;
 
+use crate::adapters::chat::discord::Discord;
 use crate::adapters::chat::slack::Slack;
 use crate::adapters::flags::FlagFile;
+use crate::adapters::metrics::Sources;
 use crate::app::clock::behind;
 use crate::app::conversation::release_called;
 use crate::app::grammar::Paper;
 use crate::app::rehearsal::{self, Rehearsed, Trouble};
 use crate::app::{engine, reads, times, words};
 use crate::cli::{self, Exit};
-use crate::config::{self, Config, FlagProvider};
+use crate::config::{self, Config, FlagProvider, MetricsTarget};
 use crate::domain::event::Event;
 use crate::domain::ids::ReleaseId;
 use crate::domain::lint::{self, Facts, Finding, Severity};
@@ -27,7 +29,8 @@ use crate::domain::policy::{Destination, Policy};
 use crate::domain::schedule;
 use crate::domain::state::{Release, Start, State};
 use crate::domain::time::{Offset, Span, Time, show};
-use crate::serve::{self, Options, configured, slack_settings};
+use crate::ports::Question;
+use crate::serve::{self, Options, configured, discord_settings, slack_settings};
 use crate::store::{Reader, Which, verify};
 
 type Out<'a> = &'a mut dyn Write;
@@ -230,7 +233,9 @@ pub async fn doctor(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
     looks.extend(plans(&config));
     looks.extend(flags(&config).await);
     looks.extend(mail(&config).await);
+    looks.extend(measurements(&config).await);
     looks.extend(slack(&config).await);
+    looks.extend(discord(&config).await);
     looks.push(log(&config).await);
     looks.extend(clock(&config).await);
     looks.push(writer(&config).await);
@@ -377,6 +382,64 @@ async fn mail(config: &Config) -> Option<Look> {
     })
 }
 
+/// Each source of measurements is asked something simple, and each query as far as one can.
+async fn measurements(config: &Config) -> Vec<Look> {
+    let sources = match serve::sources(config) {
+        Ok(sources) => sources,
+        Err(why) => return vec![bad("metrics", why.to_string())],
+    };
+    let (mut looks, mut answer) = (Vec::new(), BTreeSet::new());
+    for (name, target) in &config.metrics {
+        let what = format!("metrics {name}");
+        match (sources.greet(name).await, target) {
+            (Ok(()), MetricsTarget::Prometheus(_) | MetricsTarget::Json { .. }) => {
+                answer.insert(name);
+                looks.push(good(format!("{what}: answers")));
+            }
+            (Ok(()), MetricsTarget::Program(_)) => {
+                answer.insert(name);
+                looks.push(good(what));
+            }
+            (Err(why), _) => looks.push(bad(what, format!("{why}: mend [metrics.{name}]"))),
+        }
+    }
+    for (name, query) in config.queries.iter().filter(|(_, query)| answer.contains(&query.source)) {
+        let texts = [("query", Some(&query.query)), ("baseline", query.baseline.as_ref())];
+        for (field, text) in texts.into_iter().filter_map(|(field, text)| Some((field, text?))) {
+            let key = format!("[queries.{name}] {field}");
+            looks.extend(asked(config, &sources, &query.source, &key, text).await);
+        }
+    }
+    looks
+}
+
+/// What stands for a release can be made up only where asking for what is not there is no mistake.
+async fn asked(
+    config: &Config,
+    sources: &Sources,
+    source: &str,
+    key: &str,
+    text: &str,
+) -> Option<Look> {
+    let query = config::with_samples(text);
+    let is_made_up = query != text;
+    match config.metrics.get(source)? {
+        MetricsTarget::Prometheus(_) => {}
+        MetricsTarget::Json { .. } | MetricsTarget::Program(_) if is_made_up => return None,
+        MetricsTarget::Json { .. } | MetricsTarget::Program(_) => {}
+    }
+    let to = std::time::SystemTime::now();
+    let step = std::time::Duration::from_secs(15);
+    let question = Question { query, from: to - step * 20, to, step };
+    Some(match sources.read(source, &question).await {
+        Ok(_) if is_made_up => good(format!("{key}: understood")),
+        Ok(found) if found.is_empty() => bad(key, "it finds nothing"),
+        Ok(found) if found.len() == 1 => good(format!("{key}: 1 series")),
+        Ok(found) => good(format!("{key}: {} series", found.len())),
+        Err(why) => bad(key, why.to_string()),
+    })
+}
+
 /// The workspace, with every channel and group of it that the configuration names.
 async fn slack(config: &Config) -> Vec<Look> {
     let Some(target) = &config.slack else { return Vec::new() };
@@ -384,10 +447,29 @@ async fn slack(config: &Config) -> Vec<Look> {
         Ok(slack) => slack,
         Err(why) => return vec![bad("Slack", why.to_string())],
     };
+    let (channels, groups) = named(config, "slack");
+    let found = slack.doctor(&channels, &groups).await;
+    found.into_iter().map(|it| Look { what: it.what, trouble: it.trouble }).collect()
+}
+
+/// The server, with every channel and role of it that the configuration names.
+async fn discord(config: &Config) -> Vec<Look> {
+    let Some(target) = &config.discord else { return Vec::new() };
+    let discord = match Discord::new(discord_settings(target, config), serve::discord_commands()) {
+        Ok(discord) => discord,
+        Err(why) => return vec![bad("Discord", why.to_string())],
+    };
+    let (channels, groups) = named(config, "discord");
+    let found = discord.doctor(&channels, &groups).await;
+    found.into_iter().map(|it| Look { what: it.what, trouble: it.trouble }).collect()
+}
+
+/// The channels and the groups of a platform that the configuration names.
+fn named(config: &Config, wanted: &str) -> (Vec<String>, Vec<String>) {
     let all = config.policy.audiences.values().flatten();
     let channels: BTreeSet<String> = all
         .filter_map(|destination| match destination {
-            Destination::Channel { platform, channel, .. } if platform == "slack" => {
+            Destination::Channel { platform, channel, .. } if platform == wanted => {
                 Some(channel.clone())
             }
             Destination::Channel { .. } | Destination::Courier { .. } => None,
@@ -395,11 +477,8 @@ async fn slack(config: &Config) -> Vec<Look> {
         .collect();
     let groups = config.policy.roles.values().flat_map(|role| &role.groups);
     let groups: BTreeSet<String> =
-        groups.filter(|group| group.starts_with("slack/")).cloned().collect();
-    let (channels, groups): (Vec<_>, Vec<_>) =
-        (channels.into_iter().collect(), groups.into_iter().collect());
-    let found = slack.doctor(&channels, &groups).await;
-    found.into_iter().map(|it| Look { what: it.what, trouble: it.trouble }).collect()
+        groups.filter(|group| group.split('/').next() == Some(wanted)).cloned().collect();
+    (channels.into_iter().collect(), groups.into_iter().collect())
 }
 
 async fn log(config: &Config) -> Look {

@@ -222,6 +222,8 @@ pub struct RoomWish {
     pub name: String,
     pub topic: String,
     pub purpose: String,
+    /// People, and groups with `&` before their id. A platform whose rooms are open to everybody
+    /// needs no groups.
     pub members: Vec<String>,
     /// Groups of this platform, by its own ids: whoever is in one when the room opens.
     pub groups: Vec<String>,
@@ -384,6 +386,64 @@ pub trait Ear: Send + Sync {
     /// What somebody sees who opens the bot itself: what is coming, and what waits for them.
     async fn home(&self, platform: &str, tenant: &str, user: &str) -> Message;
 }
+
+// ---------------------------------------------------------------------------------------------
+// What can be said, for platforms that want to know it beforehand
+
+/// A command as any platform can register it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CommandSpec {
+    /// `no-go`, or `freeze add`.
+    pub name: String,
+    pub about: String,
+    pub example: String,
+    /// Said so often, or in such a hurry, that it may not stand behind another word.
+    pub near: bool,
+    pub arguments: Vec<Argument>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Argument {
+    /// The name of its field.
+    pub name: String,
+    pub about: String,
+    pub kind: Type,
+    /// A platform must not insist on it: the bot asks with a form for what is missing.
+    pub required: bool,
+    /// It has a place instead of a name; an empty word keeps the place of one that is left out.
+    pub positional: bool,
+    /// Whether it takes the rest of the line.
+    pub rest: bool,
+    pub completes: Option<Choose>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Type {
+    String,
+    Int,
+    Bool,
+    Choice(Vec<String>),
+    /// Several words, each for itself: `pod=2 zone=eu`.
+    Words,
+}
+
+/// From what an argument is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choose {
+    Release,
+    Plan,
+    Role,
+    Item,
+    Action,
+    Person,
+    Freeze,
+    Verb,
+}
+
+// ---------------------------------------------------------------------------------------------
+// Couriers
 
 /// Takes an announcement somewhere that cannot be answered back: a webhook, a mailbox.
 #[async_trait]

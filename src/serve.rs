@@ -10,22 +10,28 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::adapters::chat::console::{self, Console, ConsoleSettings};
+use crate::adapters::chat::discord::{self, Discord, DiscordSettings};
 use crate::adapters::chat::slack::{self, Slack, SlackSettings};
 use crate::adapters::courier;
 use crate::adapters::deploy::{self, Backends, FlagCommand, FlagCommands};
 use crate::adapters::flags::{self, FlagBackend, FlagFile, Unleash};
+use crate::adapters::metrics::{self, Sources};
 use crate::app::clock::{self, Clock};
 use crate::app::conversation::{Conversation, PlanShelf, Platforms};
 use crate::app::delivery::{Delivery, Neighbours, World};
 use crate::app::engine::Engine;
 use crate::app::messages::Messages;
 use crate::app::people::People;
-use crate::app::{times, words};
-use crate::config::{self, Access, Bearer, Config, Ending, FlagProvider, MailTls, Surroundings};
+use crate::app::{grammar, times, words};
+use crate::config::{
+    self, Access, Bearer, Config, Ending, FlagProvider, MailTls, MetricsLogin, MetricsTarget,
+    Surroundings,
+};
 use crate::demo;
 use crate::domain::command::{Actor, Command, Request};
 use crate::domain::policy::Right;
@@ -136,6 +142,7 @@ struct House {
     /// Where the configuration has one.
     console: Option<Arc<Console>>,
     slack: Option<Arc<Slack>>,
+    discord: Option<Arc<Discord>>,
     backends: Arc<Backends>,
     couriers: BTreeMap<String, Arc<dyn Courier>>,
 }
@@ -155,7 +162,12 @@ impl House {
         }
         let console = config.console.enabled.then(|| console(&config, &engine)).transpose()?;
         let slack = config.slack.as_ref().map(|own| Slack::new(slack_settings(own))).transpose()?;
-        Ok(Self { config, engine, messages, console, slack, backends, couriers })
+        let discord = config.discord.as_ref().map(|own| {
+            let settings = discord_settings(own, &config);
+            Discord::new(settings, discord_commands())
+        });
+        let discord = discord.transpose()?;
+        Ok(Self { config, engine, messages, console, slack, discord, backends, couriers })
     }
 
     async fn run(
@@ -192,12 +204,9 @@ impl House {
         .await?;
         tokio::spawn(clock::follow_agenda(self.engine.clone(), stop.clone()));
         let conversation = Arc::new(self.conversation(platforms));
-        let slack =
-            self.slack.clone().map(|slack| slack::Listener::new(slack, conversation.clone()));
-        let mut router = self.router(&delivery, &conversation, &again, metrics, &stop)?;
-        if let Some(slack) = &slack {
-            router = router.merge(slack.router());
-        }
+        let listeners = self.listeners(&conversation);
+        let router = self.router(&delivery, &conversation, &again, metrics, &stop)?;
+        let router = router.merge(listeners.router());
         let address = listener.local_addr()?;
         let url = self.config.state.join("url");
         std::fs::write(&url, format!("http://{address}\n"))
@@ -208,11 +217,9 @@ impl House {
         info!(%address, shop = shop_url, "ready on http://{address}/");
         ready(address, &self.config);
         conversation.resume().await?;
-        let listening = slack.map(|slack| tokio::spawn(slack.listen(stop.clone())));
+        let listening = listeners.listen(&stop);
         serve_until(listener, router, &stop, self.console.as_deref()).await;
-        if let Some(listening) = listening {
-            let _ = listening.await;
-        }
+        listening.join_all().await;
         delivery.finish().await;
         Ok(if again.is_wanted() { End::Again } else { End::Stopped })
     }
@@ -231,7 +238,21 @@ impl House {
             directories.insert("slack".to_owned(), slack.clone());
             prefixes.insert("slack".to_owned(), own.slash.clone());
         }
+        if let Some(discord) = &self.discord {
+            chats.insert("discord".to_owned(), discord.clone());
+            directories.insert("discord".to_owned(), discord.clone());
+            prefixes.insert("discord".to_owned(), "/release".to_owned());
+        }
         Platforms { chats, people: Arc::new(People::new(directories)), prefixes }
+    }
+
+    fn listeners(&self, ear: &Arc<Conversation>) -> Listeners {
+        let slack = self.slack.clone();
+        let discord = self.discord.clone();
+        Listeners {
+            slack: slack.map(|slack| slack::Listener::new(slack, ear.clone())),
+            discord: discord.map(|discord| discord::Listener::new(discord, ear.clone())),
+        }
     }
 
     fn conversation(&self, platforms: Platforms) -> Conversation {
@@ -265,6 +286,37 @@ impl House {
             router = router.merge(console.guard(demo));
         }
         Ok(router)
+    }
+}
+
+/// What hears people where they already are.
+struct Listeners {
+    slack: Option<Arc<slack::Listener>>,
+    discord: Option<Arc<discord::Listener>>,
+}
+
+impl Listeners {
+    /// What the platforms call.
+    fn router(&self) -> axum::Router {
+        let mut router = axum::Router::new();
+        if let Some(slack) = &self.slack {
+            router = router.merge(slack.router());
+        }
+        if let Some(discord) = &self.discord {
+            router = router.merge(discord.router());
+        }
+        router
+    }
+
+    fn listen(self, stop: &CancellationToken) -> JoinSet<()> {
+        let mut listening = JoinSet::new();
+        if let Some(slack) = self.slack {
+            listening.spawn(slack.listen(stop.clone()));
+        }
+        if let Some(discord) = self.discord {
+            listening.spawn(discord.listen(stop.clone()));
+        }
+        listening
     }
 }
 
@@ -501,6 +553,36 @@ pub fn slack_settings(target: &config::SlackTarget) -> SlackSettings {
     }
 }
 
+/// Discord as the configuration wants it.
+pub fn discord_settings(target: &config::DiscordTarget, config: &Config) -> DiscordSettings {
+    let token = discord::Hidden::new(target.bot_token.expose());
+    let buttons = config.state.join("discord-buttons.jsonl");
+    let own = DiscordSettings::new(token, target.application, target.guild, buttons);
+    DiscordSettings {
+        public_key: target.public_key.clone(),
+        api_url: target.api_url.clone().unwrap_or(own.api_url.clone()),
+        timeout: target.timeout,
+        lag: target.lag,
+        mode: match target.mode {
+            config::DiscordMode::Gateway => discord::Mode::Gateway,
+            config::DiscordMode::Http => discord::Mode::Http,
+            config::DiscordMode::Both => discord::Mode::Both,
+        },
+        category: target.category,
+        archive: target.archive,
+        registration: match target.registration {
+            config::DiscordRegistration::Guild => discord::Registration::Guild,
+            config::DiscordRegistration::Global => discord::Registration::Global,
+        },
+        ..own
+    }
+}
+
+/// What is registered there: everything that can be said.
+pub fn discord_commands() -> discord::Commands {
+    discord::Commands::new(grammar::specification(), grammar::line)
+}
+
 fn couriers(
     config: &Config,
     installation: &str,
@@ -541,6 +623,51 @@ pub(crate) fn mail(config: &Config, installation: &str) -> anyhow::Result<Option
         (name.clone(), courier::mail::List { to, reply_to })
     });
     Ok(Some(courier::Mail::new(server, lists.collect(), installation)?))
+}
+
+/// The sources of measurements of the configuration.
+pub(crate) fn sources(config: &Config) -> anyhow::Result<Sources> {
+    let targets = config.metrics.iter().map(|(name, target)| {
+        let target = match target {
+            MetricsTarget::Prometheus(address) => metrics::Target::Prometheus(asked(address)),
+            MetricsTarget::Json { address, time } => {
+                let (address, time) = (asked(address), time.clone());
+                metrics::Target::Json(metrics::json::Target { address, time })
+            }
+            MetricsTarget::Program(own) => metrics::Target::Program(metrics::program::Target {
+                command: own.command.clone(),
+                directory: own.directory.clone(),
+                environment: own.environment.clone(),
+                pass_environment: own.pass_environment.clone(),
+                secrets: exposed(&own.secrets),
+                timeout: own.timeout,
+            }),
+        };
+        (name.clone(), target)
+    });
+    Ok(Sources::new(targets.collect())?)
+}
+
+fn asked(own: &config::MetricsAddress) -> metrics::Address {
+    metrics::Address {
+        url: own.url.clone(),
+        login: match &own.login {
+            MetricsLogin::None => metrics::Login::None,
+            MetricsLogin::Token(token) => metrics::Login::Token(token.expose().to_owned()),
+            MetricsLogin::Password { user, password } => {
+                let (user, password) = (user.clone(), password.expose().to_owned());
+                metrics::Login::Password { user, password }
+            }
+        },
+        headers: own.headers.clone(),
+        secret_headers: exposed(&own.secret_headers),
+        ca: own.ca.clone(),
+        timeout: own.timeout,
+    }
+}
+
+fn exposed(secrets: &BTreeMap<String, config::Secret>) -> BTreeMap<String, String> {
+    secrets.iter().map(|(name, secret)| (name.clone(), secret.expose().to_owned())).collect()
 }
 
 /// The tokens of the configuration, and one for whoever owns the state directory.

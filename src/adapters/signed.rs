@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url, redirect};
 use sha2::Sha256;
 
 use crate::ports::Failure;
@@ -125,12 +125,15 @@ pub(super) fn address(what: &str, url: &str, hosts: &[String]) -> Result<Url, Fa
 
 /// No redirects: a signed request goes where the operator said, or nowhere.
 pub(super) fn client() -> Client {
+    builder().build().expect("the TLS back end is compiled in and needs no files")
+}
+
+/// The same, for what is trusted besides the public authorities.
+pub(super) fn builder() -> ClientBuilder {
     Client::builder()
         .redirect(redirect::Policy::none())
         .connect_timeout(Duration::from_secs(10))
         .user_agent(concat!("tminus/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .expect("the TLS back end is compiled in and needs no files")
 }
 
 /// An answer that says yes, in one way or another.

@@ -19,7 +19,7 @@ use crate::domain::policy::Policy;
 use crate::domain::react::reason_text;
 use crate::domain::report::step_name;
 use crate::domain::rollback;
-use crate::domain::rollout::{how_it_ended, needs_a_person};
+use crate::domain::rollout::{how_it_ended, how_it_looked, needs_a_person};
 use crate::domain::state::{Card, CardKind, Phase, Release, RunRecord, Seat, State, Step};
 use crate::domain::time::{self, Time};
 use crate::domain::verdict::{self, Reason};
@@ -465,7 +465,7 @@ fn run_seen(
         RunOutcome::Failed(_)
         | RunOutcome::TimedOut
         | RunOutcome::Stopped
-        | RunOutcome::Unknown(_) => how_it_ended(run),
+        | RunOutcome::Unknown(_) => how_it_looked(run),
     });
     let tail = run.ended.as_ref().map(|(_, end)| end.tail.as_str()).unwrap_or_default();
     let shown: Vec<&str> = match lines {

@@ -12,12 +12,11 @@ use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, FromArgMatches, Subcommand, ValueEnum};
 
-pub use self::guide::{
-    Argument, Choose, CommandSpec, Group, Guide, Type, examples, groups, specification,
-};
+pub use self::guide::{Group, Guide, examples, groups, specification};
 pub use self::tokens::{line, text};
 pub use self::wrong::{Wrong, nearest};
 use crate::domain::plan::EvidenceKind;
+pub use crate::ports::{Argument, Choose, CommandSpec, Type};
 
 /// What can be said. The first line of each comment is its line in the help, the rest its depth;
 /// `after_help` holds examples, a line each. RELEASE may be left out everywhere: then this room's release is

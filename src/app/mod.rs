@@ -13,6 +13,7 @@ pub mod markup;
 pub mod messages;
 pub mod notices;
 pub mod people;
+pub mod picture;
 pub mod reads;
 pub mod rehearsal;
 pub mod status;

@@ -183,6 +183,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::RolledOut { .. } => Tone::Good,
         NoticeKind::Finished { outcome, .. } => good_if(outcome == "SUCCESS"),
         NoticeKind::SmokeTallied { passed, total, .. } => good_if(passed == total),
+        NoticeKind::OutcomeSettled { worked, .. } => good_if(*worked),
         NoticeKind::RehearsalEnded { worked, .. } => good_if(*worked),
         NoticeKind::WentNoGo { .. }
         | NoticeKind::StepFailed { .. }
@@ -296,6 +297,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         NoticeKind::AdvanceWanted { number, .. } => vec![row.advance(*number), row.hold()],
         NoticeKind::StepFailed { .. } => row.failed(),
         NoticeKind::StepUnknown { .. } => row.unknown(),
+        NoticeKind::OutcomeSettled { worked: false, .. } => row.again(),
         NoticeKind::SilencePrompt { .. } => vec![row.plain("Post an update", "update"), row.hold()],
         NoticeKind::Held { .. } => row.with_back(vec![row.plain("Resume", "resume")]),
         NoticeKind::Numbers { held, light, .. } => row.numbers(light, *held),
@@ -324,6 +326,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         | NoticeKind::SaidByHand { .. }
         | NoticeKind::StageDone { .. }
         | NoticeKind::StepDone { .. }
+        | NoticeKind::OutcomeSettled { worked: true, .. }
         | NoticeKind::Soaking { .. }
         | NoticeKind::Advanced { .. }
         | NoticeKind::Update { .. }
@@ -418,6 +421,15 @@ impl Row<'_> {
         self.with_back(vec![retry(id, run), ended(id, run, "worked")])
     }
 
+    /// It failed for certain now.
+    fn again(&self) -> Vec<Button> {
+        if !is_deployed(self.0) {
+            return Vec::new();
+        }
+        let (id, run) = (&self.0.release, self.0.unsettled.as_ref());
+        self.with_back(vec![retry(id, run)])
+    }
+
     fn unknown(&self) -> Vec<Button> {
         let (id, run) = (&self.0.release, self.0.unsettled.as_ref());
         self.with_back(vec![ended(id, run, "worked"), ended(id, run, "failed")])
@@ -474,14 +486,14 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "card-rollback-plan.md" "card-run.md" "changed-to-go.md" "check-wanted.md" "checklist.md"
         "clock-leapt.md" "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
         "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md" "items-wanted.md"
-        "list.md" "locked.md" "numbers.md" "oncall.md" "opening.md" "overridden.md" "progress.md"
-        "rehearsal-ended.md" "report.md" "resumed.md" "retraction.md" "roles.md" "rollback-began.md"
-        "rollback-failed.md" "rolled-back.md" "rolled-out.md" "room-is-thread.md" "room-opened.md"
-        "said-by-hand.md" "silence-prompt.md" "smoke-tallied.md" "soaking.md" "stage-done.md"
-        "start-missed.md" "start-offered.md" "start-waits.md" "started.md" "status.md"
-        "step-done.md" "step-failed.md" "step-unknown.md" "stepped-back.md" "t-1h.md" "t-24h.md"
-        "t-48h.md" "turned-red.md" "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md"
-        "welcome.md" "went-go.md" "went-no-go.md"
+        "list.md" "locked.md" "numbers.md" "oncall.md" "opening.md" "outcome-settled.md"
+        "overridden.md" "progress.md" "rehearsal-ended.md" "report.md" "resumed.md" "retraction.md"
+        "roles.md" "rollback-began.md" "rollback-failed.md" "rolled-back.md" "rolled-out.md"
+        "room-is-thread.md" "room-opened.md" "said-by-hand.md" "silence-prompt.md"
+        "smoke-tallied.md" "soaking.md" "stage-done.md" "start-missed.md" "start-offered.md"
+        "start-waits.md" "started.md" "status.md" "step-done.md" "step-failed.md" "step-unknown.md"
+        "stepped-back.md" "t-1h.md" "t-24h.md" "t-48h.md" "turned-red.md" "undelivered.md"
+        "unlocked.md" "update.md" "vote-wanted.md" "welcome.md" "went-go.md" "went-no-go.md"
     ];
     files.to_vec()
 }

@@ -7,7 +7,7 @@ use super::grammar::Paper;
 use super::messages::Messages;
 use super::notices::Scene;
 use super::{engine, notices, status};
-use crate::domain::agenda::{announcement_at, planned_announcements};
+use crate::domain::agenda::{announcement_at, called, planned_announcements};
 use crate::domain::command::Actor;
 use crate::domain::event::{Event, Happened};
 use crate::domain::notice::{Brief, Notice, NoticeKind};
@@ -91,7 +91,7 @@ pub fn preview(look: &Look, release: &Release) -> Message {
             Some(at) => show(at, release.start.zone, look.now.year()),
             None => String::from(planned.at),
         };
-        let head = format!("{}: {when}, to {}", planned.id, words::and(&to));
+        let head = format!("{}: {when}, to {}", called(&planned.id), words::and(&to));
         body.push(Block::Heading(vec![Inline::Text(head)]));
         let notice = Notice {
             kind: NoticeKind::Announcement {

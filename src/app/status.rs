@@ -571,12 +571,16 @@ fn oncall_seen(state: &State) -> Map<String, Value> {
     let row = |release: &Release| {
         let oncall = &release.plan.monitoring.oncall;
         let contacts = rollback::contacts(release);
+        let (first, second) = (&oncall.primary, &oncall.secondary);
+        let second = second.as_ref().filter(|it| first.as_ref() != Some(*it));
+        let third = oncall.escalation.as_ref();
+        let third = third.filter(|it| first.as_ref() != Some(*it) && second != Some(*it));
         json!({
             "title": release.title(),
             "captain": name(&release.captain),
-            "primary": oncall.primary.as_ref().map(name),
-            "secondary": oncall.secondary.as_ref().map(name),
-            "escalation": oncall.escalation.as_ref().map(name),
+            "primary": first.as_ref().map(name),
+            "secondary": second.map(name),
+            "escalation": third.map(name),
             "contacts": contacts.iter().map(name).collect::<Vec<_>>(),
         })
     };

@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) log: Log,
     #[serde(default)]
     pub(super) console: Console,
+    pub(super) discord: Option<super::discord::Table>,
     #[serde(default)]
     pub(super) slack: Option<Slack>,
     #[serde(default)]
@@ -43,6 +44,10 @@ pub(super) struct File {
     pub(super) mail: Option<Mail>,
     #[serde(default)]
     pub(super) flags: BTreeMap<String, FlagProvider>,
+    #[serde(default)]
+    pub(super) metrics: BTreeMap<String, Source>,
+    #[serde(default)]
+    pub(super) queries: BTreeMap<String, Query>,
     #[serde(default)]
     pub(super) machines: BTreeMap<String, Machine>,
     #[serde(default)]
@@ -347,6 +352,57 @@ pub(super) struct FlagProvider {
     pub(super) directory: Option<String>,
     pub(super) pass_environment: Option<Vec<String>>,
     pub(super) secrets: Option<BTreeMap<String, SecretFrom>>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum SourceKind {
+    #[default]
+    Prometheus,
+    Json,
+    Program,
+}
+
+/// All kinds in one, so that a key in the wrong place can be told from one that does not exist.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Source {
+    pub(super) kind: SourceKind,
+    pub(super) timeout: Option<Span>,
+    // An address.
+    pub(super) url: Option<String>,
+    pub(super) token: Option<SecretFrom>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<SecretFrom>,
+    pub(super) headers: Option<BTreeMap<String, String>>,
+    pub(super) secret_headers: Option<BTreeMap<String, SecretFrom>>,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) plain_http: Option<bool>,
+    // JSON.
+    pub(super) time: Option<String>,
+    // A program.
+    pub(super) command: Option<Vec<String>>,
+    pub(super) directory: Option<String>,
+    pub(super) environment: Option<BTreeMap<String, String>>,
+    pub(super) pass_environment: Option<Vec<String>>,
+    pub(super) secrets: Option<BTreeMap<String, SecretFrom>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Query {
+    pub(super) source: Option<String>,
+    pub(super) query: String,
+    pub(super) baseline: Option<String>,
+    #[serde(default)]
+    pub(super) unit: String,
+    pub(super) title: Option<String>,
+    #[serde(default = "gauge")]
+    pub(super) kind: String,
+}
+
+fn gauge() -> String {
+    "gauge".into()
 }
 
 #[derive(Deserialize)]

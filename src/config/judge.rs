@@ -10,8 +10,8 @@ use super::document::Document;
 use super::file::{self, File, SecretFrom};
 use super::problem::{Problem, did_you_mean, excerpt};
 use super::secret::{self, Secret};
-use super::slack;
 use super::{Access, ApiToken, Bearer, Console, ConsolePerson, CourierTarget, Surroundings};
+use super::{discord, slack};
 use crate::domain::announcement::TEMPLATES;
 use crate::domain::ids::{Account, PersonId, Role, is_slug, slug};
 use crate::domain::plan::{PlannedAnnouncement, PlannedItem};
@@ -61,27 +61,31 @@ impl Judge<'_> {
         Some(secret)
     }
 
-    /// An address that we call. Plain http is for this machine only.
+    /// An address that we call.
     pub(super) fn address(&mut self, key: &str, url: &str) -> String {
-        let host = url.strip_prefix("http://").map(|rest| {
-            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-            let authority = &rest[..end];
-            authority.rsplit_once(':').map_or(authority, |(host, _)| host).to_owned()
-        });
-        let here = ["localhost", "127.0.0.1", "[::1]"];
-        let fine = match &host {
-            Some(host) => here.contains(&host.as_str()),
-            None => url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty()),
-        };
-        if !fine {
+        if !Self::is_safe(url) {
             let what = format!("`{}` is not an address that can be called safely", excerpt(url));
             self.wrong(key, what, "write `https://…`; `http://` is for this machine only");
         }
         url.to_owned()
     }
 
+    /// Plain http is for this machine only.
+    pub(super) fn is_safe(url: &str) -> bool {
+        let host = url.strip_prefix("http://").map(|rest| {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            let authority = &rest[..end];
+            authority.rsplit_once(':').map_or(authority, |(host, _)| host).to_owned()
+        });
+        let here = ["localhost", "127.0.0.1", "[::1]"];
+        match &host {
+            Some(host) => here.contains(&host.as_str()),
+            None => url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty()),
+        }
+    }
+
     /// A name that must be a key of a table of this file, whether or not its entry is right.
-    fn name(&mut self, key: &str, kind: &str, table: &str, name: &str) {
+    pub(super) fn name(&mut self, key: &str, kind: &str, table: &str, name: &str) {
         let known = self.document.keys(table);
         if !known.iter().any(|known| known == name) {
             let what = format!("I know no {kind} `{}`", excerpt(name));
@@ -313,9 +317,11 @@ fn speaks(judge: &mut Judge<'_>, key: &str, file: &File, platform: &str, tenant:
     let own = &file.console.tenant;
     if platform == "slack" {
         slack::speaks(judge, key, file, tenant);
+    } else if platform == "discord" {
+        discord::speaks(judge, key, file, tenant);
     } else if platform != "console" {
         let what = format!("no chat platform `{}` is configured", excerpt(platform));
-        let mend = format!("this version speaks on `console/{own}` and on `slack/T…`");
+        let mend = format!("this version speaks on `console/{own}`, `slack/T…` and `discord/…`");
         judge.wrong(key, what, mend);
     } else if !file.console.enabled {
         let what = "the console is turned off, so nothing can be said there";

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use lettre::Address;
@@ -49,7 +50,7 @@ pub(super) fn mail(judge: &mut Judge<'_>, file: &File) -> Option<Mail> {
     let server = server(judge, own);
     let from = from(judge, own);
     let login = login(judge, own);
-    let ca = authorities(judge, own);
+    let ca = own.ca.as_deref().and_then(|ca| authorities(judge, "mail.ca", ca));
     if let Some(helo) = &own.helo
         && (helo.is_empty() || !helo.bytes().all(|b| is_of_host(b) || b"[]".contains(&b)))
     {
@@ -139,20 +140,21 @@ fn login(judge: &mut Judge<'_>, own: &file::Mail) -> Option<(String, Secret)> {
     Some((own.user.clone()?, password?))
 }
 
-fn authorities(judge: &mut Judge<'_>, own: &file::Mail) -> Option<Vec<u8>> {
-    let path = judge.base.join(own.ca.as_ref()?);
+/// The certificates in a file.
+pub(super) fn authorities(judge: &mut Judge<'_>, key: &str, path: &Path) -> Option<Vec<u8>> {
+    let path = judge.base.join(path);
     let mend = "name a file with certificates as PEM; relative paths begin at this file";
     let pem = match std::fs::read(&path) {
         Ok(pem) => pem,
         Err(why) => {
-            judge.wrong("mail.ca", format!("I cannot read {}: {why}", path.display()), mend);
+            judge.wrong(key, format!("I cannot read {}: {why}", path.display()), mend);
             return None;
         }
     };
     let begins = b"-----BEGIN CERTIFICATE-----";
     let has_one = pem.windows(begins.len()).any(|window| window == begins);
     if !has_one || Certificate::from_pem(&pem).is_err() {
-        judge.wrong("mail.ca", format!("{} holds no certificate", path.display()), mend);
+        judge.wrong(key, format!("{} holds no certificate", path.display()), mend);
     }
     Some(pem)
 }

@@ -131,13 +131,15 @@ pub(super) fn groups(judge: &mut Judge<'_>, file: &File) {
                 ["slack", tenant, id] if is_id(id, "S") => {
                     speaks(judge, &key, file, tenant);
                 }
+                // Judged where Discord is.
+                ["discord", ..] => {}
                 ["slack", ..] => {
                     let what = format!("`{}` is not a user group in Slack", excerpt(group));
                     judge.wrong(&key, what, "write `slack/T…/S…`, with the group's id");
                 }
                 _ => {
                     let what = format!("`{}` is not a group that I can ask for", excerpt(group));
-                    judge.wrong(&key, what, "write `slack/T…/S…`, with the group's id");
+                    judge.wrong(&key, what, "write `slack/T…/S…` or `discord/<server>/<role>`");
                 }
             }
         }

@@ -150,7 +150,10 @@ fn installed(text: &str) -> (tempfile::TempDir, PathBuf) {
     }
     let key = rcgen::KeyPair::generate().expect("a key");
     let authority = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate");
-    fs::write(folder.path().join("secrets/mail-ca.pem"), authority.pem()).expect("a file");
+    for name in ["mail-ca.pem", "metrics-ca.pem"] {
+        let path = folder.path().join("secrets").join(name);
+        fs::write(path, authority.pem()).expect("a file");
+    }
     let path = folder.path().join("tminus.toml");
     fs::write(&path, text).expect("a configuration");
     (folder, path)
@@ -370,9 +373,85 @@ groups = ["slack/acme/qa", "qa-leads"]
     t.toml:19: [slack] is for the workspace `acme`
         write `slack/acme/…`
     t.toml:21: `qa-leads` is not a group that I can ask for
-        write `slack/T…/S…`, with the group's id
+        write `slack/T…/S…` or `discord/<server>/<role>`
     t.toml:21: `slack/acme/qa` is not a user group in Slack
         write `slack/T…/S…`, with the group's id
+    ");
+}
+
+#[test]
+fn discord_is_judged_by_its_ids() {
+    let env = |name: &str| Some(name.to_owned());
+    let told_of = |more: &str| {
+        let text = format!("{SMALL}{more}");
+        match read(&text, "t.toml", Some(Path::new("")), &around(), &env) {
+            Ok(config) => Ok(config.discord.expect("it is configured")),
+            Err(problems) => Err(told(&problems)),
+        }
+    };
+    let right = told_of(
+        r#"[discord]
+guild = "100000000000000001"
+application = "100000000000000002"
+bot_token = { env = "MTA.b.c" }
+category = "100000000000000003"
+[audiences]
+internal = ["discord/100000000000000001/100000000000000005"]
+[rooms]
+platforms = ["discord/100000000000000001"]
+[roles.qa]
+groups = ["discord/100000000000000001/100000000000000006"]
+"#,
+    );
+    let right = right.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((right.mode, right.category), (DiscordMode::Gateway, Some(100000000000000003)));
+    assert!(!format!("{right:?}").contains("MTA.b"), "no token is printed");
+    let wrong = told_of(
+        r##"[discord]
+guild = "100000000000000001"
+application = "tminus"
+bot_token = { env = "Bot MTA" }
+mode = "both"
+category = "100000000000000003"
+archive = "100000000000000003"
+api_url = "http://discord.example"
+[audiences]
+one = ["discord/100000000000000001/releases"]
+two = ["discord/100000000000000009/100000000000000005"]
+[rooms]
+platforms = ["discord/acme"]
+[roles.qa]
+groups = ["discord/100000000000000001/qa", "discord/qa"]
+[people.bo]
+name = "Bo"
+accounts = ["discord/100000000000000001/bo"]
+"##,
+    );
+    assert_snapshot!(wrong.expect_err("must be refused"), @"
+    t.toml:11: listening over HTTP needs `public_key`
+        copy the Public Key, 64 hexadecimal digits, from the page General Information
+    t.toml:13: `tminus` is not an id of Discord's
+        copy the Application ID from the page General Information
+    t.toml:14: the token holds something that no token of Discord's holds
+        copy it from the application's page Bot (Reset Token), without anything around it
+    t.toml:15: Discord has to know where to call us
+        set `public_url` in [server] to the address that Discord is to call
+    t.toml:17: rooms would be archived where they are opened, and fill it up
+        make a second category, and copy its id
+    t.toml:18: `http://discord.example` is not an address that can be called safely
+        write `https://…`; `http://` is for this machine only
+    t.toml:20: `releases` is not an id of Discord's
+        right-click the channel, Copy Channel ID; its name does not do
+    t.toml:21: [discord] is for the server `100000000000000001`
+        write `discord/100000000000000001/…`
+    t.toml:23: [discord] is for the server `100000000000000001`
+        write `discord/100000000000000001/…`
+    t.toml:25: `qa` is not an id of Discord's
+        Server Settings, Roles, the dots beside the role, Copy Role ID
+    t.toml:25: `discord/qa` is not a role in Discord
+        write `discord/<server>/<role>`, both as ids
+    t.toml:28: `bo` is not an id of Discord's
+        right-click the person, Copy User ID; their name does not do
     ");
 }
 
@@ -901,6 +980,135 @@ fn a_provider_of_flags_has_what_it_needs() {
     let FlagProvider::Program(own) = &config.flags["own"] else { panic!("it is a program") };
     assert_eq!(own.state, ["/usr/bin/tminus", "{flag}"]);
     assert_eq!(own.timeout, Duration::from_secs(10));
+}
+
+#[test]
+fn sources_of_metrics_are_judged_by_their_kind() {
+    assert_snapshot!(wrong(r#"[metrics.one]
+command = ["measure"]
+[metrics.two]
+kind = "json"
+url = "http://orders.internal/health"
+ca = "nowhere.pem"
+time = "/at"
+[metrics.three]
+kind = "program"
+url = "https://prometheus.example"
+time = "/at"
+command = ["{query}", "{qery}"]
+[metrics.four]
+kind = "promethus"
+[metrics.five]
+url = "https://prometheus.example"
+token = { env = "NOWHERE" }
+user = "bot"
+headers = { "X Scope" = "shop", X-Org = "shöp" }
+time = "/at"
+[metrics.six]
+url = "http://prometheus.internal"
+plain_http = true
+token = "a-secret"
+[metrics.Seven]
+url = "http://127.0.0.1:9090"
+"#), @r#"
+    tminus.toml:2: `command` has no meaning for kind = "prometheus"
+        leave it out, or say kind = "program"
+    tminus.toml:5: `http://orders.internal/health` is not an address that can be called safely
+        write `https://…`, or add `plain_http = true` if you trust the network
+    tminus.toml:6: I cannot read …/nowhere.pem: No such file or directory (os error 2)
+        name a file with certificates as PEM; relative paths begin at this file
+    tminus.toml:10: `url` has no meaning for kind = "program"
+        leave it out, or say kind = "prometheus"
+    tminus.toml:11: `time` has no meaning for kind = "program"
+        leave it out, or say kind = "json"
+    tminus.toml:12: the program itself must not be a placeholder
+        name the program
+    tminus.toml:12: nothing fills the placeholder `{qery}`
+        did you mean `query`?
+    tminus.toml:14: "promethus" cannot be `kind`
+        did you mean "prometheus"?
+    tminus.toml:17: the environment variable `NOWHERE` is not set
+        set it where the program is started
+    tminus.toml:19: `X Scope` cannot be the name of a header
+        use letters, digits and dashes
+    tminus.toml:19: a header holds plain letters, digits and signs, in one line
+        write it without any others
+    tminus.toml:20: `time` has no meaning for kind = "prometheus"
+        leave it out, or say kind = "json"
+    tminus.toml:22: the secret would cross the network in plain text
+        write `https://…`, or leave the secret out
+    tminus.toml:24: a secret must not stand in this file, which is copied, reviewed and backed up
+        write `{ env = "NAME" }` or `{ file = "path" }`, and change the secret
+    tminus.toml:25: `Seven` cannot be the name of a source of metrics
+        use at most 60 lower-case letters, digits and dashes
+    "#);
+    assert_snapshot!(wrong("[metrics.a]\n[metrics.b]\nkind = \"program\"\n"), @r#"
+    tminus.toml:1: [metrics.a] has no url, so there is nothing to ask
+        add `url = "https://prometheus.example"`
+    tminus.toml:2: [metrics.b] has no command, so there is nothing to run
+        add `command = ["/usr/local/bin/measure", "{query}"]`
+    "#);
+    let half = "[metrics.a]\nurl = \"https://prometheus.example\"\n";
+    assert_snapshot!(wrong(&format!("{half}user = \"bot\"\n")), @r#"
+    tminus.toml:3: there is a user and no password
+        add `password = { env = "NAME" }`, or leave `user` out
+    "#);
+    let both = "token = { env = \"NOWHERE\" }\nuser = \"bot\"\n";
+    assert_snapshot!(wrong(&format!("{half}{both}")), @r#"
+    tminus.toml:3: the environment variable `NOWHERE` is not set
+        set it where the program is started
+    tminus.toml:3: there are two ways to log in
+        leave out `token`, or the others
+    "#);
+}
+
+#[test]
+fn queries_are_judged_by_what_they_leave_open() {
+    let both = "[metrics.a]\nurl = \"https://a.example\"\n\
+                [metrics.b]\nurl = \"https://b.example\"\n";
+    assert_snapshot!(wrong(&format!(r#"{both}[queries.error-rate]
+source = "c"
+query = 'rate(errors{{service="{{service}}", pod=~"x{{2}}"}}[{{widow}}]) / {{verson}}'
+baseline = " "
+kind = "errors"
+[queries.rate]
+query = "up"
+"#)), @r#"
+    tminus.toml:6: I know no source of metrics `c`
+        did you mean `a`?
+    tminus.toml:7: nothing fills the placeholder `{verson}`
+        did you mean `version`?
+    tminus.toml:7: nothing fills the placeholder `{widow}`
+        known here: `service`, `environment`, `version`, `known_good`, `from`
+    tminus.toml:8: there is nothing to ask
+        write what the source understands
+    tminus.toml:9: `errors` is not a kind of query
+        known here: `error-rate`, `latency`, `throughput`, `client-errors`, `business`, `gauge`
+    tminus.toml:10: there are several sources of metrics
+        add `source`, one of `a`, `b`
+    "#);
+    assert_snapshot!(wrong("[queries.error-rate]\nquery = \"up\"\n"), @r#"
+    tminus.toml:1: there is no source of metrics to ask
+        add [metrics.prometheus] with its `url`
+    "#);
+}
+
+#[test]
+fn a_query_is_for_the_only_source_and_has_a_title() {
+    let config = small(
+        "[metrics.prometheus]\nurl = \"https://prometheus.example/shop/\"\n\
+         [queries.error-rate]\nquery = 'rate(errors{service=\"{service}\"}[1m])'\n",
+    );
+    let config = config.unwrap_or_else(|problems| panic!("{}", told(&problems)));
+    let query = &config.queries["error-rate"];
+    assert_eq!((query.source.as_str(), query.title.as_str()), ("prometheus", "Error rate"));
+    assert_eq!((query.unit.as_str(), query.kind.as_str()), ("", "gauge"));
+    assert_eq!(with_samples(&query.query), "rate(errors{service=\"nothing\"}[1m])");
+    assert!(matches!(
+        &config.metrics["prometheus"],
+        MetricsTarget::Prometheus(address)
+            if address.login == MetricsLogin::None && address.timeout == Duration::from_secs(10)
+    ));
 }
 
 proptest! {

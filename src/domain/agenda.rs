@@ -36,13 +36,22 @@ pub enum Deadline {
     CloseRelease,
 }
 
+/// An announcement as people call it: `T-48h`.
+pub fn called(id: &AnnouncementId) -> String {
+    match id.as_str().strip_prefix("t-") {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => format!("T-{rest}"),
+        Some(_) | None => id.to_string(),
+    }
+}
+
 impl Deadline {
     /// What a person reads in the agenda.
     fn about(&self, release: &Release) -> String {
         let plan = &release.plan;
         match self {
             Self::AskVotes => "ask for go or no-go".into(),
-            Self::Announce(id) => format!("announce {id}"),
+            Self::Announce(id) if id.as_str() == "done" => "announce that it is done".into(),
+            Self::Announce(id) => format!("announce {}", called(id)),
             Self::OpenRoom => "open the war room".into(),
             Self::RemindVoters(before) => format!("remind who has not voted ({before})"),
             Self::OfferStart => "T-0: offer the start".into(),

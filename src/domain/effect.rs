@@ -67,7 +67,7 @@ pub struct RoomWish {
     pub topic: String,
     pub purpose: String,
     pub members: Vec<Account>,
-    /// Groups of the platform that hold a seat; who is in them is asked when the room opens.
+    /// Groups of the platform who belong into it; who is in them is asked when the room opens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Account>,
     /// Where a thread stands in for it, if no channel may be opened.

@@ -131,6 +131,14 @@ pub enum NoticeKind {
         from: String,
         to: Option<String>,
     },
+    /// A person said how a step ended.
+    OutcomeSettled {
+        at: Time,
+        step: String,
+        worked: bool,
+        by: String,
+        reason: String,
+    },
     StepUnknown {
         at: Time,
         step: String,

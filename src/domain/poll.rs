@@ -162,11 +162,11 @@ pub(super) fn mark(
         not_too_long("The reason", why)?;
     }
     is_link(link)?;
-    if mark == Mark::Pass {
-        may_pass(case, found, why.or(link).is_some())?;
-    }
     if is_so(found, mark) {
         return already(case.release, "checklist", format!("{} is so already.", found.name));
+    }
+    if mark == Mark::Pass {
+        may_pass(case, found, why.or(link).is_some())?;
     }
     case.did(Happened::ItemMarked {
         item: found.id.clone(),
@@ -177,20 +177,14 @@ pub(super) fn mark(
     })
 }
 
-/// What evidence settles is ticked by those who answer for it, or with a word on how one knows; and
-/// nothing is ticked before it can be true.
+/// What evidence settles is ticked with a word on how one knows, whoever ticks it; and nothing is
+/// ticked before it can be true.
 fn may_pass(case: &Case, item: &Item, explained: bool) -> Result<(), Refusal> {
     use super::plan::EvidenceKind;
     if item.phase > ItemPhase::T30m && case.release.phase.is_before_deploy() {
         return Err(Refusal::TooEarlyToTick { item: item.name.clone() });
     }
     let Some(kind) = item.evidence.filter(|_| !explained) else { return Ok(()) };
-    let person = case.person().ok();
-    let head = &case.release.plan.release;
-    let answerable = [Some(&case.release.captain), head.deployer.as_ref(), item.owner.as_ref()];
-    if person.is_some() && answerable.contains(&person.as_ref()) {
-        return Ok(());
-    }
     let how = if kind == EvidenceKind::RollbackRehearsal {
         "`rollback --dry-run` proves it.".to_owned()
     } else {

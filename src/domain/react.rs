@@ -1,6 +1,8 @@
 //! What the world is asked to do about what happened. It sees the state after the event. A replay
 //! never calls it.
 
+use std::collections::BTreeSet;
+
 use super::command::{EvidenceReport, Vote};
 use super::effect::{Call, Effect, RoomWish, Target};
 use super::event::{Event, Happened};
@@ -9,7 +11,7 @@ use super::ids::{Account, ItemId, PersonId, ReleaseId, Role, slug};
 use super::metric::Judged;
 use super::notice::{Brief, Notice, NoticeKind, PersonRef, ReasonText, WantedItem};
 use super::plan::{ItemPhase, PlannedAnnouncement};
-use super::policy::{Destination, Policy};
+use super::policy::{Destination, Policy, Right};
 use super::report::{rollback_time, step_name};
 use super::rollout::{how_it_ended, wanted_approvals};
 use super::state::{Card, CardKind, Phase, Posted, Release, Room, RunRecord, State, Step};
@@ -238,10 +240,14 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         | Happened::ItemMarked { .. }
         | Happened::VotesAsked
         | Happened::AnnouncementSkipped { .. }
-        | Happened::OutcomeSettled { .. }
         | Happened::SoakEnded { .. }
         | Happened::RoomKept
         | Happened::RehearsalAsked => Vec::new(),
+        Happened::OutcomeSettled { step, worked, by, reason, .. } => {
+            let (step, by) = (step_name(release, step), scene.name(by));
+            let (worked, reason) = (*worked, reason.clone());
+            scene.room(NoticeKind::OutcomeSettled { at, step, worked, by, reason })
+        }
         Happened::Scheduled { merged, told, warnings, .. } => {
             opening(scene, merged, told, warnings)
         }
@@ -394,7 +400,7 @@ fn opening(
     told: &[Destination],
     warnings: &[String],
 ) -> Vec<Effect> {
-    let merged = merged.iter().map(ToString::to_string).collect();
+    let merged = merged.iter().map(super::agenda::called).collect();
     scene.to(told, NoticeKind::Opening { merged, warnings: warnings.to_vec() })
 }
 
@@ -527,7 +533,7 @@ fn open_rooms(scene: &Scene) -> Vec<Effect> {
             topic: format!("{} · captain {}", release.title(), scene.name(&release.captain)),
             purpose: format!("War room for {}: {}", release.title(), head.title),
             members: members.collect(),
-            groups: seat_groups(release, policy, home),
+            groups: room_groups(release, policy, home),
             near: near(policy, home),
             links: links(release, policy),
         };
@@ -578,12 +584,14 @@ fn room_people(release: &Release, policy: &Policy) -> Vec<PersonId> {
     once
 }
 
-/// Whoever holds a seat by a group alone belongs into the room as well.
-fn seat_groups(release: &Release, policy: &Policy, home: &super::policy::RoomHome) -> Vec<Account> {
-    let rules = release.seats.iter().filter_map(|seat| policy.roles.get(&seat.role));
-    let groups = rules.flat_map(|rules| &rules.groups).filter_map(|group| group.parse().ok());
+/// The groups of those who sign and of those who may have to act.
+fn room_groups(release: &Release, policy: &Policy, home: &super::policy::RoomHome) -> Vec<Account> {
+    let seats = release.seats.iter().map(|seat| &seat.role);
+    let roles = seats.chain(policy.roles_with(Right::Rollback));
+    let groups = roles.filter_map(|role| policy.roles.get(role)).flat_map(|rules| &rules.groups);
+    let groups = groups.filter_map(|group| group.parse().ok());
     let here = |group: &Account| group.platform == home.platform && group.tenant == home.tenant;
-    let once: std::collections::BTreeSet<Account> = groups.filter(here).collect();
+    let once: BTreeSet<Account> = groups.filter(here).collect();
     once.into_iter().collect()
 }
 

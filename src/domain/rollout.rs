@@ -227,8 +227,16 @@ pub fn needs_a_person(release: &Release, stage: usize) -> bool {
     !approved && (manual || !plan.approvers.is_empty())
 }
 
-/// How a run ended, completing "it …".
+/// How a run ended, completing "it …". What a person says of it counts more than what we saw.
 pub fn how_it_ended(run: &RunRecord) -> String {
+    match (run.settled, &run.said) {
+        (Some(false), Some(why)) => format!("failed: {}", why.trim_end_matches('.')),
+        (Some(_) | None, _) => how_it_looked(run),
+    }
+}
+
+/// How a run ended as far as we saw, completing "it …".
+pub fn how_it_looked(run: &RunRecord) -> String {
     match run.ended.as_ref().map(|(_, end)| &end.outcome) {
         None => "is still running".into(),
         Some(RunOutcome::Worked) => "worked".into(),

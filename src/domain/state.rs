@@ -337,6 +337,8 @@ pub struct RunRecord {
     pub ended: Option<(Time, RunEnd)>,
     /// What a person said of it.
     pub settled: Option<bool>,
+    /// How they know.
+    pub said: Option<String>,
     /// Nobody waits for it any more: another attempt was asked for, or a person went on regardless.
     pub set_aside: bool,
 }

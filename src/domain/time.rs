@@ -110,6 +110,11 @@ pub fn span(length: Duration) -> String {
     if small == 0 { format!("{big} {unit}") } else { format!("{big} {unit} {small} {rest}") }
 }
 
+/// How long something took.
+pub fn took(length: Duration) -> String {
+    if length < Duration::seconds(1) { "under 1 s".to_owned() } else { span(length) }
+}
+
 // ---------------------------------------------------------------------------------------------
 // Lengths, as plans write them
 
@@ -360,6 +365,13 @@ mod tests {
 
     fn refused(text: &str, zone: Tz) -> String {
         resolve(local(text), zone).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn what_took_no_time_at_all_took_some() {
+        assert_eq!(took(Duration::milliseconds(200)), "under 1 s");
+        assert_eq!(took(Duration::milliseconds(1_200)), "1 s");
+        assert_eq!(span(Duration::zero()), "0 s", "a length that somebody planned");
     }
 
     #[test]

@@ -269,7 +269,7 @@ async fn verbs_go_to_the_running_bot_and_end_as_they_were_answered() {
     here.cli(&["status"]).await.expect(1, &["There is no release yet"]);
     here.cli(&["schedule", "web-shop-v1.2.0", "tuesday 10:00"]).await.expect(0, &["is scheduled"]);
     here.cli(&["status", "v1.2.0"]).await.expect(0, &["waits for 5 sign-offs"]);
-    here.cli(&["agenda"]).await.expect(0, &["t-48h", "t-24h"]);
+    here.cli(&["agenda"]).await.expect(0, &["announce T-48h", "announce T-24h"]);
     let status = here.cli(&["status", "--json"]).await.expect(0, &[]).json();
     assert!(status["ok"] == true && status["message"]["body"].is_array(), "{status}");
     let refused = here.cli(&["start", "--json"]).await.expect(1, &[]).json();

@@ -1,5 +1,6 @@
 //! The local console over real files and sockets.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,11 +11,11 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tminus::adapters::chat::console::{Access, Channel, Console, ConsoleSettings, Person};
-use tminus::ports::{Chat, Ear, Failure, Place, RoomWish, Said};
+use tminus::ports::{Chat, Ear, Failure, MessageRef, Place, RoomWish, Said};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::chat_contract::{Platform, keeps_its_promises, text};
+use crate::chat_contract::{Platform, text};
 use crate::parrot::Parrot;
 
 pub(crate) const MARIA: &str = "maria-0123456789";
@@ -66,7 +67,7 @@ pub(crate) struct Served {
     pub(crate) address: String,
     client: Client,
     task: JoinHandle<()>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Drop for Served {
@@ -93,7 +94,7 @@ impl Served {
             axum::serve(listener, router).await.unwrap();
         });
         let client = Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-        Self { console, ear, address, client, task, _dir: dir }
+        Self { console, ear, address, client, task, dir }
     }
 
     fn get(&self, path: &str) -> RequestBuilder {
@@ -154,12 +155,20 @@ impl Platform for Local {
         &*self.0.console
     }
 
-    fn channel(&self) -> String {
-        "releases".to_owned()
+    /// From what is on the disk, since the journal itself is held by who writes it.
+    fn restarted(&self) -> Arc<dyn Chat> {
+        let dir = self.0.dir.path();
+        let copy = dir.join(format!("{}.jsonl", std::fs::read_dir(dir).unwrap().count()));
+        std::fs::copy(dir.join("console.jsonl"), &copy).unwrap();
+        open(&copy)
     }
 
-    fn person(&self) -> String {
-        "quinn".to_owned()
+    fn channels(&self) -> [String; 2] {
+        ["releases", "customers"].map(str::to_owned)
+    }
+
+    fn people(&self) -> [String; 2] {
+        ["quinn", "maria"].map(str::to_owned)
     }
 
     async fn read(&self, place: &Place) -> Vec<String> {
@@ -173,11 +182,42 @@ impl Platform for Local {
         let messages = channel["messages"].as_array().unwrap();
         messages.iter().map(|item| item["message"].to_string()).collect()
     }
+
+    async fn told(&self, person: &str) -> String {
+        let state = self.0.state(person).await;
+        let id = format!("@{person}");
+        let channels = state["channels"].as_array().unwrap();
+        let own = channels.iter().find(|channel| channel["id"] == id.as_str());
+        own.map(|channel| channel["messages"].to_string()).unwrap_or_default()
+    }
+
+    async fn called(&self, channel: &str) -> BTreeSet<String> {
+        let mut called = BTreeSet::new();
+        for message in self.read(&Place::Channel(channel.to_owned())).await {
+            let mentions = message.split("{\"mention\":{\"id\":\"").skip(1);
+            called.extend(mentions.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+        }
+        called
+    }
+
+    /// What is written down has happened: there is no wire.
+    fn loses_the_next_answer(&self) -> bool {
+        false
+    }
+
+    fn rests(&self, _: &str) -> Option<Duration> {
+        None
+    }
+
+    /// Nobody can delete here: nothing has this name.
+    fn deletes(&self, at: &MessageRef) -> MessageRef {
+        MessageRef { channel: at.channel.clone(), message: "no-such-message".to_owned() }
+    }
 }
 
-#[tokio::test]
-async fn the_console_keeps_the_promises_of_a_chat_platform() {
-    keeps_its_promises(&Local(Served::start(Access::Switcher).await)).await;
+/// The column of the table of promises.
+pub(crate) async fn platform() -> impl Platform {
+    Local(Served::start(Access::Switcher).await)
 }
 
 #[tokio::test]

@@ -212,7 +212,7 @@ async fn refused_and_called_off(program: &Program) {
     program.say("maria", "hold wait for legal").await;
     program.say("john", "resume").await;
     program.refused("ann", "checklist pass rollback-rehearsed").await;
-    program.say("maria", "checklist pass rollback-rehearsed").await;
+    program.say("maria", "checklist pass rollback-rehearsed --reason \"seen in staging\"").await;
     program.say("ann", "checklist reopen rollback-rehearsed").await;
     program.say("ann", "checklist fail rollback-rehearsed --reason \"it did not come back\"").await;
     program.say("paula", "accept search --reason known").await;

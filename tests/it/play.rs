@@ -113,7 +113,7 @@ async fn announced(page: &Browser, program: &Program) {
     page.is_accessible("empty").await;
     page.speak_as("maria").await;
     page.say(&format!("/release {}", schedule()), "is scheduled for").await;
-    page.say("/release agenda", "announce t-48h").await;
+    page.say("/release agenda", "announce T-48h").await;
 
     page.jump_until(program, "releases", "goes out").await;
     for text in ["new dashboard, advanced search and 15 fixes", "Impact: none expected", "45 min"] {
@@ -314,13 +314,13 @@ async fn a_preview_shows_each_announcement_before_anybody_gets_it() {
     program.say("maria", &story::schedule()).await;
     let said = program.say("maria", "announce v1.2.0 preview").await;
     for part in [
-        "t-48h: ",
+        "T-48h: ",
         "to console/local/releases",
         "In it: new dashboard, advanced search and 15 fixes.",
-        "t-24h: ",
+        "T-24h: ",
         "to console/local/customers",
         "We're launching new dashboard and advanced search",
-        "t-1h: ",
+        "T-1h: ",
         "done: done+1h",
     ] {
         assert!(said.contains(part), "{part} is missing in\n{said}");

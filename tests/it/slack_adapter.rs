@@ -1,10 +1,11 @@
 //! Slack, spoken and listened to by the real client, on a stand-in that is stricter than Slack.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::json;
+use serde_json::{Value, json};
 use tminus::adapters::chat::slack::{Hidden, Listener, Mode, Slack, SlackSettings};
 use tminus::ports::{
     Answered, Block, Button, Chat, Completion, Directory, Ear, Failure, Field, FieldKind, File,
@@ -15,8 +16,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::chat_contract::{Platform, keeps_its_promises, text};
-use crate::slack_world::{Fault, Harm, Kind, PATIENCE, Setup, SlackWorld, TEAM};
+use crate::chat_contract::{Platform, text};
+use crate::slack_world::{Ephemeral, Fault, Harm, Kind, PATIENCE, Setup, SlackWorld, TEAM};
 
 pub(crate) const RELEASES: &str = "CRELEASES0";
 pub(crate) const ANN: &str = "UANN000000";
@@ -59,12 +60,16 @@ impl Platform for Stage {
         &*self.slack
     }
 
-    fn channel(&self) -> String {
-        RELEASES.to_owned()
+    fn restarted(&self) -> Arc<dyn Chat> {
+        adapter(&self.world)
     }
 
-    fn person(&self) -> String {
-        ANN.to_owned()
+    fn channels(&self) -> [String; 2] {
+        [RELEASES, "CCUSTOMERS"].map(str::to_owned)
+    }
+
+    fn people(&self) -> [String; 2] {
+        [ANN, "USAM000000"].map(str::to_owned)
     }
 
     async fn read(&self, place: &Place) -> Vec<String> {
@@ -75,14 +80,62 @@ impl Platform for Stage {
         let name = self.world.look(|it| it.channels[&channel].name.clone());
         self.world.transcript(&name).lines().map(str::to_owned).collect()
     }
+
+    async fn told(&self, person: &str) -> String {
+        let own = |it: &&Ephemeral| it.user == person;
+        self.world.look(|it| format!("{:?}", it.ephemerals.iter().filter(own).collect::<Vec<_>>()))
+    }
+
+    async fn called(&self, channel: &str) -> BTreeSet<String> {
+        let mut called = BTreeSet::new();
+        let posts = self.world.calls("chat.postMessage");
+        for call in posts.iter().filter(|call| call.arg("channel") == channel) {
+            who_is_called(&call.args["blocks"], &mut called);
+        }
+        called
+    }
+
+    fn loses_the_next_answer(&self) -> bool {
+        self.world.fault(Fault::on("chat.postMessage", Harm::ResetAfter));
+        true
+    }
+
+    fn rests(&self, channel: &str) -> Option<Duration> {
+        let late = Fault::on("chat.postMessage", Harm::TooMany(3_600));
+        self.world.fault(late.in_channel(channel).always());
+        Some(Duration::from_secs(3_600))
+    }
+
+    fn deletes(&self, at: &MessageRef) -> MessageRef {
+        self.world.change(|it| {
+            let channel = it.channels.get_mut(&at.channel).unwrap();
+            channel.message_mut(&at.message).unwrap().deleted = true;
+        });
+        at.clone()
+    }
 }
 
-#[tokio::test]
-async fn slack_keeps_the_promises_of_a_chat() {
+/// In rich text only elements of their own call anybody.
+fn who_is_called(within: &Value, called: &mut BTreeSet<String>) {
+    match within {
+        Value::Array(all) => all.iter().for_each(|each| who_is_called(each, called)),
+        Value::Object(of) => {
+            match within["type"].as_str() {
+                Some("user") => drop(called.insert(within["user_id"].to_string().replace('"', ""))),
+                Some(kind @ ("broadcast" | "usergroup")) => drop(called.insert(kind.to_owned())),
+                _ => {}
+            }
+            of.values().for_each(|each| who_is_called(each, called));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The column of the table of promises.
+pub(crate) async fn platform() -> impl Platform {
     let world = SlackWorld::start().await;
     let slack = adapter(&world);
-    let stage = Stage { world, slack };
-    keeps_its_promises(&stage).await;
+    Stage { world, slack }
 }
 
 #[tokio::test]

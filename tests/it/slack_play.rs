@@ -2,7 +2,8 @@
 
 use chrono::Duration;
 
-use crate::slack_stage::{Mode, Stage, at, picked};
+use crate::shop::{at, picked};
+use crate::slack_stage::{Mode, Stage};
 use crate::slack_world::Post;
 
 pub(crate) const ROOM: &str = "release-v1-2-0";

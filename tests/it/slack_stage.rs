@@ -1,22 +1,15 @@
 //! The program as it is installed beside a workspace: a configuration with `[slack]`, people who are
 //! linked to their accounts, and a small script that deploys by flipping a link.
 
-use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use chrono::{DateTime, Duration, DurationRound, Utc};
-use chrono_tz::Europe::Berlin;
-use serde_json::Value;
+use chrono::{DateTime, Duration, Utc};
 
 use crate::installed::{Installed, Running};
 use crate::operation::quiet;
+use crate::shop::{self, at, prop};
 use crate::slack_world::{Gesture, Kind, Person, Post, Setup, SlackWorld, Standing};
 use crate::time_machine::TimeMachine;
-
-/// A file of the installation.
-pub(crate) fn prop(name: &str) -> String {
-    std::fs::read_to_string(format!("tests/it/slack_stage/{name}")).unwrap()
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -82,6 +75,18 @@ impl Stage {
         stage
     }
 
+    /// In time, and without the short waits of the other tests.
+    pub(crate) async fn patient(mode: Mode) -> Self {
+        let stage = Self::set_in_time(mode, cast(), |config| {
+            let short = "watch = \"3s\"\nsettle = \"1s\"\ncustomers_after = \"0s\"\n";
+            config.replace(short, "").replace("done+1s", "done+1h")
+        });
+        let stage = stage.await;
+        let plan = prop("web-shop.toml").replace("soak = \"1s\"", "soak = \"10m\"");
+        stage.here.write("plans/web-shop.toml", &plan);
+        stage
+    }
+
     async fn prepared(
         mode: Mode,
         setup: Setup,
@@ -102,12 +107,7 @@ impl Stage {
             .with_env("SLACK_APP_TOKEN", &world.app_token())
             .with_env("SLACK_SIGNING_SECRET", &world.signing_secret());
         let here = machine.iter().fold(here, |here, (name, value)| here.with_env(name, value));
-        here.write("plans/web-shop.toml", &prop("web-shop.toml"));
-        here.write("pods.sh", &prop("pods.sh"));
-        here.write("pods/v1.1.9/index.html", "the shop");
-        for pod in ["pods/1", "pods/2"] {
-            symlink(here.path("pods/v1.1.9"), here.path(pod)).unwrap();
-        }
+        shop::furnish(&here);
         Self { world, here, running: None, mode, time: None }
     }
 
@@ -230,14 +230,12 @@ impl Stage {
 
     /// The version that a pod serves.
     pub(crate) fn pod(&self, pod: u8) -> String {
-        let link = std::fs::read_link(self.here.path(&format!("pods/{pod}"))).unwrap();
-        link.file_name().unwrap().to_str().unwrap().to_owned()
+        shop::pod(&self.here, pod)
     }
 
     /// How often a pod was told to serve a version.
     pub(crate) fn deploys(&self, pod: u8, version: &str) -> usize {
-        let journal = std::fs::read_to_string(self.here.path("pods/journal")).unwrap_or_default();
-        journal.lines().filter(|line| *line == format!("deploy {pod} {version}")).count()
+        shop::deploys(&self.here, pod, version)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -246,9 +244,7 @@ impl Stage {
 
     /// Every entry of the audit log, refusals included.
     pub(crate) async fn log(&self) -> Vec<String> {
-        let export = self.here.cli(&["audit", "export"]).await.expect(0, &[]).out;
-        let entries = export.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        entries.map(|entry| entry["description"].as_str().unwrap().to_owned()).collect()
+        shop::log(&self.here).await
     }
 
     /// Nothing that Slack objects to, nobody who waited in vain, and a log that verifies.
@@ -263,17 +259,4 @@ impl Stage {
             eprintln!("{}", self.world.everything());
         }
     }
-}
-
-/// A start this far ahead, to the second, as somebody types it.
-pub(crate) fn at(hours: i64) -> String {
-    let at = Utc::now() + Duration::hours(hours) + Duration::milliseconds(2500);
-    at.with_timezone(&Berlin).format("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// What the pickers of a form show for an instant: the day and the time in the plan's zone.
-pub(crate) fn picked(from_now: Duration) -> (String, String) {
-    let at: DateTime<Utc> = (Utc::now() + from_now).duration_trunc(Duration::minutes(1)).unwrap();
-    let local = at.with_timezone(&Berlin);
-    (local.format("%Y-%m-%d").to_string(), local.format("%H:%M").to_string())
 }

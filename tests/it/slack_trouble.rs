@@ -6,7 +6,8 @@ use std::time::Duration;
 use nix::sys::stat::Mode as Bits;
 use nix::unistd::mkfifo;
 
-use crate::slack_stage::{Mode, Stage, at, cast};
+use crate::shop::at;
+use crate::slack_stage::{Mode, Stage, cast};
 use crate::slack_world::{Fault, Harm};
 
 const ROOM: &str = "release-v1-2-0";

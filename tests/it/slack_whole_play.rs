@@ -3,8 +3,9 @@
 
 use chrono::{DateTime, Duration, DurationRound, Utc};
 
+use crate::shop::picked;
 use crate::slack_play::{ROOM, decided};
-use crate::slack_stage::{Mode, Stage, cast, picked, prop};
+use crate::slack_stage::{Mode, Stage};
 use crate::slack_world::Post;
 
 #[tokio::test]
@@ -17,21 +18,8 @@ async fn the_whole_play_over_signed_http() {
     whole_play(Mode::Http).await;
 }
 
-/// The stage without the short waits of the other tests.
-async fn patient(mode: Mode) -> Stage {
-    let stage = Stage::set_in_time(mode, cast(), |config| {
-        let config =
-            config.replace("watch = \"3s\"\nsettle = \"1s\"\ncustomers_after = \"0s\"\n", "");
-        config.replace("done+1s", "done+1h")
-    });
-    let stage = stage.await;
-    let plan = prop("web-shop.toml").replace("soak = \"1s\"", "soak = \"10m\"");
-    stage.here.write("plans/web-shop.toml", &plan);
-    stage
-}
-
 async fn whole_play(mode: Mode) {
-    let mut stage = patient(mode).await;
+    let mut stage = Stage::patient(mode).await;
     let start = announced(&stage).await;
     decided(&stage).await;
     stage.comes(start).await;

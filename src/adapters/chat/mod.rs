@@ -1,4 +1,6 @@
-//! The chat platforms. They differ in markup, limits and transport, and in nothing else.
+//! Chat platforms. Each implements `ports::Chat` and gives what it hears to `ports::Ear`.
 
 pub mod console;
+pub mod discord;
+mod recent;
 pub mod slack;

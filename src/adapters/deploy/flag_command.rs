@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::output;
 use super::program::{Program, ProgramAction};
+use crate::adapters::output;
 use crate::ports::{Failure, FlagState, Flags, Outcome, Ran, Run};
 
 /// What the operator allows to be run.

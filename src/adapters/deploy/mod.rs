@@ -1,8 +1,6 @@
 //! The deploy backends: which action goes to which, and what may fill a placeholder.
 
 pub mod flag_command;
-mod output;
-mod process;
 pub mod program;
 pub mod webhook;
 
@@ -11,10 +9,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::adapters::fill::fill_with;
 use crate::ports::{Deployer, Failure, Line, Ran, Run, Sighting};
 
+pub use crate::adapters::output::Mask;
 pub use flag_command::{FlagCommand, FlagCommands};
-pub use output::Mask;
 pub use program::{Program, ProgramAction};
 pub use webhook::{Ending, Webhook, WebhookAction};
 
@@ -112,38 +111,6 @@ fn fill(text: &str, action: &str, with: &BTreeMap<String, String>) -> Result<Str
         check(action, name, value)?;
         Ok(value.clone())
     })
-}
-
-fn fill_with(
-    text: &str,
-    value: impl Fn(&str) -> Result<String, Failure>,
-) -> Result<String, Failure> {
-    let mut filled = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('{') {
-        filled.push_str(before);
-        rest = match after.split_once('}') {
-            Some((name, behind)) if is_name(name) => {
-                filled.push_str(&value(name)?);
-                behind
-            }
-            _ => {
-                filled.push('{');
-                after
-            }
-        };
-    }
-    filled.push_str(rest);
-    Ok(filled)
-}
-
-fn has_placeholder(text: &str) -> bool {
-    fill_with(text, |name| Err(Failure::permanent(name))).is_err()
-}
-
-fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 fn missing(action: &str, name: &str, with: &BTreeMap<String, String>) -> Failure {

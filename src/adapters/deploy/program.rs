@@ -21,14 +21,12 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::future::pending;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::process::{Child, Command};
@@ -36,17 +34,16 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep_until, timeout};
 use tracing::warn;
 
-use super::output::{self, Follower, Mask};
-use super::process::{self, Traces};
-use super::{fill, has_placeholder, unknown_action};
+use super::{fill, unknown_action};
+use crate::adapters::fill::has_placeholder;
+use crate::adapters::output::{self, Follower, Mask};
+use crate::adapters::process::{self, Traces};
 use crate::ports::{Deployer, Failure, Line, Outcome, Ran, Run, Sighting};
 
 const FOLLOW_EVERY: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_secs(10);
 const CEILING: u64 = 1 << 30;
 const STATUS_LIMIT: Duration = Duration::from_secs(30);
-/// Without a PATH of our own a program is looked for here.
-const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What the operator allows to be run.
 #[derive(Debug, Clone, Default)]
@@ -260,7 +257,8 @@ impl Home {
         let copy = output.try_clone().map_err(|why| files.trouble(&why))?;
         command.env(process::RUN, &files.directory).stdout(copy).stderr(output);
         let child = command.spawn().map_err(|why| {
-            not_started(&action.command, &format!("[actions.{}] command", run.action), &why)
+            let key = format!("[actions.{}] command", run.action);
+            process::not_started(&key, &action.command[0], &why)
         })?;
         let (stop, stopping) = watch::channel(false);
         let (end, ended) = watch::channel(None);
@@ -293,14 +291,7 @@ fn command(
         // A deploy must survive the bot that asked for it.
         .kill_on_drop(false);
     if let Some(directory) = &action.directory {
-        if !directory.is_dir() {
-            return Err(Failure::permanent(format!(
-                "the directory `{}` does not exist: set [actions.{}] directory to one that does",
-                directory.display(),
-                run.action
-            )));
-        }
-        command.current_dir(directory);
+        process::stand_in(&mut command, &format!("[actions.{}]", run.action), directory)?;
     }
     Ok(command)
 }
@@ -318,27 +309,7 @@ fn arguments(template: &[String], run: &Run, what: &str) -> Result<Vec<String>, 
 }
 
 fn environment(action: &ProgramAction) -> BTreeMap<String, String> {
-    let path = std::env::var("PATH").unwrap_or_else(|_| PATH.to_owned());
-    let passed = action.pass_environment.iter();
-    let passed = passed.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
-    let own = action.environment.clone();
-    [("PATH".to_owned(), path)].into_iter().chain(passed).chain(own).collect()
-}
-
-/// `key` is where the configuration names it.
-fn not_started(command: &[String], key: &str, why: &io::Error) -> Failure {
-    let program = &command[0];
-    let mend = format!("set {key} to a program that can be run");
-    if why.kind() == io::ErrorKind::NotFound {
-        Failure::permanent(format!("`{program}` does not exist: {mend}"))
-    } else if why.kind() == io::ErrorKind::PermissionDenied {
-        Failure::permanent(format!("`{program}` may not be executed: {mend}"))
-    } else if why.raw_os_error() == Some(nix::libc::ENOEXEC) {
-        Failure::permanent(format!("`{program}` is no program and has no `#!` line: {mend}"))
-    } else {
-        // No memory, no process left, a file that is just being written: it may pass.
-        Failure::transient(format!("`{program}` cannot be started now: {why}"))
-    }
+    process::environment(&action.pass_environment, &action.environment)
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -429,17 +400,12 @@ async fn stop_unless_ended(
 }
 
 fn in_words(status: ExitStatus, last_line: Option<String>) -> Outcome {
-    match (status.code(), status.signal()) {
-        (Some(0), _) => Outcome::Worked,
-        (Some(code), _) => Outcome::Failed(match last_line {
-            Some(line) => format!("exit status {code}: {line}"),
-            None => format!("exit status {code}"),
-        }),
-        (None, Some(number)) => Outcome::Failed(match Signal::try_from(number) {
-            Ok(signal) => format!("killed by {}", signal.as_str()),
-            Err(_) => format!("killed by signal {number}"),
-        }),
-        (None, None) => Outcome::Failed("ended without an exit status".to_owned()),
+    match (status.success(), last_line) {
+        (true, _) => Outcome::Worked,
+        (false, Some(line)) if status.code().is_some() => {
+            Outcome::Failed(format!("{}: {line}", process::in_words(status)))
+        }
+        (false, _) => Outcome::Failed(process::in_words(status)),
     }
 }
 
@@ -477,7 +443,7 @@ impl Home {
         let action = self.action(run)?;
         let Some(status) = &action.status else {
             return Ok(Sighting::Unknown(format!(
-                "nobody saw how it ended, and it no longer runs ([actions.{}] has no `status` \
+                "nobody saw how it ended, and it no longer runs ([actions.{}] names no status \
                  command to ask)",
                 run.action
             )));
@@ -505,7 +471,9 @@ impl Home {
         let (begun, limit) = (Instant::now(), action.limit.unwrap_or(run.limit));
         let ending = match self.ask(run, command, &answer, limit).await? {
             Asked::Ended(ended) => Ending::ByItself(ended),
-            Asked::NotStarted(why) => return Err(not_started(&action.command, key, &why)),
+            Asked::NotStarted(why) => {
+                return Err(process::not_started(key, &action.command[0], &why));
+            }
             Asked::Late => Ending::Late,
         };
         self.sum_up(run, answer.path().to_owned(), ending, begun.elapsed()).await

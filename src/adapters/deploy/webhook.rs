@@ -24,8 +24,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
-use super::output::{self, Mask};
-use super::{check, fill_with, missing, unknown_action};
+use super::{check, missing, unknown_action};
+use crate::adapters::fill::fill_with;
+use crate::adapters::output::{self, Mask};
 use crate::adapters::signed::{self, Signer, address, percent};
 use crate::ports::{Deployer, Failure, Line, Outcome, Ran, Run, Sighting};
 

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::adapters::output::{Mask, sum_up_text};
 use crate::ports::{Deployer, Failure, FlagState, Flags, Line, Outcome, Ran, Run, Sighting};
 
 pub use file::FlagFile;
@@ -161,9 +161,8 @@ impl Tried {
     }
 
     fn ran(self, took: Duration) -> Ran {
-        let digest = Sha256::digest(self.said.as_bytes());
-        let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ran { outcome: self.outcome, tail: self.said, digest, took }
+        let (tail, digest) = sum_up_text(&self.said, &Mask::default());
+        Ran { outcome: self.outcome, tail, digest, took }
     }
 }
 

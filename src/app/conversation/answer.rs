@@ -297,6 +297,7 @@ impl After<'_> {
             }
             Happened::OutcomeSettled { step, worked, .. } => {
                 (done.what, done.flag) = (step_name(release, step), *worked);
+                done.stands = headline(release, self.policy, self.now);
             }
             Happened::RollbackAsked { from, to, .. } => {
                 (done.from, done.to) = (from.clone(), to.clone());

@@ -627,8 +627,28 @@ impl<'a> Turn<'a> {
             fields.push(line("value", &format!("Measured: {limit}"), value));
             fields.push(line("link", "Or a link to where it was measured", link));
         }
+        let by_evidence = found.filter(|item| mark == Mark::Pass && item.evidence.is_some());
+        if by_evidence.is_some() && limit.is_none() {
+            let known = Field {
+                required: given(link).is_none(),
+                ..text_field("reason", "How you know", given(reason).unwrap_or_default())
+            };
+            fields.push(known);
+            let link = given(link).unwrap_or_default();
+            fields.push(line_field("link", "Where it can be seen", link, false));
+        }
         let title = format!("Checklist of {}", release.title());
         let draft = || Draft::new(&title, "Save", fields.clone());
+        let command = |why: &str| Command::Mark {
+            release: release.id.clone(),
+            item: ItemId::new(wanted.clone()),
+            mark,
+            why: Some(why.to_owned()).filter(|why| !why.is_empty()),
+            link: given(link).map(str::to_owned),
+        };
+        if by_evidence.is_some() && self.is_ruled_out(given(reason).unwrap_or_default(), command) {
+            return ask(command(""));
+        }
         self.complete(Some(release), draft())?;
         if let (Some(limit), None, None) = (limit, given(value), given(link)) {
             let what = format!(

@@ -154,8 +154,9 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
         }
         Happened::StepEnded { step, end, .. } => {
             let took = i64::try_from(end.took_ms).unwrap_or(i64::MAX);
-            let took = time::span(chrono::Duration::milliseconds(took));
-            format!("{} {} after {took}.", step_text(step), outcome(&end.outcome))
+            let took = time::took(chrono::Duration::milliseconds(took));
+            let when = if end.took_ms < 1_000 { "in" } else { "after" };
+            format!("{} {} {when} {took}.", step_text(step), outcome(&end.outcome))
         }
         Happened::OutcomeSettled { step, worked, by, reason, .. } => {
             let how = if *worked { "worked" } else { "failed" };
@@ -232,7 +233,7 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
         }
         Happened::RolledBack { took_ms } => {
             let took = i64::try_from(*took_ms).unwrap_or(i64::MAX);
-            format!("Rolled back in {}.", time::span(chrono::Duration::milliseconds(took)))
+            format!("Rolled back in {}.", time::took(chrono::Duration::milliseconds(took)))
         }
         Happened::RollbackFailed { why } => format!("The rollback stopped: {}", ended(why)),
         Happened::Escalated { nth, to } => {

@@ -132,7 +132,7 @@ fn steps(page: &mut Page, release: &Release) {
         let (how, took) = match &run.ended {
             Some((_, end)) => {
                 let took = i64::try_from(end.took_ms).unwrap_or(i64::MAX);
-                (outcome(&end.outcome), time::span(Duration::milliseconds(took)))
+                (outcome(&end.outcome), time::took(Duration::milliseconds(took)))
             }
             None => ("is still running".to_owned(), "—".to_owned()),
         };

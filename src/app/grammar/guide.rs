@@ -3,6 +3,7 @@
 use std::any::TypeId;
 
 use super::command;
+use crate::ports::{Argument, Choose, CommandSpec, Type};
 
 /// Verbs that belong together, in the order in which a release needs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,52 +187,11 @@ pub(super) fn is_needed(verb: &str, argument: &str) -> bool {
     NEEDED.iter().any(|(known, names)| *known == verb && names.contains(&argument))
 }
 
-/// A command as any platform can register it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct CommandSpec {
-    /// `no-go`, or `freeze add`.
-    pub name: String,
-    pub about: String,
-    pub example: String,
-    pub arguments: Vec<Argument>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Argument {
-    /// The name of its field.
-    pub name: String,
-    pub about: String,
-    pub kind: Type,
-    /// A platform must not insist on it: the bot asks with a form for what is missing.
-    pub required: bool,
-    pub positional: bool,
-    /// Whether it takes the rest of the line.
-    pub rest: bool,
-    pub completes: Option<Choose>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Type {
-    String,
-    Int,
-    Bool,
-    Choice(Vec<String>),
-}
-
-/// From what an argument is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Choose {
-    Release,
-    Plan,
-    Role,
-    Item,
-    Action,
-    Person,
-    Freeze,
-    Verb,
-}
+/// What a platform that takes few commands may put behind another word. Discord takes twenty-five.
+const FAR: [&str; 16] = [
+    "new", "edit", "evidence", "lock", "unlock", "override", "accept", "handover", "keep", "run",
+    "oncall", "notes", "plan", "audit", "document", "verify",
+];
 
 /// Every command with its arguments, hidden ones left out.
 pub fn specification() -> Vec<CommandSpec> {
@@ -262,12 +222,16 @@ fn spec(name: String, of: &clap::Command) -> CommandSpec {
             completes: choose(arg),
         })
         .collect();
-    CommandSpec { about, example: example(of), arguments, name }
+    let near = !FAR.contains(&name.as_str());
+    CommandSpec { about, example: example(of), near, arguments, name }
 }
 
 fn type_of(arg: &clap::Arg) -> Type {
     if !takes_choice(arg) {
         return Type::Bool;
+    }
+    if is_many(arg) && value_name(arg) == "NAME=VALUE" {
+        return Type::Words;
     }
     let choices = arg.get_possible_values();
     if !choices.is_empty() {

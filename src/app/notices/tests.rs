@@ -174,6 +174,13 @@ fn rolling_out() -> Vec<NoticeKind> {
             from: text("v1.2.0"),
             to: Some(text("v1.1.9")),
         },
+        NoticeKind::OutcomeSettled {
+            at,
+            step: step.clone(),
+            worked: false,
+            by: text("john"),
+            reason: text("pod 2 answers with v1.1.9"),
+        },
         NoticeKind::StepUnknown {
             at,
             step,

@@ -114,3 +114,19 @@ fn how_the_other_answers_read() {
     let book = answers.iter().map(|answer| format!("──\n{}\n\n", read_aloud(answer)));
     insta::assert_snapshot!(book.collect::<String>());
 }
+
+#[test]
+fn nobody_is_called_twice_in_a_row() {
+    let mut world = World::counting_down();
+    let release = world.state.releases.values_mut().next().expect("one is open");
+    let plan = &mut std::sync::Arc::make_mut(release).plan;
+    let oncall = &mut std::sync::Arc::make_mut(plan).monitoring.oncall;
+    oncall.secondary.clone_from(&oncall.primary);
+    oncall.escalation.clone_from(&oncall.primary);
+    let text = markup::plain(&oncall_text(&world).body);
+    assert!(text.contains("on-call john. Captain"), "{text}");
+}
+
+fn oncall_text(world: &World) -> Message {
+    super::oncall(&messages(), &world.state, &now(world))
+}

@@ -290,7 +290,10 @@ proptest! {
     fn an_edge_is_an_edge_at_every_size(
         size in -6..9i32,
         digits in 1.0..9.99f64,
-        kind in prop_oneof![Just((QueryKind::ErrorRate, 10.0, 100.0)), Just((QueryKind::Latency, 20.0, 50.0))],
+        kind in prop_oneof![
+            Just((QueryKind::ErrorRate, 10.0, 100.0)),
+            Just((QueryKind::Latency, 20.0, 50.0)),
+        ],
     ) {
         let baseline = digits * 10f64.powi(size);
         let at = |percent: f64| light(kind.0, baseline * (1.0 + percent / 100.0), baseline);

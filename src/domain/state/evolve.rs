@@ -8,6 +8,8 @@ use crate::domain::event::{Event, Happened};
 use crate::domain::health;
 use crate::domain::plan::Finding;
 use crate::domain::policy::Policy;
+use crate::domain::report::step_name;
+use crate::domain::rollout::how_it_ended;
 
 impl State {
     /// `at` is the entry's time, as it stands in the log.
@@ -262,6 +264,7 @@ impl Release {
                     began: at,
                     ended: None,
                     settled: None,
+                    said: None,
                     set_aside: false,
                 });
             }
@@ -271,13 +274,14 @@ impl Release {
                     run.ended = Some((at, end.clone()));
                 }
             }
-            Happened::OutcomeSettled { step, attempt, worked, .. } => {
+            Happened::OutcomeSettled { step, attempt, worked, reason, .. } => {
                 self.spoke(at);
                 if let Some(run) = self.run_mut(step, *attempt) {
-                    run.settled = Some(*worked);
+                    (run.settled, run.said) = (Some(*worked), Some(reason.clone()));
                 }
-                if *worked {
-                    self.held = None;
+                match worked {
+                    true => self.held = None,
+                    false => self.stuck_anew(step),
                 }
                 if *worked && self.phase == Phase::RollbackFailed {
                     self.enter(Phase::RollingBack, at);
@@ -576,6 +580,18 @@ impl Release {
         self.spoke(at);
         if self.phase == Phase::RollbackFailed {
             self.enter(Phase::RollingBack, at);
+        }
+    }
+
+    /// What a person has said since is why it stands still now.
+    fn stuck_anew(&mut self, step: &Step) {
+        let Some(run) = self.run(step) else { return };
+        let why = format!("{} {}", step_name(self, step), how_it_ended(run));
+        if let Some(rollback) = self.rollback.as_mut().filter(|back| back.failed.is_some()) {
+            rollback.failed = Some(why.clone());
+        }
+        if let Some(hold) = self.held.as_mut().filter(|hold| hold.by.is_none()) {
+            hold.reason = why;
         }
     }
 

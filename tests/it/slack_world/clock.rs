@@ -14,7 +14,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let epoch = wall();
         let (ahead, shared) = (watch::Sender::new(Duration::ZERO), Mutex::default());
         Self { began: Instant::now(), epoch, ahead, shared }
@@ -53,6 +53,7 @@ impl Clock {
     }
 }
 
-fn wall() -> Duration {
+/// The clock on the wall, which the bot's own check of signatures reads too.
+pub(crate) fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970")
 }

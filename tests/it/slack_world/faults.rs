@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Harm {
     /// 429 with this many seconds in `Retry-After`.
@@ -31,19 +33,28 @@ pub(crate) enum Harm {
 pub(crate) struct Fault {
     method: String,
     channel: Option<String>,
+    doing: Option<(Deed, String)>,
     skip: usize,
     times: usize,
     harm: Harm,
 }
 
+/// What a call does, in a test's own words: from its method and its arguments.
+pub(crate) type Deed = fn(&str, &Map<String, Value>) -> String;
+
 impl Fault {
     /// `*` is every method, `response_url` stands for those.
     pub(crate) fn on(method: &str, harm: Harm) -> Self {
-        Self { method: method.to_owned(), channel: None, skip: 0, times: 1, harm }
+        Self { method: method.to_owned(), channel: None, doing: None, skip: 0, times: 1, harm }
     }
 
     pub(crate) fn in_channel(mut self, id: &str) -> Self {
         self.channel = Some(id.to_owned());
+        self
+    }
+
+    pub(crate) fn doing(mut self, deed: Deed, wanted: &str) -> Self {
+        self.doing = Some((deed, wanted.to_owned()));
         self
     }
 
@@ -70,6 +81,8 @@ pub(super) struct Faults {
     /// How often the test said that what is held may go on.
     pub(super) released: u64,
     pub(super) held: usize,
+    /// How many calls were harmed as planned.
+    pub(super) struck: usize,
 }
 
 struct Storm {
@@ -101,9 +114,16 @@ impl Faults {
         self.storm = None;
     }
 
-    pub(super) fn next(&mut self, method: &str, channel: &str) -> Option<Harm> {
+    pub(super) fn next(
+        &mut self,
+        method: &str,
+        channel: &str,
+        args: &Map<String, Value>,
+    ) -> Option<Harm> {
         for fault in &mut self.planned {
             let here = fault.channel.as_ref().is_none_or(|it| it == channel);
+            let doing = fault.doing.as_ref();
+            let here = here && doing.is_none_or(|(deed, wanted)| deed(method, args) == *wanted);
             if !here || !(fault.method == "*" || fault.method == method) {
                 continue;
             }
@@ -111,6 +131,7 @@ impl Faults {
                 fault.skip -= 1;
             } else if fault.times > 0 {
                 fault.times = if fault.times == usize::MAX { fault.times } else { fault.times - 1 };
+                self.struck += 1;
                 return Some(fault.harm.clone());
             }
         }

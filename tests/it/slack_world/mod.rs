@@ -42,7 +42,7 @@ mod workspace;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use clock::Clock;
+pub(crate) use clock::{Clock, wall};
 pub(crate) use delivery::Outcome;
 pub(crate) use faults::{Fault, Harm};
 pub(crate) use person::{Gesture, Person};
@@ -51,7 +51,7 @@ pub(crate) use setup::{SCOPES, Setup};
 pub(crate) use signed::Signed;
 pub(crate) use state::{Call, PATIENCE};
 pub(crate) use workspace::{
-    APP, BOT, BOT_USER, Channel, Kind, Message, OTHER_TEAM, Standing, TEAM, Workspace,
+    APP, BOT, BOT_USER, Channel, Ephemeral, Kind, Message, OTHER_TEAM, Standing, TEAM, Workspace,
 };
 
 use std::sync::Arc;
@@ -175,6 +175,11 @@ impl SlackWorld {
         self.world.eventually(&format!("{count} held calls"), look).await;
     }
 
+    /// How many calls were harmed as planned.
+    pub(crate) fn struck(&self) -> usize {
+        self.world.look(|state| state.faults.struck)
+    }
+
     pub(crate) fn release(&self) {
         self.world.change(|state| {
             state.faults.released += 1;
@@ -290,14 +295,7 @@ impl SlackWorld {
 impl SlackWorld {
     /// The newest message in a channel that says this now.
     pub(crate) async fn sees(&self, channel: &str, wanted: &str) -> Post {
-        let look = |state: &State| {
-            let workspace = &state.workspace;
-            let named = |it: &&Channel| it.name == channel || it.id == channel;
-            let place = workspace.channels.values().find(named)?;
-            let mut messages = place.messages.iter().rev().filter(|it| !it.deleted);
-            let found = messages.find(|it| seen::holds(&it.content, workspace, wanted))?;
-            Some(Post { channel: place.id.clone(), ts: found.ts.clone() })
-        };
+        let look = |state: &State| said_in(state, channel, wanted);
         self.world.eventually(&format!("{wanted:?} in #{channel}"), look).await
     }
 
@@ -370,6 +368,20 @@ impl SlackWorld {
         assert_eq!(count, 1, "{wanted:?} should stand there once\n{}", all());
     }
 
+    /// The newest message in a channel that says this now, if there is one.
+    pub(crate) fn says(&self, channel: &str, wanted: &str) -> Option<Post> {
+        self.world.look(|state| said_in(state, channel, wanted))
+    }
+
+    /// A message as a person reads it.
+    pub(crate) fn shows(&self, content: &workspace::Content, workspace: &Workspace) -> String {
+        seen::readable(content, workspace)
+    }
+
+    pub(crate) fn all_calls(&self) -> Vec<Call> {
+        self.world.look(|state| state.calls.clone())
+    }
+
     pub(crate) fn calls(&self, method: &str) -> Vec<Call> {
         self.world
             .look(|state| state.calls.iter().filter(|it| it.method == method).cloned().collect())
@@ -383,6 +395,15 @@ impl SlackWorld {
         };
         self.world.eventually(&format!("{method} called {times} times"), look).await
     }
+}
+
+fn said_in(state: &State, channel: &str, wanted: &str) -> Option<Post> {
+    let workspace = &state.workspace;
+    let named = |it: &&Channel| it.name == channel || it.id == channel;
+    let place = workspace.channels.values().find(named)?;
+    let mut messages = place.messages.iter().rev().filter(|it| !it.deleted);
+    let found = messages.find(|it| seen::holds(&it.content, workspace, wanted))?;
+    Some(Post { channel: place.id.clone(), ts: found.ts.clone() })
 }
 
 /// The end of every test.

@@ -99,7 +99,7 @@ async fn web_api(
     }
     let channel = ["channel", "channel_id"].map(|it| values.get(it).and_then(Value::as_str));
     let channel = channel.into_iter().flatten().next().unwrap_or_default();
-    let harm = world.change(|state| state.faults.next(method, channel));
+    let harm = world.change(|state| state.faults.next(method, channel, &values));
     let at = world.clock.now();
     let mut call = Call {
         method: method.to_owned(),
@@ -227,10 +227,11 @@ async fn held(world: &World) {
 async fn hook(world: &World, id: &str, body: &[u8]) -> Answered {
     let channel = world
         .look(|state| state.response_urls.get(id).map(|it| it.channel.clone()).unwrap_or_default());
-    let harm = world.change(|state| state.faults.next("response_url", &channel));
+    let args = serde_json::from_slice(body).unwrap_or_default();
+    let harm = world.change(|state| state.faults.next("response_url", &channel, &args));
     let mut call = Call {
         method: "response_url".to_owned(),
-        args: serde_json::from_slice(body).unwrap_or_default(),
+        args,
         at: world.clock.now(),
         status: 0,
         answer: Value::Null,

@@ -157,7 +157,7 @@ impl Channel {
         self.messages.iter().find(|message| message.ts == ts && !message.deleted)
     }
 
-    pub(super) fn message_mut(&mut self, ts: &str) -> Option<&mut Message> {
+    pub(crate) fn message_mut(&mut self, ts: &str) -> Option<&mut Message> {
         self.messages.iter_mut().find(|message| message.ts == ts && !message.deleted)
     }
 

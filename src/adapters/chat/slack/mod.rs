@@ -9,7 +9,6 @@ mod doctor;
 mod groups;
 mod listen;
 mod people;
-mod recent;
 mod render;
 mod rests;
 mod rooms;
@@ -27,8 +26,8 @@ use tokio::sync::OnceCell;
 use self::api::{Api, Twice, text};
 pub use self::doctor::Finding;
 pub use self::listen::Listener;
-use self::recent::Recent;
 pub use self::settings::{API_URL, Hidden, Mode, SlackSettings};
+use super::recent::Recent;
 use crate::ports::{
     Chat, Directory, Failure, Message, MessageRef, Place, Room, RoomWish, Standing, Whisper,
 };

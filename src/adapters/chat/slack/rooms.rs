@@ -199,7 +199,8 @@ impl Slack {
             return Ok(());
         }
         let mut missing = Vec::new();
-        for member in members {
+        // A user group cannot be invited, and need not be: the channel is public.
+        for member in members.iter().filter(|member| !member.starts_with('&')) {
             let body = json!({"channel": channel, "users": member});
             match self.api.call("conversations.invite", &body).await {
                 Ok(_) => {}

@@ -420,3 +420,55 @@ async fn only_attempts_that_stand_beside_each_other_are_numbered() {
     assert_eq!(line(1), "/release report web-shop/production/v1.2.0#1");
     assert_eq!(line(2), "/release report v1.2.0");
 }
+
+#[tokio::test]
+async fn what_a_person_says_of_a_step_is_why_it_stands_still_from_then_on() {
+    let house = unknown().await;
+    let held = |house: &House| {
+        let state = house.talk.engine.state();
+        let release = state.releases.values().next().expect("one is scheduled");
+        release.held.as_ref().expect("it is on hold").reason.clone()
+    };
+    assert!(held(&house).contains("unknown outcome"), "{}", held(&house));
+    let answer = shown(&house.says("maria", "outcome failed pod 2 answers with v1.1.9").await);
+    assert_eq!(held(&house), "Everything failed: pod 2 answers with v1.1.9");
+    assert!(answer.contains("Web shop v1.2.0 now: on hold at Everything"), "{answer}");
+    assert!(!answer.contains("unknown") && !answer.contains("is deploying"), "{answer}");
+    let status = shown(&house.says("maria", "status").await);
+    assert!(!status.contains("unknown outcome"), "{status}");
+}
+
+#[tokio::test]
+async fn what_evidence_settles_takes_a_word_from_everybody() {
+    let mut house = house().await;
+    let item = "name = \"Page weight\"\nlimit = \"LCP < 2.5 s\"";
+    assert!(PLAN.contains(item), "the plan is as it was");
+    let plan = PLAN.replace(item, "name = \"Page weight\"\nevidence = \"staging\"");
+    let shelf = PlanShelf::new(vec![("web-shop".to_owned(), plan)], None, read_plan);
+    house.talk.shelf = std::sync::Arc::new(shelf);
+    house.says("maria", "schedule web-shop").await;
+    house.says("maria", "checklist reopen page").await;
+    for who in ["maria", "quinn"] {
+        let asked = form(house.says(who, "checklist pass page").await);
+        assert!(asked.fields.iter().any(|field| field.label == "How you know"), "{who}: {asked:?}");
+    }
+    let refused = shown(&house.says("sam", "checklist pass page").await);
+    assert!(refused.contains("You may not tick the checklist"), "{refused}");
+    let asked = form(house.says("maria", "checklist pass page").await);
+    let filled = [("item", "quality/page-weight"), ("reason", "two days in staging"), ("link", "")];
+    let done = house.submits("maria", &asked, &filled).await;
+    assert!(shown(&done).contains("has passed: two days in staging"), "{}", shown(&done));
+}
+
+#[tokio::test]
+async fn a_zone_that_its_times_name_is_not_named_again() {
+    let house = house().await;
+    let policy = POLICY.replace("zone = \"America/Los_Angeles\"", "zone = \"UTC\"");
+    assert_ne!(policy, POLICY);
+    let policy = Box::new(toml::from_str(&policy).expect("a policy"));
+    let command = Command::AdoptPolicy { policy };
+    let request = Request { id: "start/3".into(), by: Actor::Operator, command };
+    house.talk.engine.ask(request).await.expect("it is recorded");
+    let said = shown(&house.says("maria", "freeze add \"fri 18:00\" \"mon 8:00\" weekend").await);
+    assert!(said.contains("08:00 UTC: weekend"), "{said}");
+}

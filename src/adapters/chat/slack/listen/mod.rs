@@ -20,9 +20,9 @@ use tracing::{error, warn};
 
 use self::payload::{Asked, Back, Delivered};
 use super::api::Twice;
-use super::recent::Recent;
 use super::render::{self, Origin};
 use super::{Slack, lock};
+use crate::adapters::chat::recent::Recent;
 use crate::ports::{
     Answered, Block, Button, Ear, Failure, Form, Heard, Inline, Message, Reply, Style, Tone,
     Whisper,

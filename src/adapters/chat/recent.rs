@@ -23,6 +23,15 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
         self.known.get(key)
     }
 
+    pub(super) fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let value = self.known.remove(key)?;
+        self.order.retain(|known| known.borrow() != key);
+        Some(value)
+    }
+
     /// Whether it is new.
     pub(super) fn insert(&mut self, key: K, value: V) -> bool {
         if self.known.insert(key.clone(), value).is_some() {
@@ -51,5 +60,8 @@ mod tests {
         assert_eq!(recent.get("a"), Some(&3));
         assert!(recent.insert("c".to_owned(), 4));
         assert_eq!((recent.get("a"), recent.get("b"), recent.get("c")), (None, Some(&2), Some(&4)));
+        assert_eq!((recent.remove("b"), recent.remove("b")), (Some(2), None));
+        assert!(recent.insert("b".to_owned(), 5));
+        assert_eq!((recent.get("c"), recent.get("b")), (Some(&4), Some(&5)));
     }
 }

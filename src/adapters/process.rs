@@ -1,17 +1,22 @@
-//! Processes of a run: found by its key, stopped with all that they started.
+//! Processes of a run: what they are given, found by its key, stopped with all that they started.
 //!
 //! They are found in `/proc`, thus on Linux. A process carries its run in its environment, and so
 //! does all that it starts; a step that leaves a daemon behind on purpose must start it without
 //! `TMINUS_RUN` (`env -u TMINUS_RUN …`), or the run counts as running.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, getpgrp};
+use tokio::process::Command;
 use tokio::time::{Instant, interval};
 
 use crate::ports::Failure;
@@ -25,6 +30,71 @@ pub(super) const RUN: &str = "TMINUS_RUN";
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long the kernel may take to carry out a KILL before we say that we cannot tell.
 const DEATH: Duration = Duration::from_secs(10);
+
+/// Without a PATH of our own a program is looked for here.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// All that a program gets of an environment: PATH, what is passed on of ours, and its own.
+pub(super) fn environment(
+    passed: &[String],
+    own: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let path = std::env::var("PATH").unwrap_or_else(|_| PATH.to_owned());
+    let passed = passed.iter();
+    let passed = passed.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
+    [("PATH".to_owned(), path)].into_iter().chain(passed).chain(own.clone()).collect()
+}
+
+/// `what` is the section of the configuration, for the error.
+pub(super) fn stand_in(command: &mut Command, what: &str, directory: &Path) -> Result<(), Failure> {
+    if !directory.is_dir() {
+        return Err(Failure::permanent(format!(
+            "the directory `{}` does not exist: set {what} directory to one that does",
+            directory.display()
+        )));
+    }
+    command.current_dir(directory);
+    Ok(())
+}
+
+/// `key` is where the configuration names the program.
+pub(super) fn not_started(key: &str, program: &str, why: &io::Error) -> Failure {
+    let mend = format!("set {key} to a program that can be run");
+    if why.kind() == io::ErrorKind::NotFound {
+        Failure::permanent(format!("`{program}` does not exist: {mend}"))
+    } else if why.kind() == io::ErrorKind::PermissionDenied {
+        Failure::permanent(format!("`{program}` may not be executed: {mend}"))
+    } else if why.raw_os_error() == Some(nix::libc::ENOEXEC) {
+        Failure::permanent(format!("`{program}` is no program and has no `#!` line: {mend}"))
+    } else {
+        // No memory, no process left, a file that is just being written: it may pass.
+        Failure::transient(format!("`{program}` cannot be started now: {why}"))
+    }
+}
+
+/// Whether it can be run, by its path or by ours.
+pub(super) fn is_there(program: &str) -> bool {
+    let runs = |path: &Path| {
+        path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return runs(Path::new(program));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
+    std::env::split_paths(&path).any(|folder| runs(&folder.join(program)))
+}
+
+/// How a program ended that did not work.
+pub(super) fn in_words(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("killed by {}", signal.as_str()),
+            Err(_) => format!("killed by signal {number}"),
+        },
+        (None, None) => "ended without an exit status".to_owned(),
+    }
+}
 
 /// What tells the processes of one run from all others.
 #[derive(Debug, Clone)]

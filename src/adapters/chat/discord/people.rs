@@ -1,0 +1,146 @@
+//! Who somebody is: from what Discord said with their click, else looked up singly.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use serenity::http::Route;
+use serenity::model::id::{GuildId, UserId};
+
+use super::api::{Twice, id, id_at, text};
+use super::{Discord, lock};
+use crate::ports::{Failure, Standing};
+
+/// How long what came with a click stands for a look-up: long enough for the click itself.
+const FRESH: Duration = Duration::from_secs(5);
+/// A member's flag: here by an invitation to one call, and no longer than that.
+const IS_GUEST: u64 = 1 << 4;
+
+const UNKNOWN: &str = "Discord does not say who that is";
+
+/// A member as Discord described them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    at: Instant,
+    guest: bool,
+    roles: BTreeSet<String>,
+    name: Option<String>,
+}
+
+impl Seen {
+    fn of(member: &Value) -> Self {
+        let roles = member["roles"].as_array().into_iter().flatten();
+        let flags = member["flags"].as_u64().unwrap_or_default();
+        let bot = member["user"]["bot"] == true;
+        let names = ["/nick", "/user/global_name", "/user/username"];
+        let name = names.iter().map(|at| text(member, at)).find(|name| !name.is_empty());
+        Self {
+            at: Instant::now(),
+            guest: bot || member["pending"] == true || flags & IS_GUEST != 0,
+            roles: roles.filter_map(Value::as_str).map(str::to_owned).collect(),
+            name: name.map(str::to_owned),
+        }
+    }
+
+    /// Groups are roles of this guild, and `everyone` is one as well.
+    fn standing(self, guild: &str, groups: &[String]) -> Standing {
+        let is_in = |group: &&String| {
+            let role = group.rsplit('/').next().unwrap_or(group);
+            self.roles.contains(role) || role == guild
+        };
+        let groups = match self.guest {
+            true => BTreeSet::new(),
+            false => groups.iter().filter(is_in).cloned().collect(),
+        };
+        Standing { guest: self.guest, gone: false, groups, name: self.name }
+    }
+}
+
+fn stranger() -> Standing {
+    Standing { guest: true, ..Standing::default() }
+}
+
+impl Discord {
+    /// An interaction of our guild holds its member with all roles, as of this click.
+    pub(super) fn note(&self, member: &Value) {
+        if let Some(user) = id_at(member, "/user/id") {
+            lock(&self.members).insert(user, Seen::of(member));
+        }
+    }
+
+    pub(super) async fn look_up(
+        &self,
+        tenant: &str,
+        user: &str,
+        groups: &[String],
+    ) -> Result<Standing, Failure> {
+        let guild = self.settings.tenant();
+        // Somebody of another guild is a guest here, whoever they are there.
+        let (true, Some(user)) = (tenant == guild, id(user)) else { return Ok(stranger()) };
+        let seen = lock(&self.members).get(&user).filter(|seen| seen.at.elapsed() < FRESH).cloned();
+        if let Some(seen) = seen {
+            return Ok(seen.standing(&guild, groups));
+        }
+        let (guild_id, user_id) = (GuildId::new(self.settings.guild), UserId::new(user));
+        match self.api.get(Route::GuildMember { guild_id, user_id }).await {
+            Ok(member) => Ok(Seen::of(&member).standing(&guild, groups)),
+            // Gone, or never there.
+            Err(fault) if fault.is(&[10007, 10013]) => Ok(stranger()),
+            Err(fault) => Err(fault.failure(UNKNOWN, Twice::Harmless)),
+        }
+    }
+}
+
+impl Discord {
+    /// Discord's ids do not say what they are of, and asking for a channel that is a person counts
+    /// as a mistake: so it is looked for among all of them, which is one call.
+    pub(super) async fn channel_name(&self, tenant: &str, channel: &str) -> Option<String> {
+        let channel = id(channel).filter(|_| tenant == self.settings.tenant())?;
+        if lock(&self.members).get(&channel).is_some() {
+            return None;
+        }
+        let guild_id = GuildId::new(self.settings.guild);
+        let all = self.api.get(Route::GuildChannels { guild_id }).await.ok()?;
+        let mut all = all.as_array()?.iter();
+        let found = all.find(|it| id_at(it, "/id") == Some(channel))?;
+        Some(format!("#{}", text(found, "/name")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn standing(member: &Value) -> Standing {
+        let groups = ["1", "5", "6", "discord/1/7"].map(str::to_owned);
+        Seen::of(member).standing("1", &groups)
+    }
+
+    #[test]
+    fn a_member_is_in_their_roles_and_in_everyone() {
+        let member = json!({"nick": null, "roles": ["5", "7", "9"],
+            "user": {"id": "4", "username": "ann_1", "global_name": "Ann"}});
+        let found = standing(&member);
+        assert!(!found.guest);
+        assert_eq!(found.groups, BTreeSet::from(["1", "5", "discord/1/7"].map(str::to_owned)));
+        assert_eq!(found.name.as_deref(), Some("Ann"));
+    }
+
+    #[test]
+    fn bots_guests_and_those_who_have_not_agreed_to_the_rules_are_in_nothing() {
+        for mark in [
+            json!({"pending": true}),
+            json!({"flags": 16}),
+            json!({"user": {"id": "4", "bot": true}}),
+        ] {
+            let mut member = json!({"roles": ["5"], "user": {"id": "4", "username": "x"}});
+            for (name, value) in mark.as_object().expect("an object") {
+                member[name] = value.clone();
+            }
+            let found = standing(&member);
+            assert!(found.guest && found.groups.is_empty(), "{mark}");
+        }
+    }
+}
