@@ -6,6 +6,7 @@ mod actions;
 mod discord;
 mod document;
 mod file;
+mod flags;
 mod judge;
 mod mail;
 mod metrics;
@@ -33,6 +34,7 @@ use crate::domain::policy::Policy;
 pub use actions::{Actions, Ending, ProgramAction, WebhookAction};
 pub use discord::{DiscordMode, DiscordRegistration, DiscordTarget};
 pub use file::{Channel, Log, LogFormat, MailTls};
+pub use flags::{FlagProgram, FlagProvider, UnleashTarget};
 pub use mail::{Mail, MailList};
 pub use metrics::{
     MetricsAddress, MetricsLogin, MetricsProgram, MetricsTarget, QUERY_PLACEHOLDERS, with_samples,
@@ -56,6 +58,8 @@ pub struct Config {
     pub couriers: BTreeMap<String, CourierTarget>,
     /// The mail server, and the lists that get announcements.
     pub mail: Option<Mail>,
+    /// Who keeps feature flags, by name.
+    pub flags: BTreeMap<String, FlagProvider>,
     /// Where measurements come from, by name.
     pub metrics: BTreeMap<String, MetricsTarget>,
     /// What plans may ask of them, by name.
@@ -287,6 +291,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         actions: sections,
         couriers: judge::couriers(judge, &file),
         mail: mail::mail(judge, &file),
+        flags: flags::flags(judge, &file),
         metrics: metrics::sources(judge, &file),
         api_tokens,
         plans,

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::adapters::chat::discord::Discord;
 use crate::adapters::chat::slack::Slack;
+use crate::adapters::flags::FlagFile;
 use crate::adapters::metrics::Sources;
 use crate::app::clock::behind;
 use crate::app::conversation::release_called;
@@ -19,7 +20,7 @@ use crate::app::grammar::Paper;
 use crate::app::rehearsal::{self, Rehearsed, Trouble};
 use crate::app::{engine, reads, times, words};
 use crate::cli::{self, Exit};
-use crate::config::{self, Config, MetricsTarget};
+use crate::config::{self, Config, FlagProvider, MetricsTarget};
 use crate::domain::event::Event;
 use crate::domain::ids::ReleaseId;
 use crate::domain::lint::{self, Facts, Finding, Severity};
@@ -230,6 +231,7 @@ pub async fn doctor(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
     looks.extend(programs(&config));
     looks.extend(holders(&config.policy));
     looks.extend(plans(&config));
+    looks.extend(flags(&config).await);
     looks.extend(mail(&config).await);
     looks.extend(measurements(&config).await);
     looks.extend(slack(&config).await);
@@ -316,6 +318,53 @@ fn plans(config: &Config) -> Vec<Look> {
     };
     let unread = config.plan_problems.iter().map(|problem| bad("plan", problem.to_string()));
     config.plans.iter().map(look).chain(unread).collect()
+}
+
+/// Each provider of feature flags; nothing is changed.
+async fn flags(config: &Config) -> Vec<Look> {
+    let mut looks = Vec::new();
+    for (name, provider) in &config.flags {
+        let (what, found) = match provider {
+            FlagProvider::File { path } => {
+                let what = format!("flags {name} in {}", path.display());
+                if path.starts_with(&config.state) && !config.state.exists() {
+                    (format!("{what}: none yet"), Ok(()))
+                } else {
+                    (what, FlagFile::new(path.clone()).look().await.map_err(|it| it.to_string()))
+                }
+            }
+            FlagProvider::Unleash(target) => {
+                let what = format!("flags {name} at {}", target.url);
+                let looked = match serve::unleash(name, target) {
+                    Ok(unleash) => unleash.look().await.map_err(|failure| failure.to_string()),
+                    Err(why) => Err(why.to_string()),
+                };
+                (what, looked)
+            }
+            FlagProvider::Program(own) => (format!("flags {name}"), flag_programs(name, own)),
+        };
+        looks.push(Look { what, trouble: found.err() });
+    }
+    looks
+}
+
+fn flag_programs(name: &str, own: &config::FlagProgram) -> Result<(), String> {
+    let commands = [("set", &own.set), ("kill", &own.kill), ("state", &own.state)];
+    for (field, command) in commands {
+        let program = command.first().map(String::as_str).unwrap_or_default();
+        if !found(program) {
+            return Err(format!(
+                "`{program}` is not a program here: install it, or mend [flags.{name}] {field}"
+            ));
+        }
+    }
+    match own.directory.as_ref().filter(|directory| !directory.is_dir()) {
+        Some(gone) => Err(format!(
+            "there is no directory {}: create it, or mend [flags.{name}] directory",
+            gone.display()
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Whether the mail server lets us in; nothing is sent.

@@ -18,7 +18,8 @@ use crate::adapters::chat::console::{self, Console, ConsoleSettings};
 use crate::adapters::chat::discord::{self, Discord, DiscordSettings};
 use crate::adapters::chat::slack::{self, Slack, SlackSettings};
 use crate::adapters::courier;
-use crate::adapters::deploy::{self, Backends};
+use crate::adapters::deploy::{self, Backends, FlagCommand, FlagCommands};
+use crate::adapters::flags::{self, FlagBackend, FlagFile, Unleash};
 use crate::adapters::metrics::{self, Sources};
 use crate::app::clock::{self, Clock};
 use crate::app::conversation::{Conversation, PlanShelf, Platforms};
@@ -29,13 +30,14 @@ use crate::app::messages::Messages;
 use crate::app::people::People;
 use crate::app::{grammar, times, words};
 use crate::config::{
-    self, Access, Bearer, Config, Ending, MailTls, MetricsLogin, MetricsTarget, Surroundings,
+    self, Access, Bearer, Config, Ending, FlagProvider, MailTls, MetricsLogin, MetricsTarget,
+    Surroundings,
 };
 use crate::demo;
 use crate::domain::command::{Actor, Command, Request};
 use crate::domain::policy::Right;
 use crate::domain::state::Start;
-use crate::ports::{Chat, Courier, Directory};
+use crate::ports::{Chat, Courier, Directory, Flags};
 use crate::store::{OpenError, Store, Which};
 use crate::web::{self, Served, StartOver, Token};
 
@@ -482,7 +484,47 @@ fn backends(config: &Config) -> anyhow::Result<Backends> {
     });
     let public = config.server.public_url.clone();
     let webhooks = deploy::webhook::Webhook::new(webhooks.collect(), public, secrets)?;
-    Ok(Backends::new(programs, webhooks)?)
+    let flags = Arc::new(FlagBackend::new(flag_providers(config)?));
+    Ok(Backends::new(programs, webhooks)?.with(&FlagBackend::ACTIONS, flags)?)
+}
+
+/// Who keeps feature flags, by the names of the configuration.
+fn flag_providers(config: &Config) -> anyhow::Result<BTreeMap<String, Arc<dyn Flags>>> {
+    let mut providers: BTreeMap<String, Arc<dyn Flags>> = BTreeMap::new();
+    for (name, own) in &config.flags {
+        let provider: Arc<dyn Flags> = match own {
+            FlagProvider::File { path } => Arc::new(FlagFile::new(path.clone())),
+            FlagProvider::Unleash(target) => Arc::new(unleash(name, target)?),
+            FlagProvider::Program(program) => Arc::new(flag_command(name, program)),
+        };
+        providers.insert(name.clone(), provider);
+    }
+    Ok(providers)
+}
+
+pub(crate) fn unleash(name: &str, target: &config::UnleashTarget) -> anyhow::Result<Unleash> {
+    let target = flags::unleash::Target {
+        url: target.url.clone(),
+        project: target.project.clone(),
+        environment: target.environment.clone(),
+        token: target.token.expose().to_owned(),
+        timeout: target.timeout,
+    };
+    Ok(Unleash::new(name, target)?)
+}
+
+fn flag_command(name: &str, own: &config::FlagProgram) -> FlagCommand {
+    let secrets = own.secrets.iter();
+    let commands = FlagCommands {
+        set: own.set.clone(),
+        kill: own.kill.clone(),
+        state: own.state.clone(),
+        directory: own.directory.clone(),
+        pass_environment: own.pass_environment.clone(),
+        secrets: secrets.map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+        timeout: own.timeout,
+    };
+    FlagCommand::new(name, commands)
 }
 
 /// What tells this log from every other one: the hash of its first entry.

@@ -4,6 +4,7 @@ pub mod chat;
 pub mod courier;
 pub mod deploy;
 mod fill;
+pub mod flags;
 pub mod metrics;
 mod output;
 mod process;

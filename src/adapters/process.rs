@@ -57,8 +57,9 @@ pub(super) fn stand_in(command: &mut Command, what: &str, directory: &Path) -> R
     Ok(())
 }
 
-pub(super) fn not_started(what: &str, program: &str, why: &io::Error) -> Failure {
-    let mend = format!("set {what} command to a program that can be run");
+/// `key` is where the configuration names the program.
+pub(super) fn not_started(key: &str, program: &str, why: &io::Error) -> Failure {
+    let mend = format!("set {key} to a program that can be run");
     if why.kind() == io::ErrorKind::NotFound {
         Failure::permanent(format!("`{program}` does not exist: {mend}"))
     } else if why.kind() == io::ErrorKind::PermissionDenied {

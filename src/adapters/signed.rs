@@ -205,7 +205,8 @@ pub(super) fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(at.saturating_sub(now())))
 }
 
-async fn body(mut response: Response) -> Result<String, reqwest::Error> {
+/// As much of it as is read.
+pub(super) async fn body(mut response: Response) -> Result<String, reqwest::Error> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         bytes.extend_from_slice(&chunk[..chunk.len().min(MOST - bytes.len())]);

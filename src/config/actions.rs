@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::file::{Action, ActionKind, OutcomeBy, SecretFrom, ten_seconds};
+use super::flags;
 use super::judge::Judge;
 use super::problem::excerpt;
 use super::secret::Secret;
@@ -72,6 +73,10 @@ pub(super) fn actions(
         if !is_slug(name) {
             let what = format!("`{}` cannot be the name of an action", excerpt(name));
             judge.wrong(&key, what, "use lower-case letters, digits and dashes");
+        }
+        if flags::ACTIONS.contains(&name.as_str()) {
+            let what = format!("`{name}` is an action of the program itself");
+            judge.wrong(&key, what, "give it another name; providers of flags are in [flags]");
         }
         strangers(judge, &key, file);
         let seen = match file.kind {

@@ -43,6 +43,8 @@ pub(super) struct File {
     pub(super) webhooks: BTreeMap<String, Webhook>,
     pub(super) mail: Option<Mail>,
     #[serde(default)]
+    pub(super) flags: BTreeMap<String, FlagProvider>,
+    #[serde(default)]
     pub(super) metrics: BTreeMap<String, Source>,
     #[serde(default)]
     pub(super) queries: BTreeMap<String, Query>,
@@ -310,6 +312,46 @@ pub enum MailTls {
 pub(super) struct MailList {
     pub(super) to: Vec<String>,
     pub(super) reply_to: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FlagKind {
+    File,
+    Unleash,
+    Program,
+}
+
+impl FlagKind {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Unleash => "unleash",
+            Self::Program => "program",
+        }
+    }
+}
+
+/// All kinds in one, as with actions.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlagProvider {
+    pub(super) kind: FlagKind,
+    pub(super) timeout: Option<Span>,
+    // A file.
+    pub(super) path: Option<String>,
+    // Unleash.
+    pub(super) url: Option<String>,
+    pub(super) project: Option<String>,
+    pub(super) environment: Option<String>,
+    pub(super) token: Option<SecretFrom>,
+    // Programs.
+    pub(super) set: Option<Vec<String>>,
+    pub(super) kill: Option<Vec<String>>,
+    pub(super) state: Option<Vec<String>>,
+    pub(super) directory: Option<String>,
+    pub(super) pass_environment: Option<Vec<String>>,
+    pub(super) secrets: Option<BTreeMap<String, SecretFrom>>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]

@@ -198,8 +198,16 @@ fn the_commented_configuration_has_every_key_of_the_embedded_one() {
         match value {
             toml::Value::Table(table) => {
                 // Below these come names that the operator chooses.
-                let named =
-                    ["people", "roles", "audiences", "actions", "checklist", "metrics", "queries"];
+                let named = [
+                    "people",
+                    "roles",
+                    "audiences",
+                    "flags",
+                    "actions",
+                    "checklist",
+                    "metrics",
+                    "queries",
+                ];
                 for (key, value) in table {
                     let shown = if named.contains(&path) { "*" } else { key };
                     let path =
@@ -903,6 +911,84 @@ fn a_mail_server_has_its_usual_port() {
         let policy = serde_json::to_string(&config.policy).expect("a policy is plain data");
         assert!(policy.contains("email:customers") && !policy.contains("ann@"), "{policy}");
     }
+}
+
+#[test]
+fn flags_are_kept_where_they_can_be_reached() {
+    assert_snapshot!(wrong(r#"[flags.Shop]
+kind = "file"
+path = "flags.json"
+url = "https://unleash.example"
+[flags.here]
+kind = "file"
+[flags.far]
+kind = "unleash"
+url = "http://unleash.example/api/"
+environment = ""
+token = "*:*.0123456789"
+[flags.own]
+kind = "program"
+path = "flags.json"
+set = ["{flag}", "{percent}", "{version}"]
+kill = ["/usr/bin/flags", "off"]
+[flags.same]
+kind = "file"
+path = "flags.json"
+[actions.flag-set]
+command = ["/usr/bin/flags"]
+[actions.flag-kill]
+command = ["/usr/bin/flags"]
+"#), @r#"
+    tminus.toml:1: `Shop` cannot be the name of a flag provider
+        use at most 60 lower-case letters, digits and dashes
+    tminus.toml:4: `url` has no meaning for kind = "file"
+        leave it out, or say kind = "unleash"
+    tminus.toml:5: [flags.here] has no `path`
+        add `path = "flags.json"`
+    tminus.toml:7: [flags.far] has no `environment`
+        add `environment = "production"`
+    tminus.toml:9: `http://unleash.example/api` is not an address that can be called safely
+        write `https://…`; `http://` is for this machine only
+    tminus.toml:9: this is the address for clients
+        leave out `/api`
+    tminus.toml:11: a secret must not stand in this file, which is copied, reviewed and backed up
+        write `{ env = "NAME" }` or `{ file = "path" }`, and change the secret
+    tminus.toml:12: [flags.own] has no `state`
+        add `state = ["/usr/local/bin/flag-state", "{flag}"]`
+    tminus.toml:14: `path` has no meaning for kind = "program"
+        leave it out, or say kind = "file"
+    tminus.toml:15: `{version}` is not known here
+        `set` is given {flag} and {percent}
+    tminus.toml:15: the program itself must not be a placeholder: a plan would choose what is run
+        name the program
+    tminus.toml:16: the command does not say `{flag}`, so it cannot know the flag
+        pass `{flag}` to it
+    tminus.toml:17: [flags.same] and [flags.Shop] are one and the same
+        leave one of them out
+    tminus.toml:20: `flag-set` is an action of the program itself
+        give it another name; providers of flags are in [flags]
+    tminus.toml:22: `flag-kill` is an action of the program itself
+        give it another name; providers of flags are in [flags]
+    "#);
+    assert_snapshot!(wrong("[flags.cloud]\nkind = \"launchdarkly\"\n[flags.none]\n"), @r#"
+    tminus.toml:2: "launchdarkly" cannot be `kind`
+        one of file, unleash, program
+    tminus.toml:3: `kind` is missing in [flags.none]
+        add `kind = …`
+    "#);
+}
+
+#[test]
+fn a_provider_of_flags_has_what_it_needs() {
+    let more = "[flags.local]\nkind = \"file\"\npath = \"{state}/flags.json\"\n\
+         [flags.own]\nkind = \"program\"\nset = [\"a\", \"{flag}\", \"{percent}\"]\n\
+         kill = [\"a\", \"--off={flag}\"]\nstate = [\"{self}\", \"{flag}\"]\n";
+    let config = small(more).unwrap_or_else(|problems| panic!("{}", told(&problems)));
+    let path = config.state.join("flags.json");
+    assert_eq!(config.flags["local"], FlagProvider::File { path });
+    let FlagProvider::Program(own) = &config.flags["own"] else { panic!("it is a program") };
+    assert_eq!(own.state, ["/usr/bin/tminus", "{flag}"]);
+    assert_eq!(own.timeout, Duration::from_secs(10));
 }
 
 #[test]

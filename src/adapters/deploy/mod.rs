@@ -1,9 +1,11 @@
 //! The deploy backends: which action goes to which, and what may fill a placeholder.
 
+pub mod flag_command;
 pub mod program;
 pub mod webhook;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -11,13 +13,16 @@ use crate::adapters::fill::fill_with;
 use crate::ports::{Deployer, Failure, Line, Ran, Run, Sighting};
 
 pub use crate::adapters::output::Mask;
+pub use flag_command::{FlagCommand, FlagCommands};
 pub use program::{Program, ProgramAction};
 pub use webhook::{Ending, Webhook, WebhookAction};
 
-/// Every configured action, by name, whichever backend carries it out.
+/// Every action that there is, by name, whichever backend carries it out.
 pub struct Backends {
     program: Program,
     webhook: Webhook,
+    /// Actions that are there without a section of their own.
+    built_in: BTreeMap<String, Arc<dyn Deployer>>,
 }
 
 impl Backends {
@@ -28,13 +33,26 @@ impl Backends {
             Some(name) => Err(Failure::permanent(format!(
                 "action `{name}` has both a command and a url: remove one from [actions.{name}]"
             ))),
-            None => Ok(Self { program, webhook }),
+            None => Ok(Self { program, webhook, built_in: BTreeMap::new() }),
         }
+    }
+
+    /// Adds a backend for actions that the program itself brings.
+    pub fn with(mut self, actions: &[&str], by: Arc<dyn Deployer>) -> Result<Self, Failure> {
+        for name in actions {
+            if self.backend(name).is_ok() {
+                return Err(Failure::permanent(format!(
+                    "`{name}` is an action of the program itself: give [actions.{name}] another name"
+                )));
+            }
+            self.built_in.insert((*name).to_owned(), by.clone());
+        }
+        Ok(self)
     }
 
     /// Whether `stop` can end what this action started; a confirmation has to say if it cannot.
     pub fn can_stop(&self, action: &str) -> bool {
-        self.program.knows(action)
+        self.program.knows(action) || self.built_in.contains_key(action)
     }
 
     /// Takes the callbacks of the webhook backend.
@@ -47,6 +65,8 @@ impl Backends {
             Ok(&self.program)
         } else if self.webhook.knows(action) {
             Ok(&self.webhook)
+        } else if let Some(built_in) = self.built_in.get(action) {
+            Ok(built_in.as_ref())
         } else {
             let names: Vec<_> = self.program.actions().chain(self.webhook.actions()).collect();
             Err(unknown_action(action, &names))

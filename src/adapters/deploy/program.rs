@@ -130,6 +130,15 @@ impl Program {
         let action = self.home.action(run)?;
         arguments(&action.command, run, "command")
     }
+
+    /// Runs an action that is a question, or done twice as well as once: to its end, whether or not
+    /// anybody waits, and with nothing left of it but what it said. `key` is where the
+    /// configuration names its command.
+    pub(super) async fn ask(&self, run: &Run, key: &str) -> Result<Ran, Failure> {
+        let (home, run, key) = (self.home.clone(), run.clone(), key.to_owned());
+        let asked = tokio::spawn(async move { home.ask_action(&run, &key).await });
+        asked.await.unwrap_or_else(|why| Err(Failure::unknown(format!("it broke off: {why}"))))
+    }
 }
 
 #[async_trait]
@@ -248,7 +257,8 @@ impl Home {
         let copy = output.try_clone().map_err(|why| files.trouble(&why))?;
         command.env(process::RUN, &files.directory).stdout(copy).stderr(output);
         let child = command.spawn().map_err(|why| {
-            process::not_started(&format!("[actions.{}]", run.action), &action.command[0], &why)
+            let key = format!("[actions.{}] command", run.action);
+            process::not_started(&key, &action.command[0], &why)
         })?;
         let (stop, stopping) = watch::channel(false);
         let (end, ended) = watch::channel(None);
@@ -331,7 +341,7 @@ async fn watch_over(
     let ending = how_it_ends(&mut child, limit, stopping, &files.output(), home.ceiling).await;
     let traces = Traces::new(&run.key, &files.directory, group);
     let ended = match stop_unless_ended(&ending, &home, &mut child, &traces).await {
-        Ok(()) => home.sum_up(&run, &files, ending, begun.elapsed()).await,
+        Ok(()) => home.sum_up(&run, files.output(), ending, begun.elapsed()).await,
         Err(why) => Err(why),
     };
     if let Ok(ran) = &ended
@@ -403,11 +413,11 @@ impl Home {
     async fn sum_up(
         &self,
         run: &Run,
-        files: &Files,
+        output: PathBuf,
         ending: Ending,
         took: Duration,
     ) -> Result<Ran, Failure> {
-        let (mask, output) = (self.mask_of(run)?, files.output());
+        let mask = self.mask_of(run)?;
         let read = tokio::task::spawn_blocking(move || output::sum_up(&output, &mask)).await;
         let (tail, digest) = match read.map_err(io::Error::other).flatten() {
             Ok(read) => read,
@@ -438,27 +448,63 @@ impl Home {
                 run.action
             )));
         };
-        let mut command = command(action, status, run, "status")?;
+        let command = command(action, status, run, "status")?;
         let answer = tempfile::NamedTempFile::new().map_err(|why| files.trouble(&why))?;
-        let copy = |file: &File| file.try_clone().map_err(|why| files.trouble(&why));
-        command.stdout(copy(answer.as_file())?).stderr(copy(answer.as_file())?);
-        let mut child = match command.spawn() {
-            Ok(child) => child,
-            Err(why) => {
-                let program = &status[0];
-                return Ok(Sighting::Unknown(format!("status command `{program}`: {why}")));
+        match self.ask(run, command, &answer, STATUS_LIMIT).await? {
+            Asked::Ended(ended) => {
+                let code = ended.ok().and_then(|ended| ended.code());
+                self.understand(run, files, code, answer.path())
             }
+            Asked::NotStarted(why) => {
+                let program = &status[0];
+                Ok(Sighting::Unknown(format!("status command `{program}`: {why}")))
+            }
+            Asked::Late => Ok(Sighting::Unknown("the status command took over 30 s".to_owned())),
+        }
+    }
+
+    async fn ask_action(&self, run: &Run, key: &str) -> Result<Ran, Failure> {
+        let action = self.action(run)?;
+        let command = command(action, &action.command, run, "command")?;
+        let lost = |why: io::Error| Failure::transient(format!("cannot keep what it says: {why}"));
+        let answer = tempfile::NamedTempFile::new().map_err(lost)?;
+        let (begun, limit) = (Instant::now(), action.limit.unwrap_or(run.limit));
+        let ending = match self.ask(run, command, &answer, limit).await? {
+            Asked::Ended(ended) => Ending::ByItself(ended),
+            Asked::NotStarted(why) => {
+                return Err(process::not_started(key, &action.command[0], &why));
+            }
+            Asked::Late => Ending::Late,
+        };
+        self.sum_up(run, answer.path().to_owned(), ending, begun.elapsed()).await
+    }
+
+    /// Runs a short command that has no directory of its own, and stops it at the limit.
+    async fn ask(
+        &self,
+        run: &Run,
+        mut command: Command,
+        answer: &tempfile::NamedTempFile,
+        limit: Duration,
+    ) -> Result<Asked, Failure> {
+        let copy = || {
+            answer.as_file().try_clone().map_err(|why| {
+                Failure::transient(format!("cannot keep what it says: {why}; nothing was started"))
+            })
+        };
+        let mut child = match command.stdout(copy()?).stderr(copy()?).spawn() {
+            Ok(child) => child,
+            Err(why) => return Ok(Asked::NotStarted(why)),
         };
         let group = child.id().and_then(|id| i32::try_from(id).ok());
-        let code = match timeout(STATUS_LIMIT, child.wait()).await {
-            Ok(ended) => ended.ok().and_then(|ended| ended.code()),
+        match timeout(limit, child.wait()).await {
+            Ok(ended) => Ok(Asked::Ended(ended)),
             Err(_) => {
                 let nothing_else = Path::new("/nonexistent");
                 Traces::new(&run.key, nothing_else, group).stop(self.grace).await?;
-                return Ok(Sighting::Unknown("the status command took over 30 s".to_owned()));
+                Ok(Asked::Late)
             }
-        };
-        self.understand(run, files, code, answer.path())
+        }
     }
 
     fn understand(
@@ -488,6 +534,13 @@ impl Home {
             output::sum_up(&files.output(), &mask).unwrap_or((said, digest_of_answer));
         Ok(Sighting::Ended(Ran { outcome, tail, digest, took: files.lasted() }))
     }
+}
+
+/// How a short command ended.
+enum Asked {
+    Ended(io::Result<ExitStatus>),
+    NotStarted(io::Error),
+    Late,
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -104,8 +104,8 @@ impl Home {
         let key = format!("measure-{}-{}", std::process::id(), next());
         let mut command = self.command(question, &key)?;
         let mut child = command.spawn().map_err(|why| {
-            let section = format!("[metrics.{}]", self.name);
-            process::not_started(&section, &self.target.command[0], &why)
+            let key = format!("[metrics.{}] command", self.name);
+            process::not_started(&key, &self.target.command[0], &why)
         })?;
         let group = child.id().and_then(|id| i32::try_from(id).ok());
         let limit = self.target.timeout;
