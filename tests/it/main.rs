@@ -22,6 +22,7 @@ mod flags;
 mod golden;
 mod installed;
 mod mail;
+mod metric_gates;
 mod metrics;
 mod metrics_world;
 mod operation;
