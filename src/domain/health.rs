@@ -455,6 +455,12 @@ pub(super) fn roll_back_red(case: &Case) -> Decided {
 /// It was red and nobody has looked since: nobody can tell.
 pub(super) fn red_lasts(case: &Case) -> Decided {
     let Some(watched) = watched(case.release) else { return Ok(Vec::new()) };
+    let seen = case.release.health.as_ref().map_or(case.release.phase_since, |health| health.at);
+    // A demo's jump leaves out what would have been measured on the way: what was red stays red.
+    if case.state.house.jumped.is_some_and(|(_, to)| to > seen) {
+        let why = why_red(case.release, case.policy);
+        return case.did(turned_red(case.release, why, None, case.now));
+    }
     let gone = |gate: &MetricGate| Judged {
         name: gate.name.clone(),
         light: Light::Unknown,
