@@ -287,6 +287,30 @@ async fn what_may_have_been_posted_is_found_and_not_said_twice() {
     world.exactly_once("said once");
 }
 
+/// Other apps put into their metadata what they like, numbers too, and anybody can write our key.
+#[tokio::test]
+async fn what_others_carry_in_their_metadata_hides_nothing_of_ours() {
+    let world = SlackWorld::start().await;
+    let slack = adapter(&world);
+    let ours = slack.post(&releases(), "key", &text("said once")).await.unwrap();
+    let ann = world.person("ann");
+    for metadata in [
+        json!({"event_type": "other", "event_payload": {"count": 7, "ratio": 0.5, "list": [1]}}),
+        json!({"event_type": "tminus", "event_payload": {"key": 7}}),
+        json!({"event_type": "tminus", "event_payload": {"key": "key"}}),
+        json!({"event_type": "tminus", "event_payload": {"key": "nobody's"}}),
+    ] {
+        let theirs = ann.says("releases", "somebody else", None).await;
+        world.change(|it| {
+            let messages = &mut it.channel_mut(RELEASES).messages;
+            let message = messages.iter_mut().find(|it| it.ts == theirs.ts);
+            message.expect("it was said").content.metadata = metadata;
+        });
+    }
+    assert_eq!(slack.find(&releases(), "key").await, Ok(Some(ours)));
+    assert_eq!(slack.find(&releases(), "nobody's").await, Ok(None));
+}
+
 #[tokio::test]
 async fn a_slack_that_is_not_there_is_transient_and_one_that_is_slow_is_unknown() {
     let world = SlackWorld::start().await;
