@@ -103,15 +103,15 @@ pub(super) fn of_item(
     policy: &Policy,
     by: &Actor,
 ) -> Vec<Button> {
-    pair(release, item, &release.plan.release.version, May::of(by, policy))
+    pair(release, item, &release.title(), May::of(by, policy))
 }
 
-/// What this person can do next about a release, besides signing: with its version on each button,
-/// since several releases may stand below each other.
+/// What this person can do next about a release, besides signing: with its name on each button,
+/// since several releases may stand below each other, and two of them may have one version.
 pub(super) fn of_person(release: &Release, policy: &Policy, by: &Actor, now: Time) -> Vec<Button> {
     let status = plain(&format!("Status of {}", release.title()), format!("status {}", release.id));
     let named = |button: Button| {
-        let label = format!("{} · {}", button.label, release.plan.release.version);
+        let label = format!("{} · {}", button.label, release.title());
         Button { label: cards::shortened(&label), ..button }
     };
     let acts = cards::phase_buttons(release, now).into_iter().flatten();

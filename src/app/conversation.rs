@@ -22,6 +22,7 @@ use serde::Serialize;
 use tracing::warn;
 
 pub use self::shelf::{NoPlan, PlanShelf, ReadPlan};
+pub(in crate::app) use self::short::tell_apart;
 
 use self::answer::After;
 use self::find::Room;

@@ -330,6 +330,9 @@ fn watching(page: &mut Page, plan: &Plan, policy: &Policy) {
 }
 
 fn risks(page: &mut Page, plan: &Plan, policy: &Policy) {
+    if plan.risks.is_empty() && plan.known_issues.is_empty() {
+        return;
+    }
     page.heading("Risks");
     let mut risks: Vec<_> = plan.risks.iter().collect();
     risks.sort_by_key(|risk| std::cmp::Reverse(risk.level));

@@ -25,7 +25,7 @@ pub use crate::ports::{Argument, Choose, CommandSpec, Type};
 pub enum Verb {
     /// Put a release on the calendar
     ///
-    /// PLAN is the name of a plan file, a version or a service. Without WHEN, the start that the
+    /// A plan is called by its file, its version or its service. Without a time, the start that the
     /// plan names is taken. A time without a zone is in the plan's zone. The answer repeats the
     /// start in full, so that nobody is surprised.
     #[command(after_help = "schedule web-shop-v1.2.0 tue 10:00")]

@@ -378,8 +378,7 @@ pub fn home(messages: &Messages, state: &State, by: &Actor, scene: &Scene) -> Me
     let mut message = say(messages, "home.md", seen, scene);
     let votes = mine.seats.iter().take(HOME_ROWS).map(|(release, seat)| {
         let role = state.house.policy().title_of(&seat.role);
-        let version = &release.plan.release.version;
-        cards::vote_buttons(release, seat, &format!("{role} · {version}"))
+        cards::vote_buttons(release, seat, &format!("{role} · {}", release.title()))
     });
     let policy = state.house.policy();
     let items = mine.items.iter().take(HOME_ROWS).map(|item| acts::of_item(item, policy, by));

@@ -115,11 +115,13 @@ fn seat_of(case: &Case, person: &PersonId, role: Option<&Role>) -> Result<Role, 
     })
 }
 
-/// Who may fill a seat, by name.
+/// Who may fill a seat, by name. A group has none that people know it by, but what it stands for has.
 pub fn members(role: &Role, policy: &Policy) -> String {
     let Some(rules) = policy.roles.get(role) else { return "nobody".into() };
     let people = rules.members.iter().map(|person| policy.name_of(person).to_owned());
-    let names: Vec<_> = people.chain(rules.groups.iter().cloned()).collect();
+    let group = || format!("the {} group", policy.title_of(role));
+    let group = (!rules.groups.is_empty()).then(group);
+    let names: Vec<_> = people.chain(group).collect();
     if names.is_empty() { "nobody yet".into() } else { words::or(&names) }
 }
 

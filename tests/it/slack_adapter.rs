@@ -262,7 +262,7 @@ async fn each_way_to_fail_has_its_own_path() {
         (Harm::Error("ratelimited"), "Transient"),
         (Harm::Error("fatal_error"), "Unknown"),
         (Harm::Error("is_archived"), "Permanent"),
-        (Harm::Error("msg_too_long"), "Permanent"),
+        (Harm::Error("channel_not_found"), "Permanent"),
         (Harm::Error("token_revoked"), "NoEntry"),
     ] {
         world.fault(Fault::on("chat.postMessage", harm.clone()));
@@ -285,6 +285,30 @@ async fn what_may_have_been_posted_is_found_and_not_said_twice() {
     assert!(matches!(cut, Err(Failure::Unknown { .. })), "{cut:?}");
     assert!(slack.find(&releases(), "key").await.unwrap().is_some());
     world.exactly_once("said once");
+}
+
+/// Other apps put into their metadata what they like, numbers too, and anybody can write our key.
+#[tokio::test]
+async fn what_others_carry_in_their_metadata_hides_nothing_of_ours() {
+    let world = SlackWorld::start().await;
+    let slack = adapter(&world);
+    let ours = slack.post(&releases(), "key", &text("said once")).await.unwrap();
+    let ann = world.person("ann");
+    for metadata in [
+        json!({"event_type": "other", "event_payload": {"count": 7, "ratio": 0.5, "list": [1]}}),
+        json!({"event_type": "tminus", "event_payload": {"key": 7}}),
+        json!({"event_type": "tminus", "event_payload": {"key": "key"}}),
+        json!({"event_type": "tminus", "event_payload": {"key": "nobody's"}}),
+    ] {
+        let theirs = ann.says("releases", "somebody else", None).await;
+        world.change(|it| {
+            let messages = &mut it.channel_mut(RELEASES).messages;
+            let message = messages.iter_mut().find(|it| it.ts == theirs.ts);
+            message.expect("it was said").content.metadata = metadata;
+        });
+    }
+    assert_eq!(slack.find(&releases(), "key").await, Ok(Some(ours)));
+    assert_eq!(slack.find(&releases(), "nobody's").await, Ok(None));
 }
 
 #[tokio::test]
@@ -328,9 +352,23 @@ async fn without_a_scope_it_is_named() {
 async fn a_layout_that_slack_refuses_is_said_without() {
     let world = SlackWorld::start().await;
     let slack = adapter(&world);
-    world.fault(Fault::on("chat.postMessage", Harm::Error("invalid_blocks")));
-    slack.post(&releases(), "k", &card("Ready?")).await.unwrap();
-    assert!(world.transcript("releases").contains("GO: /release go v1"));
+    for code in ["invalid_blocks", "msg_too_long", "msg_blocks_too_long"] {
+        world.fault(Fault::on("chat.postMessage", Harm::Error(code)));
+        let said = slack.post(&releases(), code, &card(&format!("Ready after {code}?"))).await;
+        let said = said.unwrap();
+        let transcript = world.transcript("releases");
+        assert!(transcript.contains(&format!("Ready after {code}?")), "{transcript}");
+        assert!(transcript.contains("GO: /release go v1"), "{transcript}");
+        world.fault(Fault::on("chat.update", Harm::Error(code)));
+        slack.edit(&said, &card(&format!("Changed after {code}."))).await.unwrap();
+        world.exactly_once(&format!("Changed after {code}."));
+    }
+    // Slack takes not even the words: nothing more can be made of them.
+    for _ in 0..2 {
+        world.fault(Fault::on("chat.postMessage", Harm::Error("msg_too_long")));
+    }
+    let refused = slack.post(&releases(), "k", &card("Ready?")).await.expect_err("twice refused");
+    assert!(matches!(refused, Failure::Permanent { .. }), "{refused:?}");
     world.assert_clean().await;
 }
 
@@ -644,6 +682,9 @@ async fn a_slow_disk_keeps_no_acknowledgement_waiting() {
         let typed = ann.types("/release status", "releases").await;
         let waited = typed.acknowledged_in().expect("acknowledged all the same");
         assert!(waited < Duration::from_secs(3), "{waited:?}");
+        // Should we die now, this is what she has read.
+        ann.sees_ephemeral("it does not count yet").await;
+        assert_eq!(bot.world.count("You typed"), 0, "nothing is claimed that is not on record");
         drop(all);
         ann.sees_ephemeral("You typed: status.").await;
         bot.end().await;

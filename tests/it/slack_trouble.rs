@@ -397,7 +397,7 @@ async fn the_home_tab_shows_what_waits_for_me_and_works() {
     let shown = stage.world.sheet_text(&home);
     assert!(shown.contains("QA for Web shop v1.2.0"), "{shown}");
     assert!(!shown.contains("web-shop/production"), "no ids: {shown}");
-    quinn.presses_in_sheet(&home, "GO · QA · v1.2.0").await.answered().await;
+    quinn.presses_in_sheet(&home, "GO · QA · Web shop v1.2.0").await.answered().await;
     quinn.sees_home("Nothing waits for you.").await;
     stage.assert_clean().await;
 }

@@ -77,9 +77,9 @@ fn each_sees_the_verbs_that_are_theirs() {
         labels(&[of_person(world.release(), world.policy(), &who(person), world.now)])
     };
     let ready = World::ready();
-    assert_eq!(of(&ready, "quinn"), ["Status of Web shop v1.2.0", "Hold · v1.2.0"]);
+    assert_eq!(of(&ready, "quinn"), ["Status of Web shop v1.2.0", "Hold · Web shop v1.2.0"]);
     let deploying = World::started();
-    let back = "Roll back to v1.1.9 · v1.2.0";
+    let back = "Roll back to v1.1.9 · Web shop v1.2.0";
     assert!(of(&deploying, "john").contains(&back.to_owned()), "{:?}", of(&deploying, "john"));
     assert!(!of(&deploying, "sam").contains(&back.to_owned()));
 }

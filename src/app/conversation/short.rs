@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::find::{self, Room};
 use super::prefix::each_code;
 use crate::app::grammar;
+use crate::domain::ids::ReleaseId;
 use crate::domain::state::{Release, State};
 use crate::ports::Message;
 
@@ -39,6 +40,35 @@ pub(super) fn line(line: &str, state: &State, room: Room<'_>) -> String {
     let means_it = |short: &String| in_full(short, state, release).as_ref() == Some(&meant);
     let names = names(release).into_iter().filter(|name| is_it(name, state, release, room));
     names.map(|name| call(&name)).find(means_it).unwrap_or_else(|| line.to_owned())
+}
+
+/// Every line in what is said of a release by itself, where its version alone is not enough: another
+/// service may have the same one.
+pub(in crate::app) fn tell_apart(
+    message: &mut Message,
+    prefix: &str,
+    state: &State,
+    id: &ReleaseId,
+) {
+    let Some(release) = state.releases.get(id) else { return };
+    let (name, version) = (name(release, state), release.plan.release.version.as_str());
+    if name == version {
+        return;
+    }
+    let called = |line: &str, name: &str| {
+        let words = line.split(' ').map(|word| if word == version { name } else { word });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let mut tell = |code: &mut String| {
+        let line = code.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(' '));
+        let Some(line) = line else { return };
+        let longer = called(line, &name);
+        let meant = in_full(&called(line, id.as_str()), state, release);
+        if meant.is_some() && in_full(&longer, state, release) == meant {
+            *code = format!("{prefix} {longer}");
+        }
+    };
+    message.body.iter_mut().for_each(|block| each_code(block, &mut tell));
 }
 
 /// What a release is called, where nobody speaks and nothing is left out.

@@ -8,6 +8,7 @@ use tracing::{error, warn};
 
 use super::lane::{UNTIL_LET_IN, chance, pause};
 use super::{CARD_PACE, Delivery, Job, SHOWN_LINES, lane_of};
+use crate::app::conversation::tell_apart;
 use crate::app::grammar::Paper;
 use crate::app::{cards, markup, notices, reads};
 use crate::domain::command::{Command, RunEnd, RunOutcome};
@@ -212,6 +213,10 @@ impl Delivery {
             let (body, file) = self.report(&brief.release, waiting.seq).await;
             message.body.extend(body);
             message.files.extend(file);
+        }
+        if let Some(brief) = &notice.brief {
+            let prefix = self.scene(platform, None).prefix;
+            tell_apart(&mut message, prefix, &self.0.engine.state(), &brief.release);
         }
         self.0.world.neighbours().people.name(&mut message).await;
         message

@@ -19,9 +19,14 @@ const NOT_POSTED: &str = "The message was not posted";
 const NOT_EDITED: &str = "The message was not changed";
 /// Where the addresses lead that Slack gives us to answer.
 const HOOKS: [&str; 2] = ["hooks.slack.com", "hooks.slack-gov.com"];
-/// What Slack says to a layout that it does not like.
-const LAYOUT: [&str; 4] =
-    ["invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_attachments"];
+/// What Slack says to a layout that it does not like, or that is too long for it.
+const LAYOUT: [&str; 5] = [
+    "invalid_blocks",
+    "invalid_blocks_format",
+    "msg_blocks_too_long",
+    "msg_too_long",
+    "invalid_attachments",
+];
 
 impl Slack {
     /// The id by which the port knows the place, which may be a thread.

@@ -27,8 +27,8 @@ pub(in crate::slack_world) fn content(state: &mut State, args: &Args) -> Result<
     if text.trim().is_empty() && markdown.is_empty() && empty(&blocks) && empty(&attachments) {
         return Err(wrong("no_text", "nothing to show"));
     }
-    if blocks::length(&text) > MOST_TEXT || blocks::length(markdown) > 12_000 {
-        return Err(wrong("msg_too_long", format!("`text` is {} long", blocks::length(&text))));
+    if text.len() > MOST_TEXT || blocks::length(markdown) > 12_000 {
+        return Err(wrong("msg_too_long", format!("`text` is {} long", text.len())));
     }
     if attachments.as_array().is_some_and(|list| list.len() > 100) {
         return Err(wrong("too_many_attachments", "100 at most"));

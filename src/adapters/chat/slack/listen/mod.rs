@@ -1,7 +1,9 @@
 //! What people do in Slack, however it reaches us: given to the ear, acknowledged in time, answered
 //! where they did it.
 //!
-//! **Invariant:** an acknowledgement waits for our own disk and for nothing else.
+//! **Invariant:** an acknowledgement waits for our own disk and for nothing else. Slack's patience is
+//! shorter than that of a broken disk: what has to be acknowledged before it is on record is said not
+//! to be, so that whoever did it knows what a crash would lose.
 
 mod grid;
 mod http;
@@ -123,7 +125,8 @@ impl Listener {
         }
     }
 
-    /// The disk was slow: whoever asked is told as soon as it is not.
+    /// The disk is slow: whoever asked is told that it does not count yet, and how it went as soon as
+    /// it is on record. Should we die in between, the first is what they have read.
     fn answer_later(
         self: &Arc<Self>,
         turn: Turn,
@@ -133,6 +136,11 @@ impl Listener {
         warn!("what somebody did in Slack was acknowledged before it was recorded");
         let me = Arc::clone(self);
         self.tasks.spawn(async move {
+            if turn.is_new
+                && let Err(why) = me.slack.answer_one(&turn.whisper, &not_yet()).await
+            {
+                warn!(user = turn.whisper.user, "nobody was told that it is not recorded: {why}");
+            }
             let answered = hearing.await.ok();
             let turn = Turn { back: Back { view: None, ..turn.back }, ..turn };
             me.answer(turn, answered, who);
@@ -306,6 +314,17 @@ fn broken() -> Message {
     said(
         Tone::Bad,
         vec![words("That was not done: something broke on my side. Please try again in a moment.")],
+    )
+}
+
+fn not_yet() -> Message {
+    said(
+        Tone::Warning,
+        vec![
+            words("I have heard that, and it does not count yet: "),
+            words("my disk is slow, and nothing is done before it is on record. "),
+            words("I tell you when it is. If I do not within a minute, please do it again."),
+        ],
     )
 }
 

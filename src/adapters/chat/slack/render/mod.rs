@@ -27,8 +27,8 @@ const BLOCK_TEXT: usize = 2_900;
 const PART_TEXT: usize = 11_000;
 /// Of all blocks and the buttons below them.
 const SOME_TEXT: usize = 12_500;
-/// Of the fallback.
-const FALLBACK: usize = 3_500;
+/// Of the fallback. An edit takes 4,000 bytes, counted after the escapes.
+const FALLBACK: usize = 3_900;
 /// More than this is no message but a document.
 const WHOLE: usize = 40_000;
 /// Beside each other on a telephone.
@@ -117,18 +117,36 @@ pub(super) fn single(body: &Message, ground: Ground) -> Result<Part, Failure> {
     Ok(first)
 }
 
-/// Without any layout, for a Slack that refused ours: every button becomes what can be typed.
+/// Without any layout, for a Slack that refused ours: every button becomes what can be typed. That
+/// stays whole as far as it can, and what is above it is cut.
 pub(super) fn bare(message: &Message, slash: &str) -> String {
-    let mut lines = vec![plain_body(&message.body)];
-    for button in message.buttons.iter().flatten() {
-        lines.push(format!("{}: {slash} {}", button.label, button.command));
-    }
-    cut(&escape(&lines.join("\n")), WHOLE - 1_000)
+    let line = |button: &Button| format!("\n{}: {slash} {}", button.label, button.command);
+    let buttons: String = message.buttons.iter().flatten().map(line).collect();
+    let buttons = escaped(&buttons, FALLBACK / 2);
+    let body = escaped(&plain_body(&message.body), FALLBACK - buttons.len());
+    format!("{body}{buttons}")
 }
 
 fn plain_body(body: &[Block]) -> String {
     let pieces = pieces(body);
     pieces.iter().map(Piece::text).collect::<Vec<_>>().join("\n")
+}
+
+/// Text for where Slack reads markup, of at most so many bytes, with a mark where some is missing.
+fn escaped(text: &str, limit: usize) -> String {
+    let whole = escape(text);
+    if whole.len() <= limit {
+        return whole;
+    }
+    let mut short = String::new();
+    for c in text.chars() {
+        let next = escape(c.encode_utf8(&mut [0; 4]));
+        if short.len() + next.len() + '…'.len_utf8() > limit {
+            break;
+        }
+        short.push_str(&next);
+    }
+    format!("{}…", short.trim_end())
 }
 
 /// Text for where Slack reads markup.
@@ -139,7 +157,7 @@ pub(super) fn escape(text: &str) -> String {
 /// What is shown where blocks are not: the lock screen, and what a screen reader reads.
 fn fallback(pieces: &[Piece]) -> String {
     let text: Vec<_> = pieces.iter().map(Piece::text).collect();
-    let text = escape(&cut(text.join("\n").trim(), FALLBACK));
+    let text = escaped(text.join("\n").trim(), FALLBACK);
     if text.is_empty() { "…".to_owned() } else { text }
 }
 
@@ -289,11 +307,12 @@ fn heading(all: Vec<Run>) -> Vec<Piece> {
 }
 
 /// One line for each row, as a telephone can show it: **first cell** — head: cell · head: cell.
+/// A dash fills a cell of a table that has columns; here it would say nothing.
 fn table_row(head: &[Vec<crate::ports::Inline>], row: &[Vec<crate::ports::Inline>]) -> Vec<Run> {
     let (mut line, mut joint) = (Vec::new(), " — ");
     for (column, cell) in row.iter().enumerate() {
         let cell = runs(cell);
-        if cell.is_empty() {
+        if cell.is_empty() || plain(&cell).trim() == "—" {
             continue;
         }
         if column == 0 {

@@ -141,7 +141,7 @@ fn check_blocks(blocks: &[Value], most: usize) {
 fn check(parts: &[Part]) {
     for part in parts {
         check_blocks(&part.blocks, BLOCKS);
-        assert!(!part.text.is_empty() && length(&part.text) <= 4 * FALLBACK);
+        assert!(!part.text.is_empty() && part.text.len() <= FALLBACK);
         let mut all = Vec::new();
         texts(&json!(part.blocks), &mut all);
         assert!(all.iter().map(|text| length(text)).sum::<usize>() <= 13_000);
@@ -387,6 +387,27 @@ fn a_table_becomes_lines_that_a_telephone_can_show() {
         ..Message::default()
     };
     assert_eq!(first(&body).text, "• Pod 1 — Errors: 0.3 % · p95: 187 ms");
+    let body = Message {
+        body: vec![Block::Table {
+            head: vec![cell("Offset"), cell("Stage"), cell("v1.2.0")],
+            rows: vec![vec![cell("—"), cell("Pod 1"), cell("50 %")]],
+        }],
+        ..Message::default()
+    };
+    assert_eq!(first(&body).text, "• Stage: Pod 1 — v1.2.0: 50 %", "a dash says nothing here");
+}
+
+#[test]
+fn what_is_edited_fits_in_bytes_too() {
+    for words in ["… ", "<&> ", "приборы ", "🚀 "] {
+        let mut long = paragraph(vec![text(&words.repeat(3_000))]);
+        let one = single(&long, Ground::Channel).expect("cut");
+        assert!(one.text.len() <= 4_000 && one.text.ends_with('…'), "{words}: {}", one.text.len());
+        let button = Button { label: "GO".into(), command: "go v1".into(), style: Style::Primary };
+        long.buttons = vec![vec![button]];
+        let bare = bare(&long, "/release");
+        assert!(bare.len() <= 4_000 && bare.ends_with("\nGO: /release go v1"), "{}", bare.len());
+    }
 }
 
 #[test]
