@@ -41,7 +41,7 @@ pub(crate) fn settings(world: &DiscordWorld, folder: &Path) -> DiscordSettings {
 }
 
 pub(crate) fn commands() -> Commands {
-    Commands::new(grammar::specification(), grammar::line)
+    Commands::new(grammar::specification(), grammar::line, grammar::named)
 }
 
 /// Discord, and a bot of which only the speaking side is awake.
