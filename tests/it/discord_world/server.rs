@@ -79,7 +79,7 @@ async fn connection(
 
 async fn route(world: Arc<World>, request: hyper::Request<Incoming>) -> Answered {
     if request.headers().contains_key("sec-websocket-key") {
-        let harm = world.change(|state| state.faults.next("gateway", ""));
+        let harm = world.change(|state| state.faults.next("gateway", "", ("", &Value::Null)));
         return match harm {
             Some(Harm::Status(status)) => Ok(text(status, "something went wrong")),
             Some(_) => Err(Cut),
@@ -121,7 +121,8 @@ async fn rest(world: &Arc<World>, raw: &Raw<'_>, token: &str) -> Answered {
         answer: Value::Null,
         acted: false,
     };
-    let harm = world.change(|state| state.faults.next(&operation, &channel));
+    let said = (call.path.as_str(), &call.body);
+    let harm = world.change(|state| state.faults.next(&operation, &channel, said));
     if let Some(early) = before(world, harm.as_ref(), &mut call, &request).await {
         world.change(|state| state.calls.push(call));
         return early;
