@@ -157,7 +157,7 @@ impl<H: House> Play<H> {
         if !answered && self.stage.found(ROOM, asked).is_some() {
             let line = Typed {
                 slack: "outcome worked I looked",
-                discord: "outcome worked:worked reason:I looked",
+                discord: "outcome ended:worked reason:I looked",
             };
             self.says("john", line, "").await;
         }

@@ -464,7 +464,8 @@ mod in_discord {
             Some(rest) if rest.starts_with(" · ") => "live",
             Some(rest) if rest.starts_with(": how to go back") => "rollback plan",
             Some(rest) if poll.iter().any(|it| rest.contains(it)) => "poll",
-            Some(_) | None => return story(&ELSEWHERE.replace_all(&text, "…")),
+            // The story first: a digest may hold as many digits as an id.
+            Some(_) | None => return ELSEWHERE.replace_all(&story(&text), "…").into_owned(),
         };
         format!("card {kind}")
     }
