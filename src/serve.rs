@@ -583,7 +583,7 @@ pub fn discord_settings(target: &config::DiscordTarget, config: &Config) -> Disc
 
 /// What is registered there: everything that can be said.
 pub fn discord_commands() -> discord::Commands {
-    discord::Commands::new(grammar::specification(), grammar::line)
+    discord::Commands::new(grammar::specification(), grammar::line, grammar::named)
 }
 
 fn couriers(

@@ -671,6 +671,29 @@ pub fn say(matches: &ArgMatches) -> Vec<String> {
     written(command(), matches, &BTreeMap::new())
 }
 
+/// A line by the names of what is given in it, for platforms on which nothing has a place: the
+/// verb, and each argument with its value.
+pub fn named(line: &str) -> Option<(String, Vec<(String, String)>)> {
+    let said = read(line, &looks_like_a_release).ok()?;
+    let whole = matches(&said.words).ok()?;
+    let (mut name, mut inner) = whole.subcommand()?;
+    let mut spec = command().find_subcommand(name)?;
+    let mut verb = name.to_owned();
+    while let Some(next) = inner.subcommand() {
+        (name, inner) = next;
+        spec = spec.find_subcommand(name)?;
+        verb = format!("{verb} {name}");
+    }
+    let given = spec.get_arguments().filter_map(|arg| {
+        let value = match takes_value(arg) {
+            true => values_of(arg, inner).join(" "),
+            false => option(arg, inner, None).first().map(|_| "True".to_owned())?,
+        };
+        (!value.is_empty()).then(|| (name_of(arg).to_owned(), value))
+    });
+    Some((verb, given.collect()))
+}
+
 /// The name of an argument in a form.
 fn name_of(arg: &Arg) -> &str {
     arg.get_long().unwrap_or(arg.get_id().as_str())

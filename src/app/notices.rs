@@ -90,6 +90,7 @@ pub(super) fn facts(brief: &Brief, at: Time, scene: &Scene) -> Map<String, Value
     let underway = !["counting down", "ready"].contains(&brief.phase.as_str());
     let mut add = |name: &str, value: Value| seen.insert(name.to_owned(), value);
     add("room", json!(room));
+    add("room_is_late", json!(brief.late_rooms.iter().any(|late| late == scene.platform)));
     add("service_name", json!(brief.name));
     add("contents", json!(contents(brief)));
     add("impact", json!(brief.impact.as_deref().map(without_stop)));

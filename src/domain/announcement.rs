@@ -320,7 +320,7 @@ mod tests {
             let brief = notice.brief.as_ref().expect("it is about a release");
             let there = !brief.rooms.is_empty();
             (template == "t-1h").then(|| {
-                assert_eq!(brief.room_is_late, !there);
+                assert_eq!(brief.late_rooms.is_empty(), there);
                 there
             })
         });

@@ -410,9 +410,9 @@ pub struct Brief {
     pub notes_url: Option<String>,
     pub plan_url: Option<String>,
     pub rooms: Vec<Room>,
-    /// It is wanted, and not open yet.
+    /// The platforms on which it is wanted, and not open yet.
     #[serde(default)]
-    pub room_is_late: bool,
+    pub late_rooms: Vec<String>,
     pub go: usize,
     pub seats: usize,
     pub waiting: Vec<Waiting>,
@@ -482,7 +482,7 @@ impl Brief {
             notes_url: head.notes_url.clone(),
             plan_url: head.plan_url.clone(),
             rooms: release.room.open.clone(),
-            room_is_late: release.room.wanted && release.room.open.is_empty(),
+            late_rooms: late_rooms(release, policy),
             go,
             seats: release.seats.len(),
             waiting: waiting(release, policy),
@@ -510,6 +510,12 @@ impl Brief {
             },
         }
     }
+}
+
+fn late_rooms(release: &Release, policy: &Policy) -> Vec<String> {
+    let open = |platform: &str| release.room.open.iter().any(|room| room.platform == platform);
+    let wanted = policy.rooms.iter().filter(|_| release.room.wanted);
+    wanted.map(|home| home.platform.clone()).filter(|it| !open(it)).collect()
 }
 
 fn waiting(release: &Release, policy: &Policy) -> Vec<Waiting> {

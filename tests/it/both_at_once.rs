@@ -276,9 +276,14 @@ async fn one_that_is_down_keeps_the_other_from_nothing() {
     stage.discord.calm();
     stage.discord.sees("releases", "1 of 3 GO").await;
     stage.discord.sees(ROOM, "how to go back to v1.1.9").await;
-    // Its room was not there yet when this was announced, and so is not named in it.
-    stage.discord.sees("releases", "starts in 1 h").await;
+    // Its room was not there yet when this was announced: it says so, and names it later. Slack's
+    // was, and there is nothing more to say of it.
+    stage.discord.sees("releases", "starts in 1 h. The war room is not open yet").await;
+    stage.discord.sees("releases", "the war room is open: #release-v1-2-0").await;
     stage.settled().await;
+    stage.discord.exactly_once("the war room is open");
+    stage.slack.exactly_once("War room: #release-v1-2-0");
+    assert_eq!(stage.slack.count("the war room is open"), 0);
     for said in ["go or no-go?", "🚀 Web shop v1.2.0 starts in 1 h", "how to go back to v1.1.9"] {
         stage.each_exactly_once(said);
     }

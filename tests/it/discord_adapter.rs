@@ -41,7 +41,7 @@ pub(crate) fn settings(world: &DiscordWorld, folder: &Path) -> DiscordSettings {
 }
 
 pub(crate) fn commands() -> Commands {
-    Commands::new(grammar::specification(), grammar::line)
+    Commands::new(grammar::specification(), grammar::line, grammar::named)
 }
 
 /// Discord, and a bot of which only the speaking side is awake.
@@ -700,7 +700,7 @@ async fn what_is_typed_and_pressed_is_heard_and_answered() {
 #[tokio::test]
 async fn the_member_of_a_click_is_not_looked_up_again() {
     let bot = Bot::start(Mode::Gateway).await;
-    bot.world.person("quinn").types("/release roles", "releases").await.answered().await;
+    bot.world.person("quinn").types("/release more roles", "releases").await.answered().await;
     let roles = [bot.world.role("qa")];
     let quinn = bot.discord.standing(GUILD, &person("quinn"), &roles).await.unwrap();
     assert_eq!(quinn.groups.len(), 1);

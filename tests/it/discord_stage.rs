@@ -3,10 +3,13 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Duration, Utc};
+
 use crate::discord_world::{DiscordWorld, Gesture, Person, Post, Setup, Whisper};
 use crate::installed::{Installed, Running};
 use crate::operation::quiet;
 use crate::shop::{self, Where, at, prop};
+use crate::time_machine::TimeMachine;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -20,6 +23,7 @@ pub(crate) struct Stage {
     pub(crate) here: Installed,
     running: Option<Running>,
     mode: Mode,
+    time: Option<TimeMachine>,
 }
 
 /// Everybody of the play; on call is somebody who has never been to #releases.
@@ -37,6 +41,26 @@ impl Stage {
         setup: Setup,
         change: impl FnOnce(String) -> String,
     ) -> Self {
+        let mut stage = Self::prepared(mode, setup, change).await;
+        stage.begin().await;
+        stage
+    }
+
+    /// On a machine whose time passes when the test says so, and without the short waits of the
+    /// other tests.
+    pub(crate) async fn patient(mode: Mode) -> Self {
+        let mut stage = Self::prepared(mode, cast(), shop::patiently).await;
+        shop::furnish_patiently(&stage.here);
+        let time = TimeMachine::new();
+        for (name, value) in time.environment() {
+            stage.here.set_env(name, &value);
+        }
+        stage.time = Some(time);
+        stage.begin().await;
+        stage
+    }
+
+    async fn prepared(mode: Mode, setup: Setup, change: impl FnOnce(String) -> String) -> Self {
         let world = DiscordWorld::with(setup).await;
         let (name, public) = match mode {
             Mode::Gateway => ("gateway", ""),
@@ -49,9 +73,25 @@ impl Stage {
             .replace("{discord_url}", &world.api_url());
         let here = Installed::new(&change(config)).with_env("DISCORD_TOKEN", &world.bot_token());
         shop::furnish(&here);
-        let mut stage = Self { world, here, running: None, mode };
-        stage.begin().await;
-        stage
+        Self { world, here, running: None, mode, time: None }
+    }
+
+    /// Time passes for the program and for Discord, when nothing is under way any more.
+    pub(crate) async fn passes(&self, time: Duration) {
+        self.settled().await;
+        let time = time.to_std().expect("time goes on");
+        self.time.as_ref().expect("the stage was set in time").passes(time);
+        self.world.clock().passes(time);
+        // Whoever sleeps looks at the clock when something happens.
+        self.running().get("/healthz").await;
+    }
+
+    /// Until then, to the second.
+    pub(crate) async fn comes(&self, at: DateTime<Utc>) {
+        self.settled().await;
+        let now = self.time.as_ref().expect("the stage was set in time").now();
+        let left = (at - now).num_milliseconds();
+        self.passes(Duration::seconds((left + 999).div_euclid(1_000))).await;
     }
 
     /// Starts the program, and waits until Discord and it have found each other.
@@ -179,9 +219,12 @@ impl Stage {
         shop::log(&self.here).await
     }
 
-    /// Nothing that Discord objects to, nobody who waited in vain, and a log that verifies.
+    /// Nothing that Discord objects to, nobody who waited in vain, no command that cannot be typed as
+    /// we say, and a log that verifies.
     pub(crate) async fn assert_clean(&self) {
         self.world.assert_clean().await;
+        let untypeable = self.world.untypeable();
+        assert!(untypeable.is_empty(), "{untypeable:#?}");
         self.here.cli(&["audit", "verify"]).await.expect(0, &[]);
     }
 

@@ -305,6 +305,71 @@ async fn a_revoked_token_is_told_to_the_operator() {
     assert!(!logged.contains(&stage.world.bot_token()), "{logged}");
 }
 
+/// Until whoever asks is told that nothing gets through, and what to do about it.
+async fn shut_out(stage: &Stage) {
+    let told = async || {
+        let (status, ready) = stage.running().get("/readyz").await;
+        status == 503 && ready.contains("Discord does not take our token")
+    };
+    stage.running().until("it is not ready, and says why", told).await;
+}
+
+#[tokio::test]
+async fn what_a_revoked_token_holds_back_goes_out_once_with_a_new_one() {
+    let mut stage = Stage::set(Mode::Http).await;
+    let poll = stage.to_poll().await;
+    stage.sees("releases", "🚀 Web shop v1.2.0 starts in 1 h").await;
+    stage.presses("ann", &poll, "GO · Engineering", "Your GO for Engineering").await;
+    stage.settled().await;
+    stage.world.revoke_bot_token();
+    // The answer to a call needs no token, and what she says is on record.
+    let line = "no-go as:engineering reason:the queue is growing";
+    stage.says("ann", line, "Your NO-GO for Engineering").await;
+    stage.says("maria", "update text:we look into it", "Posted").await;
+    shut_out(&stage).await;
+    let knocks = stage.world.calls("create_message");
+    let refused = knocks.iter().filter(|call| call.status == 401).count();
+    assert!(refused <= 4, "nobody knocks again and again: {refused}");
+    stage.here.cli(&["doctor"]).await.expect(1, &["✗ Discord's bot token"]);
+    assert!(stage.here.logged().contains("does not take our token"));
+    // A start does not help as long as the token is the old one.
+    stage.killed_and_started_again().await;
+    shut_out(&stage).await;
+    assert_eq!(stage.world.count("the queue is growing"), 0);
+    stage.killed().await;
+    let token = stage.world.issue_bot_token();
+    stage.here.set_env("DISCORD_TOKEN", &token);
+    stage.begin().await;
+    stage.sees(ROOM, "the queue is growing").await;
+    stage.sees(ROOM, "we look into it").await;
+    stage.settled().await;
+    for said in ["NO-GO: Web shop", "we look into it", "🚀 Web shop v1.2.0 starts in 1 h"] {
+        stage.world.exactly_once(said);
+    }
+    assert_eq!(stage.running().get("/readyz").await.0, 200);
+    let given_up = stage.log().await.iter().filter(|it| it.contains("delivered")).count();
+    assert_eq!(given_up, 0);
+    stage.assert_clean().await;
+}
+
+/// The gateway's own way to say so: close code 4004.
+#[tokio::test]
+async fn a_line_that_is_refused_says_why_and_does_not_knock_every_second() {
+    let stage = Stage::set(Mode::Gateway).await;
+    stage.settled().await;
+    stage.world.revoke_bot_token();
+    stage.world.closes_connections(4004);
+    let said = async || stage.here.logged().contains("Discord's line does not open");
+    stage.running().until("the log says why", said).await;
+    let logged = stage.here.logged();
+    assert!(logged.contains("Discord does not take our token"), "{logged}");
+    let asked = stage.world.calls("get_my_user");
+    let refused = asked.iter().filter(|call| call.status == 401).count();
+    assert_eq!(refused, 1, "the next try is half a minute later");
+    stage.here.cli(&["doctor"]).await.expect(1, &["✗ Discord's bot token"]);
+    assert_eq!(stage.world.sessions().0, 1);
+}
+
 #[tokio::test]
 async fn where_no_channel_may_be_opened_the_room_is_a_thread() {
     let setup = cast().without_permission(MANAGE_CHANNELS);

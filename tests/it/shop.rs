@@ -25,6 +25,18 @@ pub(crate) fn furnish(here: &Installed) {
     }
 }
 
+/// The configuration with the times that an installation has when nobody changes them.
+pub(crate) fn patiently(config: String) -> String {
+    let short = "watch = \"3s\"\nsettle = \"1s\"\ncustomers_after = \"0s\"\n";
+    config.replace(short, "").replace("done+1s", "done+1h")
+}
+
+/// The plan that goes with it.
+pub(crate) fn furnish_patiently(here: &Installed) {
+    let plan = prop("web-shop.toml").replace("soak = \"1s\"", "soak = \"10m\"");
+    here.write("plans/web-shop.toml", &plan);
+}
+
 /// The version that a pod serves.
 pub(crate) fn pod(here: &Installed, pod: u8) -> String {
     let link = std::fs::read_link(here.path(&format!("pods/{pod}"))).unwrap();

@@ -6,7 +6,7 @@ use crate::shop::{at, picked};
 use crate::slack_stage::{Mode, Stage};
 use crate::slack_world::Post;
 
-pub(crate) const ROOM: &str = "release-v1-2-0";
+const ROOM: &str = "release-v1-2-0";
 
 #[tokio::test]
 async fn the_play_over_socket_mode() {
@@ -76,7 +76,7 @@ async fn announced(stage: &Stage) {
 }
 
 /// GO and NO-GO by buttons, by the people whose they are, and the checklist.
-pub(crate) async fn decided(stage: &Stage) {
+async fn decided(stage: &Stage) {
     let poll = stage.sees("releases", "go or no-go?").await;
     // She is in the configuration by her user group alone.
     stage.presses("quinn", &poll, "GO · QA", "Your GO for QA is recorded").await;

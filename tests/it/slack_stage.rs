@@ -77,13 +77,8 @@ impl Stage {
 
     /// In time, and without the short waits of the other tests.
     pub(crate) async fn patient(mode: Mode) -> Self {
-        let stage = Self::set_in_time(mode, cast(), |config| {
-            let short = "watch = \"3s\"\nsettle = \"1s\"\ncustomers_after = \"0s\"\n";
-            config.replace(short, "").replace("done+1s", "done+1h")
-        });
-        let stage = stage.await;
-        let plan = prop("web-shop.toml").replace("soak = \"1s\"", "soak = \"10m\"");
-        stage.here.write("plans/web-shop.toml", &plan);
+        let stage = Self::set_in_time(mode, cast(), shop::patiently).await;
+        shop::furnish_patiently(&stage.here);
         stage
     }
 
@@ -163,12 +158,6 @@ impl Stage {
 
     pub(crate) async fn sees(&self, channel: &str, wanted: &str) -> Post {
         self.world.sees(channel, wanted).await
-    }
-
-    /// What is said in a channel, once it is.
-    pub(crate) async fn reads(&self, channel: &str, wanted: &str) -> String {
-        let post = self.sees(channel, wanted).await;
-        self.world.text_of(&post)
     }
 
     /// Until nothing is under way: the outbox is empty and every lane is dry.

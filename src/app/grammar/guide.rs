@@ -188,9 +188,9 @@ pub(super) fn is_needed(verb: &str, argument: &str) -> bool {
 }
 
 /// What a platform that takes few commands may put behind another word. Discord takes twenty-five.
-const FAR: [&str; 16] = [
+const FAR: [&str; 17] = [
     "new", "edit", "evidence", "lock", "unlock", "override", "accept", "handover", "keep", "run",
-    "oncall", "notes", "plan", "audit", "document", "verify",
+    "oncall", "notes", "plan", "audit", "document", "verify", "roles",
 ];
 
 /// Every command with its arguments, hidden ones left out.

@@ -269,3 +269,37 @@ fn no_line_panics() {
         let _ = parse(line);
     }
 }
+
+#[test]
+fn a_line_is_told_by_the_names_of_what_is_given() {
+    let told = |line: &str| {
+        let (verb, given) = named(line).expect("it can be said");
+        let given = given.iter().map(|(name, value)| format!(" {name}:{value}"));
+        verb + &given.collect::<String>()
+    };
+    for (line, wanted) in [
+        ("rollback v1.2.0", "rollback release:v1.2.0"),
+        ("hold", "hold"),
+        ("no-go v1.2.0 --as qa \"why not\"", "no-go release:v1.2.0 reason:why not as:qa"),
+        ("no-go \"it is slow\"", "no-go reason:it is slow"),
+        ("checklist v1.2.0 pass --item runbook", "checklist release:v1.2.0 act:pass item:runbook"),
+        ("freeze lift 7 \"over\"", "freeze lift id:7 reason:over"),
+    ] {
+        assert_eq!(told(line), wanted);
+    }
+    assert_eq!(named("make coffee"), None);
+}
+
+/// Discord takes twenty-five: what is near, each group, and the group of all that is far. One more
+/// and the last, which is the help, would be pushed out of sight.
+#[test]
+fn what_is_near_fits_where_only_twenty_five_do() {
+    let specs = specification();
+    let (single, double): (Vec<_>, Vec<_>) = specs.iter().partition(|it| !it.name.contains(' '));
+    let groups: BTreeSet<_> = double.iter().filter_map(|it| it.name.split(' ').next()).collect();
+    let near: Vec<_> = single.iter().filter(|it| it.near).map(|it| it.name.as_str()).collect();
+    assert!(near.len() + groups.len() < 25, "{} of {near:?}", near.len());
+    for hurried in ["help", "status", "go", "no-go", "hold", "rollback", "red", "step-back"] {
+        assert!(near.contains(&hurried), "{hurried}");
+    }
+}

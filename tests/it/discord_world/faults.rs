@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Harm {
     /// 429 with this many seconds to wait, for this bucket.
@@ -35,19 +37,28 @@ pub(crate) enum Harm {
 pub(crate) struct Fault {
     method: String,
     channel: Option<String>,
+    doing: Option<(Deed, String)>,
     skip: usize,
     times: usize,
     harm: Harm,
 }
 
+/// What a call does, in a test's own words: from its operation, its path and its body.
+pub(crate) type Deed = fn(&str, &str, &Value) -> String;
+
 impl Fault {
     /// The operation as the specification calls it, `create_message`; `*` is every call.
     pub(crate) fn on(method: &str, harm: Harm) -> Self {
-        Self { method: method.to_owned(), channel: None, skip: 0, times: 1, harm }
+        Self { method: method.to_owned(), channel: None, doing: None, skip: 0, times: 1, harm }
     }
 
     pub(crate) fn in_channel(mut self, id: &str) -> Self {
         self.channel = Some(id.to_owned());
+        self
+    }
+
+    pub(crate) fn doing(mut self, deed: Deed, wanted: &str) -> Self {
+        self.doing = Some((deed, wanted.to_owned()));
         self
     }
 
@@ -74,6 +85,8 @@ pub(super) struct Faults {
     /// How often the test said that what is held may go on.
     pub(super) released: u64,
     pub(super) held: usize,
+    /// How many calls were harmed as planned.
+    pub(super) struck: usize,
 }
 
 struct Storm {
@@ -105,9 +118,17 @@ impl Faults {
         self.storm = None;
     }
 
-    pub(super) fn next(&mut self, method: &str, channel: &str) -> Option<Harm> {
+    pub(super) fn next(
+        &mut self,
+        method: &str,
+        channel: &str,
+        (path, body): (&str, &Value),
+    ) -> Option<Harm> {
         for fault in &mut self.planned {
             let here = fault.channel.as_ref().is_none_or(|it| it == channel);
+            let doing = fault.doing.as_ref();
+            let is_it = |(deed, wanted): &(Deed, String)| deed(method, path, body) == *wanted;
+            let here = here && doing.is_none_or(is_it);
             if !here || !(fault.method == "*" || fault.method == method) {
                 continue;
             }
@@ -115,6 +136,7 @@ impl Faults {
                 fault.skip -= 1;
             } else if fault.times > 0 {
                 fault.times = if fault.times == usize::MAX { fault.times } else { fault.times - 1 };
+                self.struck += 1;
                 return Some(fault.harm.clone());
             }
         }

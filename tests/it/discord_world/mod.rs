@@ -57,9 +57,11 @@ pub(crate) use signed::Signed;
 pub(crate) use state::Call;
 pub(crate) use tls::Tls;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use regex::Regex;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -163,6 +165,16 @@ impl DiscordWorld {
         self.world.change(|state| change(&mut state.setup));
     }
 
+    /// Another one, with which the bot is let in again.
+    pub(crate) fn issue_bot_token(&self) -> String {
+        self.world.change(|state| {
+            let token = format!("{}-again", state.setup.bot_token);
+            state.setup.bot_token.clone_from(&token);
+            state.revoked = false;
+            token
+        })
+    }
+
     pub(crate) fn revoke_bot_token(&self) {
         self.world.change(|state| state.revoked = true);
     }
@@ -201,6 +213,11 @@ impl DiscordWorld {
     pub(crate) async fn held(&self, count: usize) {
         let look = |state: &State| (state.faults.held >= count).then_some(());
         self.world.eventually(&format!("{count} held calls"), look).await;
+    }
+
+    /// How many calls were harmed as planned.
+    pub(crate) fn struck(&self) -> usize {
+        self.world.look(|state| state.faults.struck)
     }
 
     pub(crate) fn release(&self) {
@@ -310,7 +327,10 @@ impl DiscordWorld {
     }
 
     fn signed(&self, parcel: &delivery::Parcel) -> Signed {
-        self.world.look(|state| Signed::new(state, &state.interactions[parcel.interaction].payload))
+        self.world.look(|state| {
+            let now = self.world.clock.wall();
+            Signed::new(state, now, &state.interactions[parcel.interaction].payload)
+        })
     }
 
     /// What is asked when the address is entered; the answer is 200 with `{"type":1}`.
@@ -318,7 +338,7 @@ impl DiscordWorld {
         let now = self.world.clock.now();
         self.world.change(|state| {
             let (id, token) = (state.snowflake(now), payloads::token(state.serial(), now));
-            Signed::new(state, &payloads::ping(&id, &token))
+            Signed::new(state, self.world.clock.wall(), &payloads::ping(&id, &token))
         })
     }
 
@@ -341,14 +361,13 @@ impl DiscordWorld {
 impl DiscordWorld {
     /// The newest message in a channel that says this now.
     pub(crate) async fn sees(&self, channel: &str, wanted: &str) -> Post {
-        let look = |state: &State| {
-            let realm = &state.realm;
-            let named = |it: &&Channel| it.name == channel || it.id == channel;
-            let place = realm.channels.values().find(named)?;
-            let found = place.shown().rev().find(|it| seen::holds(&it.content, realm, wanted))?;
-            Some(Post { channel: place.id.clone(), id: found.id.clone() })
-        };
+        let look = |state: &State| said_in(state, channel, wanted);
         self.world.eventually(&format!("{wanted:?} in #{channel}"), look).await
+    }
+
+    /// The same, if it is there already.
+    pub(crate) fn says(&self, channel: &str, wanted: &str) -> Option<Post> {
+        self.world.look(|state| said_in(state, channel, wanted))
     }
 
     /// This message has been edited until it says so.
@@ -419,6 +438,10 @@ impl DiscordWorld {
         assert_eq!(count, 1, "{wanted:?} should stand there once\n{}", all());
     }
 
+    pub(crate) fn all_calls(&self) -> Vec<Call> {
+        self.world.look(|state| state.calls.clone())
+    }
+
     /// By the name of the operation in the specification: `create_message`.
     pub(crate) fn calls(&self, operation: &str) -> Vec<Call> {
         self.world.look(|state| {
@@ -434,6 +457,14 @@ impl DiscordWorld {
         };
         self.world.eventually(&format!("{operation} called {times} times"), look).await
     }
+}
+
+fn said_in(state: &State, channel: &str, wanted: &str) -> Option<Post> {
+    let realm = &state.realm;
+    let named = |it: &&Channel| it.name == channel || it.id == channel;
+    let place = realm.channels.values().find(named)?;
+    let found = place.shown().rev().find(|it| seen::holds(&it.content, realm, wanted))?;
+    Some(Post { channel: place.id.clone(), id: found.id.clone() })
 }
 
 /// The end of every test.
@@ -479,6 +510,31 @@ impl DiscordWorld {
     /// Takes back what a race may or may not have provoked.
     pub(crate) fn overlooks(&self, wanted: &str) {
         self.world.change(|state| state.violations.retain(|it| !it.contains(wanted)));
+    }
+
+    /// Commands that some message says to type, and that Discord's client would not send: a word
+    /// without the name of its option, an option or a command that is not registered.
+    pub(crate) fn untypeable(&self) -> Vec<String> {
+        let command = Regex::new("`(/release [^`]*)`").expect("it is sound");
+        let by_name = Regex::new(r"^/release( [a-z-]+){1,2}( [a-z-]+:.*)?$").expect("so is this");
+        let (person, channel) = (self.person("maria").id, self.channel("releases").id);
+        self.world.look(|state| {
+            let all = state.realm.channels.values().flat_map(|it| &it.messages);
+            let texts = all.map(|it| seen::readable(&it.content, &state.realm));
+            let said = texts.flat_map(|text| {
+                let found = command.captures_iter(&text).map(|it| it[1].to_owned());
+                found.collect::<Vec<_>>()
+            });
+            // The form of a command, in a help, is no command.
+            let said: BTreeSet<_> = said.filter(|line| !line.contains('[')).collect();
+            let read = |line: &String| typed::read(state, &person, &channel, line).map(drop);
+            let wrong =
+                said.into_iter().filter_map(|line| match (read(&line), by_name.is_match(&line)) {
+                    (Ok(()), true) => None,
+                    (read, _) => Some(format!("`{line}` cannot be typed: {read:?}")),
+                });
+            wrong.collect()
+        })
     }
 
     /// The longest that anybody waited for a visible answer so far.

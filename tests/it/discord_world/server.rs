@@ -79,7 +79,7 @@ async fn connection(
 
 async fn route(world: Arc<World>, request: hyper::Request<Incoming>) -> Answered {
     if request.headers().contains_key("sec-websocket-key") {
-        let harm = world.change(|state| state.faults.next("gateway", ""));
+        let harm = world.change(|state| state.faults.next("gateway", "", ("", &Value::Null)));
         return match harm {
             Some(Harm::Status(status)) => Ok(text(status, "something went wrong")),
             Some(_) => Err(Cut),
@@ -115,13 +115,14 @@ async fn rest(world: &Arc<World>, raw: &Raw<'_>, token: &str) -> Answered {
     let mut call = Call {
         operation: operation.clone(),
         path: request.path.clone(),
-        body: serde_json::from_slice(raw.body).unwrap_or_default(),
+        body: said(raw.body),
         at: world.clock.now(),
         status: 0,
         answer: Value::Null,
         acted: false,
     };
-    let harm = world.change(|state| state.faults.next(&operation, &channel));
+    let doing = (call.path.as_str(), &call.body);
+    let harm = world.change(|state| state.faults.next(&operation, &channel, doing));
     if let Some(early) = before(world, harm.as_ref(), &mut call, &request).await {
         world.change(|state| state.calls.push(call));
         return early;
@@ -139,6 +140,18 @@ async fn rest(world: &Arc<World>, raw: &Raw<'_>, token: &str) -> Answered {
     });
     after(world, harm).await?;
     Ok(response)
+}
+
+/// What a call says, files or not: of a form in parts it is the part `payload_json`.
+fn said(body: &[u8]) -> Value {
+    let text = String::from_utf8_lossy(body);
+    let part = text.split_once("payload_json").map_or(&*text, |(_, after)| after);
+    let json = part.find('{').map(|at| &part[at..]).unwrap_or_default();
+    serde_json::Deserializer::from_str(json)
+        .into_iter()
+        .next()
+        .and_then(Result::ok)
+        .unwrap_or_default()
 }
 
 /// Limits first, then who it is, then what it says, then what it does.

@@ -7,8 +7,6 @@ use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::Value;
 
-use crate::slack_world::wall;
-
 use super::api;
 use super::delivery::{Outcome, Parcel};
 use super::request;
@@ -47,17 +45,20 @@ pub(crate) struct Signed {
     pub(crate) body: String,
     pub(crate) timestamp: Option<String>,
     pub(crate) signature: Option<String>,
+    /// On the wall of the bot's machine when it was made.
+    now: Duration,
     key: Arc<Ed25519KeyPair>,
     others: Arc<Ed25519KeyPair>,
 }
 
 impl Signed {
-    pub(super) fn new(state: &State, payload: &Value) -> Self {
+    pub(super) fn new(state: &State, now: Duration, payload: &Value) -> Self {
         let bot = state.setup.bot_url.as_ref().expect("the bot listens over HTTP");
         let mut made = Self {
             url: format!("{bot}/discord/interactions"),
             body: payload.to_string(),
-            timestamp: Some(wall().as_secs().to_string()),
+            timestamp: Some(now.as_secs().to_string()),
+            now,
             signature: None,
             key: Arc::clone(&state.keys.own),
             others: Arc::clone(&state.keys.others),
@@ -79,11 +80,13 @@ impl Signed {
 
     /// As it would have been that long ago, rightly signed.
     pub(crate) fn stale(self, by: Duration) -> Self {
-        self.at(wall().saturating_sub(by))
+        let then = self.now.saturating_sub(by);
+        self.at(then)
     }
 
     pub(crate) fn ahead_of_time(self, by: Duration) -> Self {
-        self.at(wall() + by)
+        let then = self.now + by;
+        self.at(then)
     }
 
     /// Signed by somebody who does not have the key.
@@ -142,8 +145,10 @@ impl Signed {
 
 /// Sends what was done to the bot's address; none where the bot may still answer by the API.
 pub(super) async fn deliver(world: &Arc<World>, parcel: &Parcel) -> Option<Outcome> {
-    let signed =
-        world.look(|state| Signed::new(state, &state.interactions[parcel.interaction].payload));
+    let signed = world.look(|state| {
+        let payload = &state.interactions[parcel.interaction].payload;
+        Signed::new(state, world.clock.wall(), payload)
+    });
     let window = world.look(|state| state.setup.windows.answer);
     let before = world.clock.now();
     let answer = tokio::select! {

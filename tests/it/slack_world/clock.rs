@@ -36,7 +36,7 @@ impl Clock {
     }
 
     /// The clock on the wall of the bot's machine, which its own check of signatures reads too.
-    pub(super) fn wall(&self) -> Duration {
+    pub(crate) fn wall(&self) -> Duration {
         wall() + *self.shared.lock().expect("no panic")
     }
 

@@ -188,7 +188,7 @@ pub(crate) struct Content {
 
 impl Content {
     /// The blocks, and below them those of the attachments.
-    pub(super) fn all_blocks(&self) -> Value {
+    pub(crate) fn all_blocks(&self) -> Value {
         let own = self.blocks.as_array().into_iter().flatten();
         let attachments = self.attachments.as_array().into_iter().flatten();
         let below = attachments.flat_map(|it| it["blocks"].as_array().into_iter().flatten());

@@ -15,7 +15,7 @@ use super::api::{Fault, Twice, id_at, text};
 use super::render::cut;
 use super::settings::Registration;
 use super::{Discord, render};
-use crate::ports::{Argument, CommandSpec, Completion, Failure, Type};
+use crate::ports::{Argument, Block, CommandSpec, Completion, Failure, Inline, Message, Type};
 
 /// The command, without its slash.
 pub(super) const NAME: &str = "release";
@@ -30,11 +30,66 @@ const MORE: &str = "more";
 pub struct Commands {
     specs: Vec<CommandSpec>,
     line: fn(&[String]) -> String,
+    named: Named,
 }
 
+/// A line by the names of what is given in it: the command, and each argument with its value.
+pub type Named = fn(&str) -> Option<(String, Vec<(String, String)>)>;
+
 impl Commands {
-    pub fn new(specs: Vec<CommandSpec>, line: fn(&[String]) -> String) -> Self {
-        Self { specs, line }
+    pub fn new(specs: Vec<CommandSpec>, line: fn(&[String]) -> String, named: Named) -> Self {
+        Self { specs, line, named }
+    }
+
+    /// A message whose commands read as one types them here, by the names of their options.
+    pub(super) fn typed_here(&self, message: &Message) -> Message {
+        let words = |inlines: &[Inline]| inlines.iter().map(|it| self.inline(it)).collect();
+        let all = |items: &[Vec<Inline>]| items.iter().map(|it| words(it)).collect();
+        let block = |block: &Block| match block {
+            Block::Heading(inlines) => Block::Heading(words(inlines)),
+            Block::Paragraph(inlines) => Block::Paragraph(words(inlines)),
+            Block::Quote(inlines) => Block::Quote(words(inlines)),
+            Block::List(items) => Block::List(all(items)),
+            Block::Table { head, rows } => {
+                Block::Table { head: all(head), rows: rows.iter().map(|row| all(row)).collect() }
+            }
+            Block::Code(text) => Block::Code(text.clone()),
+        };
+        Message { body: message.body.iter().map(block).collect(), ..message.clone() }
+    }
+
+    fn inline(&self, inline: &Inline) -> Inline {
+        let words = |inner: &[Inline]| inner.iter().map(|it| self.inline(it)).collect();
+        match inline {
+            Inline::Strong(inner) => Inline::Strong(words(inner)),
+            Inline::Emphasis(inner) => Inline::Emphasis(words(inner)),
+            Inline::Code(text) => Inline::Code(self.by_name(text).unwrap_or_else(|| text.clone())),
+            Inline::Text(_)
+            | Inline::Break
+            | Inline::Link { .. }
+            | Inline::Time { .. }
+            | Inline::Mention { .. }
+            | Inline::Channel { .. } => inline.clone(),
+        }
+    }
+
+    /// `/release no-go v1.2.0 --as qa "why"` as `/release no-go release:v1.2.0 as:qa reason:why`:
+    /// Discord takes nothing else. What shows a command's form, and not a command, stays.
+    pub(super) fn by_name(&self, text: &str) -> Option<String> {
+        let said = text.strip_prefix('/')?.strip_prefix(NAME)?.strip_prefix(' ')?;
+        if said.contains('[') {
+            return None;
+        }
+        let (name, given) = (self.named)(said)?;
+        let spec = self.specs.iter().find(|spec| spec.name == name)?;
+        let is_far = self.near_and_far().1.iter().any(|far| far.name == name);
+        let more = if is_far { format!("{MORE} ") } else { String::new() };
+        let mut typed = format!("/{NAME} {more}{name}");
+        for (option, value) in given {
+            spec.arguments.iter().find(|argument| argument.name == option)?;
+            typed.push_str(&format!(" {option}:{value}"));
+        }
+        Some(typed)
     }
 
     /// The whole command, as it is registered.
@@ -407,13 +462,27 @@ mod tests {
                 vec![argument("action", Type::String, true), argument("with", Type::Words, true)],
             ),
         ];
-        Commands::new(specs, |words| {
+        let line = |words: &[String]| {
             let quoted = words.iter().map(|word| match word.contains(' ') || word.is_empty() {
                 true => format!("\"{word}\""),
                 false => word.clone(),
             });
             quoted.collect::<Vec<_>>().join(" ")
+        };
+        Commands::new(specs, line, |line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), vec![("from".to_owned(), value.to_owned())]))
         })
+    }
+
+    #[test]
+    fn what_a_message_says_to_type_names_its_options() {
+        let typed = commands().by_name("/release freeze add fri");
+        assert_eq!(typed.as_deref(), Some("/release freeze add from:fri"));
+        for other in ["/release check fri", "/release freeze add [FROM]", "/releases x y", "sh x y"]
+        {
+            assert_eq!(commands().by_name(other), None, "{other}");
+        }
     }
 
     fn chosen(name: &str, options: Value) -> Value {

@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, Semaphore};
 
 use self::api::{Api, Twice, id_at};
-pub use self::commands::Commands;
+pub use self::commands::{Commands, Named};
 pub use self::doctor::Finding;
 pub use self::listen::Listener;
 use self::people::Seen;
@@ -164,7 +164,7 @@ impl Chat for Discord {
         key: &str,
         message: &Message,
     ) -> Result<MessageRef, Failure> {
-        self.say(place, key, message).await
+        self.say(place, key, &self.commands.typed_here(message)).await
     }
 
     async fn find(&self, place: &Place, key: &str) -> Result<Option<MessageRef>, Failure> {
@@ -172,7 +172,7 @@ impl Chat for Discord {
     }
 
     async fn carry_on(&self, at: &MessageRef, key: &str, message: &Message) -> Result<(), Failure> {
-        self.say_the_rest(at, key, message).await
+        self.say_the_rest(at, key, &self.commands.typed_here(message)).await
     }
 
     fn lag(&self) -> Duration {
@@ -180,7 +180,7 @@ impl Chat for Discord {
     }
 
     async fn edit(&self, at: &MessageRef, message: &Message) -> Result<(), Failure> {
-        self.say_instead(at, message).await
+        self.say_instead(at, &self.commands.typed_here(message)).await
     }
 
     async fn pin(&self, at: &MessageRef) -> Result<(), Failure> {
@@ -204,7 +204,7 @@ impl Chat for Discord {
     }
 
     async fn whisper(&self, to: &Whisper, message: &Message) -> Result<(), Failure> {
-        self.answer_one(to, message).await
+        self.answer_one(to, &self.commands.typed_here(message)).await
     }
 }
 

@@ -190,7 +190,8 @@ impl Listener {
 
     /// At once if it is one message; what has files or followers comes after.
     fn say(self: &Arc<Self>, whisper: Whisper, message: &Message, back: Back) -> Value {
-        let parts = match render::message(message, &self.discord.shelf) {
+        let typed = self.discord.commands.typed_here(message);
+        let parts = match render::message(&typed, &self.discord.shelf) {
             Ok(parts) => parts,
             Err(why) => {
                 warn!("an answer in Discord cannot be shown: {why}");
@@ -232,7 +233,11 @@ impl Listener {
             Ok(Asking::Dialog(_)) if back == Back::Dialog => render::again(form, shelf),
             Ok(Asking::Dialog(data)) => return json!({"type": answer::DIALOG, "data": data}),
             Ok(Asking::Message(part)) => Ok(*part),
-            Ok(Asking::TooMuch) => render::typed(form, NAME, shelf),
+            Ok(Asking::TooMuch) => {
+                let line = format!("/{NAME} {}", form.command);
+                let line = self.discord.commands.by_name(&line).unwrap_or(line);
+                render::typed(form, line, shelf)
+            }
             Err(why) => Err(why),
         };
         match part {
@@ -246,6 +251,7 @@ impl Listener {
 
     /// Twice if Discord asks us to wait or cannot be reached, since somebody looks at the screen.
     async fn whisper(&self, to: &Whisper, message: &Message) {
+        let message = &self.discord.commands.typed_here(message);
         let mut tried = self.discord.answer_one(to, message).await;
         if let Err(Failure::Transient { retry_after, .. }) = &tried {
             let wait = retry_after.unwrap_or(Duration::from_secs(1));

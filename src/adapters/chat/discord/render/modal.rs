@@ -171,8 +171,8 @@ pub(crate) fn again(form: &Form, shelf: &Shelf) -> Result<Part, Failure> {
 }
 
 /// A form that is too large for any dialog, as what can be typed instead.
-pub(crate) fn typed(form: &Form, command: &str, shelf: &Shelf) -> Result<Part, Failure> {
-    let line = Inline::Code(format!("/{command} {}", form.command));
+pub(crate) fn typed(form: &Form, line: String, shelf: &Shelf) -> Result<Part, Failure> {
+    let line = Inline::Code(line);
     let body = vec![Block::Paragraph(vec![
         Inline::Strong(vec![words(&form.title)]),
         words(" needs more to be said than a dialog holds. Type "),

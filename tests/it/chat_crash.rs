@@ -15,105 +15,45 @@ use futures_util::{FutureExt, StreamExt, stream};
 use nix::sys::stat::Mode as Bits;
 use nix::unistd::mkfifo;
 use regex::Regex;
-use serde_json::{Map, Value};
 use tokio::net::unix::pipe;
 
-use crate::crash::without_numbers;
+use crate::house::{House, ROOM, Said, Side, Typed, story};
 use crate::operation::quiet;
 use crate::program::glances;
-use crate::slack_play::ROOM;
-use crate::slack_stage::{Mode, Stage};
-use crate::slack_world::{Fault, Harm, Post};
-
-/// Where, what, and how often.
-type Said = BTreeMap<(String, String), usize>;
+use crate::{discord_stage, slack_stage};
 
 const DRAWN: usize = 10;
 const AT_ONCE: usize = 2;
 const PATIENCE: Wait = Wait::from_secs(60);
 
-/// A thing that is done in Slack, or a step of the release, and on which side of it we are killed.
+/// A thing that is done in the chat, or a step of the release, and on which side of it we are killed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Boundary {
-    /// Slack has not taken it yet.
+    /// The chat has not taken it yet.
     Before(String),
-    /// Slack took it, and we never heard of it.
+    /// The chat took it, and we never heard of it.
     After(String),
     /// A step that is held at its begin or at its end: what its files are called.
     Step(&'static str),
 }
 
-/// What is done in Slack, without what differs from run to run.
-fn deed(method: &str, args: &Map<String, Value>) -> String {
-    let arg = |name: &str| args.get(name).and_then(Value::as_str).unwrap_or_default();
-    let key = args.get("metadata").map(key_of).unwrap_or_default();
-    let what = match method {
-        // A card is rewritten whenever it is out of date.
-        "chat.update" => String::new(),
-        "files.getUploadURLExternal" => arg("filename").to_owned(),
-        _ if is_card(&key) => card(&key),
-        _ => ["text", "name", "topic", "purpose", "users", "title"].map(arg).concat(),
-    };
-    let channel = [arg("channel"), arg("channel_id")].concat();
-    format!("{method} {} {}", place(&channel), story(&what))
-}
-
-/// The room has another id each time.
-fn place(channel: &str) -> &str {
-    if channel.starts_with("C0000") { "room" } else { channel }
-}
-
-fn key_of(metadata: &Value) -> String {
-    metadata["event_payload"]["key"].as_str().unwrap_or_default().to_owned()
-}
-
-fn is_card(key: &str) -> bool {
-    key.starts_with("card/")
-}
-
-/// Without the place in the log at which it was posted anew.
-fn card(key: &str) -> String {
-    let card: Value = serde_json::from_str(&key[key.find('{').unwrap()..]).unwrap();
-    format!("card {} in {}", card["kind"], place(card["channel"].as_str().unwrap()))
-}
-
-/// Everything that a run has done in Slack, each once.
-fn deeds(stage: &Stage) -> BTreeSet<String> {
-    let calls = stage.world.all_calls();
-    let changing = calls.iter().filter(|call| call.acted && changes_something(&call.method));
-    changing.map(|call| deed(&call.method, &call.args)).collect()
-}
-
-fn changes_something(method: &str) -> bool {
-    let groups = ["chat.", "pins.", "bookmarks.add", "files."];
-    let rooms = ["create", "setTopic", "setPurpose", "invite", "archive", "open"];
-    let of_rooms = method.strip_prefix("conversations.").is_some_and(|it| rooms.contains(&it));
-    of_rooms || (groups.iter().any(|group| method.starts_with(group)) && !is_answer(method))
-}
-
-/// What only one person sees is no effect of a release.
-fn is_answer(method: &str) -> bool {
-    method == "chat.postEphemeral"
-}
-
 // ---------------------------------------------------------------------------------------------
 // The play, in which we are killed once
 
-struct Play {
-    stage: Stage,
+struct Play<H> {
+    stage: H,
     at: Option<Boundary>,
     killed: bool,
     start: DateTime<Utc>,
 }
 
-impl Play {
+impl<H: House> Play<H> {
     async fn begin(at: Option<Boundary>) -> Self {
-        let stage = Stage::patient(Mode::Socket).await;
-        let fault = |harm, wanted: &String| Fault::on("*", harm).doing(deed, wanted);
+        let stage = H::patient(H::MODES[0]).await;
         match &at {
             None => {}
-            Some(Boundary::Before(what)) => stage.world.fault(fault(Harm::Hold, what)),
-            Some(Boundary::After(what)) => stage.world.fault(fault(Harm::AnswerLost, what)),
+            Some(Boundary::Before(what)) => stage.strike(Side::Before, what),
+            Some(Boundary::After(what)) => stage.strike(Side::After, what),
             Some(Boundary::Step(name)) => {
                 let hold = stage.path(&format!("pods/hold-{name}"));
                 mkfifo(&hold, Bits::S_IRUSR | Bits::S_IWUSR).unwrap();
@@ -126,11 +66,11 @@ impl Play {
     /// Kills, if this is the moment, and starts again.
     async fn look(&mut self) {
         match &self.at {
-            Some(Boundary::Before(_) | Boundary::After(_)) if self.stage.world.struck() > 0 => {
+            Some(Boundary::Before(_) | Boundary::After(_)) if self.stage.has_struck() => {
                 if !self.killed && self.stands_alone().await {
                     self.killed = true;
                     self.stage.killed().await;
-                    self.stage.world.release();
+                    self.stage.release();
                     self.stage.begin().await;
                 }
             }
@@ -163,7 +103,7 @@ impl Play {
     }
 
     /// Until it holds, whatever happens to us meanwhile.
-    async fn until(&mut self, what: &str, holds: impl AsyncFn(&Stage) -> bool) {
+    async fn until(&mut self, what: &str, holds: impl AsyncFn(&H) -> bool) {
         let at = self.at.clone();
         let looking = async {
             let mut glance = glances(Wait::from_millis(20));
@@ -173,17 +113,17 @@ impl Play {
             }
         };
         let seen = tokio::time::timeout(PATIENCE, looking).await;
-        assert!(seen.is_ok(), "{at:?}: never seen: {what}\n{}", self.stage.world.everything());
+        assert!(seen.is_ok(), "{at:?}: never seen: {what}\n{}", self.stage.everything());
     }
 
     async fn quiet(&mut self) {
         self.until("it is quiet", async |stage| quiet(stage.running()).await).await;
     }
 
-    async fn sees(&mut self, channel: &str, wanted: &str) -> Post {
-        self.until(wanted, async |stage| stage.world.says(channel, wanted).is_some()).await;
+    async fn sees(&mut self, channel: &str, wanted: &str) -> H::Post {
+        self.until(wanted, async |stage| stage.found(channel, wanted).is_some()).await;
         self.quiet().await;
-        self.stage.world.says(channel, wanted).expect("it was just there")
+        self.stage.found(channel, wanted).expect("it was just there")
     }
 
     async fn comes(&mut self, at: DateTime<Utc>) {
@@ -196,12 +136,12 @@ impl Play {
         self.stage.passes(time).await;
     }
 
-    async fn says(&mut self, who: &str, line: &str, answer: &str) {
+    async fn says(&mut self, who: &str, line: Typed<'_>, answer: &str) {
         self.stage.says(who, line, answer).await;
         self.quiet().await;
     }
 
-    async fn presses(&mut self, who: &str, post: &Post, label: &str, answer: &str) {
+    async fn presses(&mut self, who: &str, post: &H::Post, label: &str, answer: &str) {
         self.stage.presses(who, post, label, answer).await;
         self.quiet().await;
     }
@@ -209,21 +149,25 @@ impl Play {
     /// Who is asked about a step whose end nobody saw has looked, and says so.
     async fn step_ends(&mut self, told: &str) {
         let asked = "nobody can tell how";
-        let either = async |stage: &Stage| {
-            stage.world.says(ROOM, told).is_some() || stage.world.says(ROOM, asked).is_some()
+        let either = async |stage: &H| {
+            stage.found(ROOM, told).is_some() || stage.found(ROOM, asked).is_some()
         };
         self.until(told, either).await;
-        let answered = self.stage.world.says(ROOM, told).is_some();
-        if !answered && self.stage.world.says(ROOM, asked).is_some() {
-            self.says("john", "outcome worked I looked", "").await;
+        let answered = self.stage.found(ROOM, told).is_some();
+        if !answered && self.stage.found(ROOM, asked).is_some() {
+            let line = Typed {
+                slack: "outcome worked I looked",
+                discord: "outcome ended:worked reason:I looked",
+            };
+            self.says("john", line, "").await;
         }
         self.sees(ROOM, told).await;
     }
 }
 
 /// From the schedule to the archived room.
-async fn told(at: Option<Boundary>) -> Play {
-    let mut play = Play::begin(at).await;
+async fn told<H: House>(at: Option<Boundary>) -> Play<H> {
+    let mut play = Play::<H>::begin(at).await;
     announced(&mut play).await;
     let poll = play.sees("releases", "go or no-go?").await;
     // On record, and so in the report: it becomes too long for a message, and is a file.
@@ -235,22 +179,28 @@ async fn told(at: Option<Boundary>) -> Play {
         let answer = format!("Your GO for {role} is recorded");
         play.presses(who, &poll, &format!("GO · {role}"), &answer).await;
     }
-    play.says("maria", "checklist pass runbook", "The checklist is green").await;
+    let tick =
+        Typed { slack: "checklist pass runbook", discord: "checklist act:pass item:runbook" };
+    play.says("maria", tick, "The checklist is green").await;
     play.sees(ROOM, "✅ GO: Web shop v1.2.0.").await;
     rolled_out(&mut play).await;
     play.passes(Duration::hours(1)).await;
     play.sees("releases", "Web shop v1.2.0 is live.").await;
     play.passes(Duration::hours(23)).await;
     play.sees(ROOM, "the report.").await;
-    play.until("the room is archived", async |stage| stage.world.channel(ROOM).archived).await;
+    play.until("the room is archived", async |stage| stage.is_archived()).await;
     play.quiet().await;
     play
 }
 
-async fn announced(play: &mut Play) {
+async fn announced<H: House>(play: &mut Play<H>) {
     let start = play.start;
     let local = start.with_timezone(&Berlin).format("%Y-%m-%d %H:%M");
-    play.says("maria", &format!("schedule web-shop {local}"), "is scheduled for").await;
+    let line = Typed {
+        slack: &format!("schedule web-shop {local}"),
+        discord: &format!("schedule plan:web-shop when:{local}"),
+    };
+    play.says("maria", line, "is scheduled for").await;
     for (minutes, channel, wanted) in [
         (48 * 60, "releases", "Web shop v1.2.0 goes out"),
         (24 * 60, "customers", "We're launching"),
@@ -263,7 +213,7 @@ async fn announced(play: &mut Play) {
     }
 }
 
-async fn rolled_out(play: &mut Play) {
+async fn rolled_out<H: House>(play: &mut Play<H>) {
     play.comes(play.start).await;
     let ready = play.sees(ROOM, "is ready to start").await;
     play.presses("maria", &ready, "Start", "has started").await;
@@ -285,40 +235,10 @@ async fn rolled_out(play: &mut Play) {
 // ---------------------------------------------------------------------------------------------
 // What came of it
 
-/// Every message of ours: where, and what, without the numbers that differ from run to run.
-fn said(stage: &Stage) -> Said {
-    stage.world.look(|workspace| {
-        let mut said = Said::new();
-        for channel in workspace.channels.values() {
-            let shown = channel.messages.iter().filter(|it| !it.deleted);
-            for message in shown {
-                let key = key_of(&message.content.metadata);
-                let text = match is_card(&key) {
-                    true => card(&key),
-                    false => story(&stage.world.shows(&message.content, workspace)),
-                };
-                *said.entry((channel.name.clone(), text)).or_default() += 1;
-            }
-        }
-        said
-    })
-}
-
-static DAYS: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"\b\w{3} \d{1,2} \w{3}( \d{4})?\b").unwrap());
-static ROOM_ID: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"C0000\d+").unwrap());
-
-/// Of the report its begin: it quotes the log, whose entries may come in another order.
-fn story(text: &str) -> String {
-    let text = without_numbers(&DAYS.replace_all(text, "…"));
-    match text.starts_with("📄") {
-        true => text.lines().next().unwrap_or_default().to_owned(),
-        false => text,
-    }
-}
+static ROOM_ID: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"C0000\d+|\d{17,20}").unwrap());
 
 /// The state is what the log adds up to.
-async fn log(stage: &Stage) -> BTreeMap<String, usize> {
+async fn log(stage: &impl House) -> BTreeMap<String, usize> {
     let mut log = BTreeMap::new();
     for entry in stage.log().await {
         let entry = ROOM_ID.replace_all(&story(&entry), "room").into_owned();
@@ -333,7 +253,7 @@ struct Undisturbed {
     log: BTreeMap<String, usize>,
 }
 
-async fn checked(play: Play, whole: &Undisturbed) {
+async fn checked<H: House>(play: Play<H>, whole: &Undisturbed) {
     let (stage, at) = (&play.stage, play.at.as_ref().expect("one was chosen"));
     assert!(play.killed, "{at:?} never came");
     stage.read_aloud();
@@ -341,7 +261,7 @@ async fn checked(play: Play, whole: &Undisturbed) {
         assert_eq!(stage.deploys(pod, "v1.2.0"), 1, "{at:?}: pod {pod}");
         assert_eq!(stage.pod(pod), "v1.2.0", "{at:?}");
     }
-    let (said, log) = (said(stage), log(stage).await);
+    let (said, log) = (stage.said(), log(stage).await);
     let twice: Vec<_> = said
         .iter()
         .filter(|(what, count)| **count > *whole.said.get(*what).unwrap_or(&1))
@@ -396,23 +316,34 @@ fn chosen(mut all: Vec<Boundary>) -> Vec<Boundary> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_whatever_it_does_in_slack_it_does_it_once() {
-    let play = told(None).await;
+    let kinds = ["chat.postMessage", "conversations.create", "pins.add", "files."];
+    swept::<slack_stage::Stage>(&kinds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_whatever_it_does_in_discord_it_does_it_once() {
+    let kinds = ["create_message", "create_guild_channel", "deprecated_create_pin", "update_"];
+    swept::<discord_stage::Stage>(&kinds).await;
+}
+
+async fn swept<H: House>(kinds: &[&str]) {
+    let play = told::<H>(None).await;
     let whole = Undisturbed {
-        deeds: deeds(&play.stage),
-        said: said(&play.stage),
+        deeds: play.stage.deeds(),
+        said: play.stage.said(),
         log: log(&play.stage).await,
     };
     play.stage.assert_clean().await;
     drop(play);
     let all = boundaries(&whole.deeds);
-    let has = |what: &str| whole.deeds.iter().any(|deed| deed.starts_with(what));
-    for what in ["chat.postMessage", "conversations.create", "pins.add", "files."] {
-        assert!(has(what), "{what}: {:#?}", whole.deeds);
+    for kind in kinds {
+        let has = whole.deeds.iter().any(|deed| deed.starts_with(kind));
+        assert!(has, "{kind}: {:#?}", whole.deeds);
     }
     assert!(all.len() > 80, "{all:#?}");
     let each = |at: Boundary| {
         let (name, whole) = (format!("{at:?}"), &whole);
-        let play = async move { checked(told(Some(at)).await, whole).await };
+        let play = async move { checked(told::<H>(Some(at)).await, whole).await };
         // What is wrong is printed where it goes wrong; the others are played all the same.
         async move { AssertUnwindSafe(play).catch_unwind().await.err().map(|_| name) }
     };
