@@ -19,6 +19,7 @@ mod discord_trouble;
 mod discord_world;
 mod engine;
 mod flags;
+mod flags_play;
 mod golden;
 mod installed;
 mod mail;
