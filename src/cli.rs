@@ -182,6 +182,12 @@ pub enum Trouble {
     FailedStep,
     /// The bot is away when announcements fall due
     Late,
+    /// The numbers of a stage are red
+    RedMetric,
+    /// Nobody can tell how the release fares
+    NoData,
+    /// The numbers are now good, now bad
+    Flapping,
     /// The bot is killed in the middle
     Crash,
 }

@@ -38,8 +38,7 @@ pub use file::{Channel, Log, LogFormat, MailTls};
 pub use flags::{FlagProgram, FlagProvider, UnleashTarget};
 pub use mail::{Mail, MailList};
 pub use metrics::{
-    MetricsAddress, MetricsLogin, MetricsProgram, MetricsTarget, QUERY_KINDS, QUERY_PLACEHOLDERS,
-    Query, with_samples,
+    MetricsAddress, MetricsLogin, MetricsProgram, MetricsTarget, QUERY_PLACEHOLDERS, with_samples,
 };
 pub use plans::{PlanFile, line_of, read_plan};
 pub use problem::Problem;
@@ -65,7 +64,6 @@ pub struct Config {
     /// Where measurements come from, by name.
     pub metrics: BTreeMap<String, MetricsTarget>,
     /// What plans may ask of them, by name.
-    pub queries: BTreeMap<String, Query>,
     pub api_tokens: Vec<ApiToken>,
     /// Plans to schedule from, by name.
     pub plans: Vec<PlanFile>,
@@ -284,7 +282,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         actions,
         audiences: file.audiences.clone(),
         flags: providers.iter().map(|(name, own)| (name.clone(), own.seen())).collect(),
-        queries: Default::default(),
+        queries: metrics::queries(judge, &file),
         announcements: file.announcements.clone(),
         templates,
         timing: file.timing.clone(),
@@ -302,7 +300,6 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         mail: mail::mail(judge, &file),
         flags: providers,
         metrics: metrics::sources(judge, &file),
-        queries: metrics::queries(judge, &file),
         api_tokens,
         plans,
         plans_directory,

@@ -11,6 +11,7 @@
 //! Everything is read at each request, so that a flipped link is a deployed version. The verbs are
 //! processes of their own, started by the deploy backend, and they check over HTTP what they did.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::{self, Write};
@@ -709,6 +710,7 @@ pub fn router(dir: &Path) -> Router {
     Router::new()
         .route("/", get(front))
         .route("/health", get(health))
+        .route("/numbers", get(numbers))
         .route("/pods/{pod}/health", get(pod_health))
         .route("/pods/{pod}/products", get(products))
         .route("/pods/{pod}/search", get(search))
@@ -728,6 +730,28 @@ fn status(ok: bool) -> StatusCode {
 async fn health(State(shop): State<Shop>) -> Response {
     let health = Health::of(&shop);
     (status(health.status == "ok"), Json(health)).into_response()
+}
+
+/// What each version's pods count and time, as a shop would export it. A broken pod fails whoever
+/// it serves.
+#[derive(Debug, Clone, Serialize)]
+struct Numbers {
+    /// Failed requests, in percent.
+    error_rate: f64,
+    /// Milliseconds.
+    p95: f64,
+}
+
+async fn numbers(State(shop): State<Shop>) -> Json<BTreeMap<String, Numbers>> {
+    let mut all: BTreeMap<String, Numbers> = BTreeMap::new();
+    for pod in PODS.map(|pod| shop.pod_health(pod)) {
+        let Some(version) = pod.version else { continue };
+        let entry = all.entry(version).or_insert(Numbers { error_rate: 0.04, p95: 187.0 });
+        if pod.why.is_some() {
+            *entry = Numbers { error_rate: 31.0, p95: 4_200.0 };
+        }
+    }
+    Json(all)
 }
 
 async fn pod_health(State(shop): State<Shop>, UrlPath(pod): UrlPath<u8>) -> Response {

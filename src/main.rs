@@ -117,6 +117,9 @@ fn rehearsed_trouble(trouble: cli::Trouble) -> Trouble {
         cli::Trouble::NoGo => Trouble::NoGo,
         cli::Trouble::FailedStep => Trouble::FailedStep,
         cli::Trouble::Late => Trouble::Late,
+        cli::Trouble::RedMetric => Trouble::RedMetric,
+        cli::Trouble::NoData => Trouble::NoData,
+        cli::Trouble::Flapping => Trouble::Flapping,
         cli::Trouble::Crash => Trouble::Crash,
     }
 }

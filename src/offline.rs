@@ -384,6 +384,10 @@ async fn mail(config: &Config) -> Option<Look> {
 
 /// Each source of measurements is asked something simple, and each query as far as one can.
 async fn measurements(config: &Config) -> Vec<Look> {
+    // The demo's shop answers while the demo runs, at an address of its own.
+    if config.demo {
+        return Vec::new();
+    }
     let sources = match serve::sources(config) {
         Ok(sources) => sources,
         Err(why) => return vec![bad("metrics", why.to_string())],
@@ -403,7 +407,9 @@ async fn measurements(config: &Config) -> Vec<Look> {
             (Err(why), _) => looks.push(bad(what, format!("{why}: mend [metrics.{name}]"))),
         }
     }
-    for (name, query) in config.queries.iter().filter(|(_, query)| answer.contains(&query.source)) {
+    for (name, query) in
+        config.policy.queries.iter().filter(|(_, query)| answer.contains(&query.source))
+    {
         let texts = [("query", Some(&query.query)), ("baseline", query.baseline.as_ref())];
         for (field, text) in texts.into_iter().filter_map(|(field, text)| Some((field, text?))) {
             let key = format!("[queries.{name}] {field}");

@@ -25,6 +25,7 @@ use crate::app::clock::{self, Clock};
 use crate::app::conversation::{Conversation, PlanShelf, Platforms};
 use crate::app::delivery::{Delivery, Neighbours, World};
 use crate::app::engine::Engine;
+use crate::app::measure::Gauges;
 use crate::app::messages::Messages;
 use crate::app::people::People;
 use crate::app::{grammar, times, words};
@@ -203,6 +204,8 @@ impl House {
         )
         .await?;
         tokio::spawn(clock::follow_agenda(self.engine.clone(), stop.clone()));
+        let gauges = Gauges::new(self.engine.clone(), sources(&self.config)?.each());
+        tokio::spawn(gauges.follow(stop.clone()));
         let conversation = Arc::new(self.conversation(platforms));
         let listeners = self.listeners(&conversation);
         let router = self.router(&delivery, &conversation, &again, metrics, &stop)?;

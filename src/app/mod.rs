@@ -10,6 +10,7 @@ pub mod engine;
 pub mod grammar;
 pub mod hint;
 pub mod markup;
+pub mod measure;
 pub mod messages;
 pub mod notices;
 pub mod people;

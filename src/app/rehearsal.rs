@@ -1,6 +1,7 @@
 //! The whole release on a clock that only moves when told, with every real neighbour cut off: what
 //! the plan would do, in seconds, before anyone depends on it.
 
+mod numbers;
 mod stage;
 
 use std::path::Path;
@@ -13,10 +14,12 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::delivery::{Delivery, Neighbours, World};
 use super::engine::Engine;
+use super::measure::Gauges;
 use super::messages::Messages;
 use crate::domain::checklist::Mark;
 use crate::domain::command::{Actor, Claims, Command, Commitment, EvidenceReport, Request, Vote};
 use crate::domain::event::{Event, Happened};
+use crate::domain::health::{self, Gate};
 use crate::domain::ids::{Account, PersonId, ReleaseId, Role};
 use crate::domain::plan::{Finding, Plan};
 use crate::domain::policy::{Policy, Right};
@@ -26,6 +29,7 @@ use crate::domain::state::{Phase, Rehearsal, Release, Start};
 use crate::domain::time::Time;
 use crate::domain::verdict::{self, Reason};
 use crate::store::Store;
+use numbers::Numbers;
 pub use stage::Line;
 use stage::Stage;
 
@@ -40,6 +44,12 @@ pub enum Trouble {
     FailedStep,
     /// The bot was away when the T-24h announcements fell due.
     Late,
+    /// The numbers of the first stage that has some are red, and stay so.
+    RedMetric,
+    /// Nobody answers how the release fares.
+    NoData,
+    /// The numbers are now good, now bad.
+    Flapping,
     /// The bot is killed in the middle of a stage and starts again.
     Crash,
 }
@@ -69,7 +79,8 @@ pub async fn rehearse(
     directory: &Path,
 ) -> anyhow::Result<Result<Rehearsed, Refusal>> {
     let opening = start.at - Duration::hours(49);
-    let mut play = Play::begin(policy, messages, trouble, directory, opening).await?;
+    let (policy, numbers) = Numbers::of(plan, policy, trouble);
+    let mut play = Play::begin(&policy, messages, trouble, directory, opening, numbers).await?;
     let id = match play.schedule(plan, start).await? {
         Ok(id) => id,
         Err(why) => return Ok(Err(why)),
@@ -79,6 +90,7 @@ pub async fn rehearse(
 }
 
 struct Play {
+    gauges: Gauges,
     engine: Engine,
     delivery: Delivery,
     stage: Arc<Stage>,
@@ -121,6 +133,18 @@ fn member(policy: &Policy, role: &Role) -> Option<PersonId> {
     policy.roles.get(role)?.members.iter().next().cloned()
 }
 
+/// Whoever is on call, or else anybody who may.
+fn rolls_back(
+    release: &Release,
+    policy: &Policy,
+    reason: Option<String>,
+) -> Option<(PersonId, Command)> {
+    let who = release.plan.monitoring.oncall.primary.clone();
+    let who = who.or_else(|| holder(policy, Right::Rollback))?;
+    let (release, commits) = (release.id.clone(), Commitment::default());
+    Some((who, Command::Rollback { release, reason, commits }))
+}
+
 impl Play {
     async fn begin(
         policy: &Policy,
@@ -128,6 +152,7 @@ impl Play {
         trouble: Trouble,
         directory: &Path,
         now: Time,
+        numbers: Numbers,
     ) -> anyhow::Result<Self> {
         let clock = Clock::standing(now);
         let stage = Arc::new(Stage::new(clock.clone(), trouble));
@@ -138,7 +163,9 @@ impl Play {
         let policy = Command::AdoptPolicy { policy: Box::new(policy.clone()) };
         engine.ask(request("rehearsal/policy", policy)).await?;
         let delivery = wake(&engine, &stage, &messages).await?;
+        let gauges = Gauges::new(engine.clone(), numbers.sources());
         Ok(Self {
+            gauges,
             engine,
             delivery,
             stage,
@@ -174,6 +201,8 @@ impl Play {
     async fn act(&mut self, id: &ReleaseId) -> anyhow::Result<()> {
         for _ in 0..MOST_ACTS {
             self.delivery.quiet().await;
+            self.gauges.measure().await;
+            self.delivery.quiet().await;
             if self.release(id).room.closed {
                 return Ok(());
             }
@@ -188,6 +217,7 @@ impl Play {
             }
             let Some(due) = self.engine.next_due() else { return Ok(()) };
             self.pass_time(due.due.at);
+            self.gauges.measure().await;
             let request = Request { id: due.id, by: Actor::Clock, command: due.due.command };
             self.engine.ask(request).await?;
         }
@@ -224,6 +254,11 @@ impl Play {
                 Some((holder(Right::Start)?, Command::Start { release: release_id, commits }))
             }
             Phase::AtGate { stage } if release.advance_asked.contains(&stage) => {
+                match health::gate(release, stage, policy, self.clock.now()) {
+                    Gate::Open => {}
+                    Gate::Wait => return None,
+                    Gate::Shut(why) => return rolls_back(release, policy, Some(why)),
+                }
                 let approver = wanted_approvals(release, stage);
                 let member = approver.first().and_then(|role| member(policy, role));
                 let who = member.or_else(|| holder(Right::Advance))?;
@@ -277,7 +312,8 @@ impl Play {
             }
             Reason::ItemOpen { item, .. } | Reason::ItemFailed { item, .. } => {
                 let mark = Mark::Pass;
-                let (item, why, link) = (item.clone(), None, None);
+                let why = Some("taken as given in a rehearsal".to_owned());
+                let (item, link) = (item.clone(), None);
                 let mark = Command::Mark { release: id.clone(), item, mark, why, link };
                 Some((holder(policy, Right::Checklist)?, mark))
             }
@@ -304,11 +340,7 @@ impl Play {
             let command = Command::Outcome { release: id, run: None, worked: true, reason };
             return Some((holder(policy, Right::Resume)?, command));
         }
-        let reason = release.held.as_ref().map(|hold| hold.reason.clone());
-        let commits = Commitment::default();
-        let who = release.plan.monitoring.oncall.primary.clone();
-        let who = who.or_else(|| holder(policy, Right::Rollback))?;
-        Some((who, Command::Rollback { release: id, reason, commits }))
+        rolls_back(release, policy, release.held.as_ref().map(|hold| hold.reason.clone()))
     }
 
     fn is_mid_stage(&self, id: &ReleaseId) -> bool {

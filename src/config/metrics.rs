@@ -10,6 +10,7 @@ use super::judge::Judge;
 use super::mail::authorities;
 use super::problem::{did_you_mean, excerpt};
 use super::secret::Secret;
+use crate::domain::metric::{Query, QueryKind};
 
 /// A source of measurements.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,28 +53,9 @@ pub struct MetricsProgram {
     pub timeout: Duration,
 }
 
-/// A question that plans ask by its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
-    /// A name of [metrics].
-    pub source: String,
-    /// In the source's language; the placeholders in it are filled for each release.
-    pub query: String,
-    /// The same about the stable group.
-    pub baseline: Option<String>,
-    pub unit: String,
-    pub title: String,
-    /// One of `QUERY_KINDS`.
-    pub kind: String,
-}
-
 /// What a query may leave open.
 pub const QUERY_PLACEHOLDERS: [&str; 5] =
     ["service", "environment", "version", "known_good", "from"];
-
-/// What is measured, as far as it matters to the limits that fit.
-pub const QUERY_KINDS: [&str; 6] =
-    ["error-rate", "latency", "throughput", "client-errors", "business", "gauge"];
 
 /// What the arguments of a program may leave open.
 const PROGRAM_PLACEHOLDERS: [&str; 4] = ["query", "from", "to", "step"];
@@ -281,22 +263,30 @@ pub(super) fn queries(judge: &mut Judge<'_>, file: &File) -> BTreeMap<String, Qu
             }
             known(judge, &key, text, &QUERY_PLACEHOLDERS);
         }
-        if !QUERY_KINDS.contains(&own.kind.as_str()) {
+        let kind = QueryKind::ALL.into_iter().find(|kind| kind.name() == own.kind);
+        if kind.is_none() {
             let what = format!("`{}` is not a kind of query", excerpt(&own.kind));
-            judge.wrong(&format!("{key}.kind"), what, did_you_mean(&own.kind, QUERY_KINDS));
+            let kinds = QueryKind::ALL.map(QueryKind::name);
+            judge.wrong(&format!("{key}.kind"), what, did_you_mean(&own.kind, kinds));
         }
         let Some(source) = source(judge, &key, file, own) else { continue };
         let query = Query {
-            source,
             query: own.query.clone(),
             baseline: own.baseline.clone(),
             unit: own.unit.clone(),
             title: own.title.clone().unwrap_or_else(|| titled(name)),
-            kind: own.kind.clone(),
+            kind: kind.unwrap_or_default(),
+            has_past: has_past(file, &source),
+            source,
         };
         queries.insert(name.clone(), query);
     }
     queries
+}
+
+/// The others only know how it is now.
+fn has_past(file: &File, source: &str) -> bool {
+    file.metrics.get(source).is_some_and(|source| source.kind == SourceKind::Prometheus)
 }
 
 fn source(judge: &mut Judge<'_>, key: &str, file: &File, own: &file::Query) -> Option<String> {

@@ -199,7 +199,16 @@ fn the_commented_configuration_has_every_key_of_the_embedded_one() {
         match value {
             toml::Value::Table(table) => {
                 // Below these come names that the operator chooses.
-                let named = ["people", "roles", "audiences", "flags", "actions", "checklist"];
+                let named = [
+                    "people",
+                    "roles",
+                    "audiences",
+                    "flags",
+                    "actions",
+                    "checklist",
+                    "metrics",
+                    "queries",
+                ];
                 for (key, value) in table {
                     let shown = if named.contains(&path) { "*" } else { key };
                     let path =
@@ -1099,9 +1108,9 @@ fn a_query_is_for_the_only_source_and_has_a_title() {
          [queries.error-rate]\nquery = 'rate(errors{service=\"{service}\"}[1m])'\n",
     );
     let config = config.unwrap_or_else(|problems| panic!("{}", told(&problems)));
-    let query = &config.queries["error-rate"];
+    let query = &config.policy.queries["error-rate"];
     assert_eq!((query.source.as_str(), query.title.as_str()), ("prometheus", "Error rate"));
-    assert_eq!((query.unit.as_str(), query.kind.as_str()), ("", "gauge"));
+    assert_eq!((query.unit.as_str(), query.kind.name()), ("", "gauge"));
     assert_eq!(with_samples(&query.query), "rate(errors{service=\"nothing\"}[1m])");
     assert!(matches!(
         &config.metrics["prometheus"],

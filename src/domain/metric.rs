@@ -55,6 +55,29 @@ pub enum QueryKind {
     Gauge,
 }
 
+impl QueryKind {
+    pub const ALL: [Self; 6] = [
+        Self::ErrorRate,
+        Self::Latency,
+        Self::Throughput,
+        Self::ClientErrors,
+        Self::Business,
+        Self::Gauge,
+    ];
+
+    /// As a configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ErrorRate => "error-rate",
+            Self::Latency => "latency",
+            Self::Throughput => "throughput",
+            Self::ClientErrors => "client-errors",
+            Self::Business => "business",
+            Self::Gauge => "gauge",
+        }
+    }
+}
+
 /// What the numbers say. In this order the worst of several counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

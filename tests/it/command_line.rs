@@ -267,6 +267,26 @@ async fn a_rehearsal_ends_with_what_would_have_happened() {
 }
 
 #[tokio::test]
+async fn a_rehearsal_shows_what_the_numbers_would_do() {
+    let here = Installed::demo();
+    let plan = "config/plans/canary.toml";
+    let troubles: [(&[&str], &str, &str); 4] = [
+        (&[], "would have launched: SUCCESS, DEPLOYED", "Advance"),
+        (&["--trouble", "red-metric"], "ROLLED_BACK", "Rolling Web shop back"),
+        (&["--trouble", "no-data"], "ROLLED_BACK", "cannot be told: no data"),
+        (&["--trouble", "flapping"], "ROLLED_BACK", "the numbers are yellow"),
+    ];
+    for (trouble, verdict, said) in troubles {
+        let mut args = vec!["rehearse", plan];
+        args.extend(trouble);
+        let told = here.cli(&args).await.expect(0, &["T-48h", verdict]);
+        if !trouble.is_empty() {
+            assert!(told.out.contains(said), "{trouble:?}: {}", told.out);
+        }
+    }
+}
+
+#[tokio::test]
 async fn verbs_go_to_the_running_bot_and_end_as_they_were_answered() {
     let here = Installed::demo();
     let running = here.start().await;

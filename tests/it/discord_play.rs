@@ -149,7 +149,7 @@ async fn tick(stage: &Stage) {
     let card = stage.sees(ROOM, "waiting for").await;
     maria.presses(&card, "Checklist").await.answered().await;
     let list = maria.sees_ephemeral("Runbook up to date").await;
-    maria.presses_in_whisper(&list, "Tick: Runbook up to date").await.answered().await;
+    maria.presses_in_whisper(&list, "✓ Runbook up to date").await.answered().await;
     maria.sees_ephemeral("The checklist is green").await;
 }
 

@@ -210,7 +210,7 @@ async fn forged_stale_and_replayed_requests_change_nothing() {
         press().unsigned(),
         press().without_time(),
         press().stale(Duration::from_secs(301)),
-        press().ahead_of_time(Duration::from_secs(301)),
+        press().ahead_of_time(Duration::from_secs(330)),
         press().tampered(&id("user", "ann"), &id("user", "sam")),
     ] {
         let (status, body) = forged.send().await;

@@ -23,6 +23,7 @@ mod flags_play;
 mod golden;
 mod installed;
 mod mail;
+mod metric_gates;
 mod metrics;
 mod metrics_world;
 mod operation;

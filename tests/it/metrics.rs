@@ -372,6 +372,7 @@ async fn a_login_arrives_and_is_never_shown() {
         let echoed = Prometheus::new("prometheus", &with(login, &mirror().await)).unwrap();
         let said = why(echoed.read(&lately("up")).await);
         assert!(said.contains("echo: ") && said.contains("***"), "{said}");
+        assert!(!said.contains("Ym90OmEtdG9rZW4t"), "{said}");
     }
 }
 

@@ -179,7 +179,7 @@ async fn forged_stale_and_replayed_requests_change_nothing() {
         press().forged(),
         press().unsigned(),
         press().stale(Duration::from_secs(301)),
-        press().ahead_of_time(Duration::from_secs(301)),
+        press().ahead_of_time(Duration::from_secs(330)),
         press().tampered("UANN000000", "USAM000000"),
     ] {
         let (status, body) = forged.send().await;

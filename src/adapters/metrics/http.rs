@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use reqwest::header::AUTHORIZATION;
 use reqwest::{Certificate, Client, RequestBuilder, Response, Url};
 
 use super::quoted;
@@ -66,29 +67,18 @@ impl Door {
         let client = builder.build().map_err(|why| {
             Failure::permanent(format!("{section} cannot be asked: {}", signed::reason(why)))
         })?;
-        let hidden = match &address.login {
-            Login::None => None,
-            Login::Token(secret) | Login::Password { password: secret, .. } => Some(secret.clone()),
-        };
-        let mask = Mask::new(address.secret_headers.values().cloned().chain(hidden));
         let (login, timeout) = (address.login.clone(), address.timeout);
+        let hidden = address.secret_headers.values().cloned();
+        let mask = Mask::new(hidden.chain(shown_by(&client, &url, &login)));
         Ok(Self { what: format!("`{name}`"), url, client, login, timeout, mask })
     }
 
     pub(super) fn get(&self, url: Url) -> RequestBuilder {
-        self.with_login(self.client.get(url))
+        with_login(self.client.get(url), &self.login)
     }
 
     pub(super) fn post(&self, url: Url) -> RequestBuilder {
-        self.with_login(self.client.post(url))
-    }
-
-    fn with_login(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.login {
-            Login::None => request,
-            Login::Token(token) => request.bearer_auth(token),
-            Login::Password { user, password } => request.basic_auth(user, Some(password)),
-        }
+        with_login(self.client.post(url), &self.login)
     }
 
     pub(super) async fn ask(&self, request: RequestBuilder) -> Result<Answer, Failure> {
@@ -154,6 +144,27 @@ impl Door {
     pub(super) fn quoted(&self, text: &str) -> String {
         quoted(&self.mask.hide(text))
     }
+}
+
+fn with_login(request: RequestBuilder, login: &Login) -> RequestBuilder {
+    match login {
+        Login::None => request,
+        Login::Token(token) => request.bearer_auth(token),
+        Login::Password { user, password } => request.basic_auth(user, Some(password)),
+    }
+}
+
+/// What must not be seen of a login: the secret, and the form in which it goes out.
+fn shown_by(client: &Client, url: &Url, login: &Login) -> Vec<String> {
+    let mut hidden = match login {
+        Login::None => return Vec::new(),
+        Login::Token(secret) | Login::Password { password: secret, .. } => vec![secret.clone()],
+    };
+    let sent = with_login(client.get(url.clone()), login).build();
+    let header = sent.ok().and_then(|sent| sent.headers().get(AUTHORIZATION).cloned());
+    let value = header.as_ref().and_then(|header| header.to_str().ok());
+    hidden.extend(value.and_then(|value| Some(value.split_once(' ')?.1.to_owned())));
+    hidden
 }
 
 fn headers(section: &str, address: &Address) -> Result<HeaderMap, Failure> {

@@ -9,6 +9,7 @@ pub mod program;
 pub mod prometheus;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -30,7 +31,7 @@ pub enum Target {
 
 /// Every configured source, by name.
 pub struct Sources {
-    sources: BTreeMap<String, Source>,
+    sources: BTreeMap<String, Arc<Source>>,
 }
 
 enum Source {
@@ -49,7 +50,7 @@ impl Sources {
                 Target::Json(target) => Source::Json(Json::new(&name, &target)?),
                 Target::Program(target) => Source::Program(Program::new(&name, target)?),
             };
-            Ok((name, source))
+            Ok((name, Arc::new(source)))
         };
         Ok(Self { sources: targets.into_iter().map(source).collect::<Result<_, _>>()? })
     }
@@ -62,16 +63,22 @@ impl Sources {
         self.source(name)?.read(question).await
     }
 
+    /// Each by its name.
+    pub fn each(&self) -> BTreeMap<String, Arc<dyn Metrics>> {
+        let each = self.sources.iter();
+        each.map(|(name, source)| (name.clone(), source.clone() as Arc<dyn Metrics>)).collect()
+    }
+
     /// Whether it would answer, without asking for anything in particular.
     pub async fn greet(&self, name: &str) -> Result<(), Failure> {
-        match self.source(name)? {
+        match self.source(name)?.as_ref() {
             Source::Prometheus(source) => source.greet().await,
             Source::Json(source) => source.greet().await,
             Source::Program(source) => source.greet(),
         }
     }
 
-    fn source(&self, name: &str) -> Result<&Source, Failure> {
+    fn source(&self, name: &str) -> Result<&Arc<Source>, Failure> {
         self.sources.get(name).ok_or_else(|| {
             let names: Vec<_> = self.names().collect();
             let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };

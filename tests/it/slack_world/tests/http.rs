@@ -76,7 +76,8 @@ async fn attacks_carry_what_they_say() {
     assert_eq!(which, [true, false, false, false, true]);
     let age = heard[0].1["x-slack-request-timestamp"].to_str().unwrap().parse::<u64>().unwrap()
         - heard[4].1["x-slack-request-timestamp"].to_str().unwrap().parse::<u64>().unwrap();
-    assert!(age >= 400, "{age}");
+    // The second may turn between the two.
+    assert!(age >= 399, "{age}");
 }
 
 #[tokio::test]
