@@ -28,6 +28,7 @@ use document::Document;
 use file::File;
 use judge::Judge;
 
+use crate::domain::flag;
 use crate::domain::ids::PersonId;
 use crate::domain::policy::Policy;
 
@@ -152,9 +153,10 @@ pub struct Surroundings {
 /// What is used without a file.
 const EMBEDDED: &str = include_str!("../config/default.toml");
 const EMBEDDED_NAME: &str = "the embedded default.toml";
-const EMBEDDED_PLANS: [(&str, &str); 4] = [
+const EMBEDDED_PLANS: [(&str, &str); 5] = [
     ("canary", include_str!("../config/plans/canary.toml")),
     ("direct", include_str!("../config/plans/direct.toml")),
+    ("flag", include_str!("../config/plans/flag.toml")),
     ("rolling", include_str!("../config/plans/rolling.toml")),
     ("web-shop-v1.2.0", include_str!("../config/plans/web-shop-v1.2.0.toml")),
 ];
@@ -247,7 +249,11 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
     let people = judge::people(judge, &file);
     let roles = judge::roles(judge, &file);
     let (machines, mut api_tokens) = judge::machines(judge, &file);
-    let (sections, actions) = actions::actions(judge, &file.actions);
+    let (sections, mut actions) = actions::actions(judge, &file.actions);
+    let providers = flags::flags(judge, &file);
+    if !providers.is_empty() {
+        actions.extend(flag::actions());
+    }
     let console = judge::console(judge, &file, demo);
     if let Access::Tokens(tokens) = &console.access {
         api_tokens.extend(tokens.iter().map(|(person, secret)| ApiToken {
@@ -275,6 +281,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         machines,
         actions,
         audiences: file.audiences.clone(),
+        flags: providers.iter().map(|(name, own)| (name.clone(), own.seen())).collect(),
         queries: metrics::queries(judge, &file),
         announcements: file.announcements.clone(),
         templates,
@@ -291,7 +298,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         actions: sections,
         couriers: judge::couriers(judge, &file),
         mail: mail::mail(judge, &file),
-        flags: flags::flags(judge, &file),
+        flags: providers,
         metrics: metrics::sources(judge, &file),
         api_tokens,
         plans,

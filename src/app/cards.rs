@@ -12,6 +12,7 @@ use super::status::{item_value, status_seen};
 use super::{acts, markup, status};
 use crate::domain::checklist::missing;
 use crate::domain::command::{RunOutcome, Vote};
+use crate::domain::flag;
 use crate::domain::ids::RunId;
 use crate::domain::notice::Brief;
 use crate::domain::plan::{Level, RollbackStep};
@@ -318,6 +319,7 @@ fn last_check(release: &Release) -> Option<Value> {
         Step::StageCheck { .. } | Step::Timed(_) | Step::RollbackVerify(_) => true,
         Step::Stage(_)
         | Step::Smoke(_)
+        | Step::FlagOff(_)
         | Step::Rollback(_)
         | Step::Rehearse(_)
         | Step::Named(_) => false,
@@ -433,7 +435,9 @@ fn rollback_plan_seen(
     let name = |person| policy.name_of(person).to_owned();
     let mut seen = facts(&Brief::of(release, policy), scene.now, scene);
     let mut add = |name: &str, value: Value| seen.insert(name.to_owned(), value);
-    add("steps", plan.steps.iter().map(step).collect());
+    let kills = flag::to_kill(&release.plan, policy).map(|(_, flag, _)| flag.name.as_str());
+    add("kills", kills.collect());
+    add("steps", flag::steps_back(plan).iter().map(step).collect());
     add("verify", plan.verify.iter().map(step).collect());
     add("triggers", json!(plan.triggers));
     add("constraints", json!(plan.constraints));

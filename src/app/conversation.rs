@@ -525,7 +525,7 @@ pub fn samples() -> Vec<(&'static str, serde_json::Value)> {
         (
             "answer-confirm-rollback.md",
             json!({"name": "Web shop production", "from": "v1.2.0", "to": "v1.1.9", "stale": true,
-                "steps": ["Pod 3 back"], "flags": ["new_dashboard"], "takes": "2 min",
+                "steps": ["Pod 3 back"], "kills": ["new_dashboard"], "flags": ["old_menu"], "takes": "2 min",
                 "rto": "15 min", "running": true, "database": "stays", "constraints": ["0017"]}),
         ),
         (

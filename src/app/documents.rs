@@ -16,6 +16,7 @@ pub use report::{ReportEntry, report};
 
 use super::cards::level;
 use crate::domain::checklist::{ItemState, tally};
+use crate::domain::flag;
 use crate::domain::ids::{ActionName, PersonId};
 use crate::domain::plan::{Kind, Plan, RollbackStep, Stage, Strategy};
 use crate::domain::policy::Policy;
@@ -443,7 +444,14 @@ fn going_back(page: &mut Page, release: &Release, policy: &Policy) {
     };
     page.para(&format!("Rollback available to version {}.", text(&plan.to)));
     page.list("Go back when", plan.triggers.iter().map(|trigger| text(trigger)));
-    for (at, step) in plan.steps.iter().enumerate() {
+    let killed = flag::to_kill(&release.plan, policy);
+    let killed = killed.map(|(_, flag, at)| format!("{} at {}", code(&flag.name), text(at)));
+    let first = match plan.flags_suffice {
+        true => "Switched off by their kill switches, and nothing else is needed",
+        false => "Switched off first, by their kill switches",
+    };
+    page.list(first, killed);
+    for (at, step) in flag::steps_back(plan).iter().enumerate() {
         rollback_step(page, release, &format!("{}. ", at + 1), step, policy);
     }
     if !plan.verify.is_empty() {

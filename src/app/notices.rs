@@ -185,6 +185,7 @@ fn tone(notice: &Notice) -> Tone {
         NoticeKind::Finished { outcome, .. } => good_if(outcome == "SUCCESS"),
         NoticeKind::SmokeTallied { passed, total, .. } => good_if(passed == total),
         NoticeKind::OutcomeSettled { worked, .. } => good_if(*worked),
+        NoticeKind::FlagOff { trouble, .. } => good_if(trouble.is_none()),
         NoticeKind::RehearsalEnded { worked, .. } => good_if(*worked),
         NoticeKind::WentNoGo { .. }
         | NoticeKind::StepFailed { .. }
@@ -327,6 +328,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         | NoticeKind::SaidByHand { .. }
         | NoticeKind::StageDone { .. }
         | NoticeKind::StepDone { .. }
+        | NoticeKind::FlagOff { .. }
         | NoticeKind::OutcomeSettled { worked: true, .. }
         | NoticeKind::Soaking { .. }
         | NoticeKind::Advanced { .. }
@@ -485,16 +487,17 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_poll.md" "_rollback.md"
         "advance-wanted.md" "advanced.md" "agenda.md" "card-live.md" "card-poll.md"
         "card-rollback-plan.md" "card-run.md" "changed-to-go.md" "check-wanted.md" "checklist.md"
-        "clock-leapt.md" "correction.md" "done.md" "escalation.md" "finished.md" "freeze-added.md"
-        "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md" "items-wanted.md"
-        "list.md" "locked.md" "numbers.md" "oncall.md" "opening.md" "outcome-settled.md"
-        "overridden.md" "progress.md" "rehearsal-ended.md" "report.md" "resumed.md" "retraction.md"
-        "roles.md" "rollback-began.md" "rollback-failed.md" "rolled-back.md" "rolled-out.md"
-        "room-is-thread.md" "room-opened.md" "said-by-hand.md" "silence-prompt.md"
-        "smoke-tallied.md" "soaking.md" "stage-done.md" "start-missed.md" "start-offered.md"
-        "start-waits.md" "started.md" "status.md" "step-done.md" "step-failed.md" "step-unknown.md"
-        "stepped-back.md" "t-1h.md" "t-24h.md" "t-48h.md" "turned-red.md" "undelivered.md"
-        "unlocked.md" "update.md" "vote-wanted.md" "welcome.md" "went-go.md" "went-no-go.md"
+        "clock-leapt.md" "correction.md" "done.md" "escalation.md" "finished.md" "flag-off.md"
+        "freeze-added.md" "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md"
+        "items-wanted.md" "list.md" "locked.md" "numbers.md" "oncall.md" "opening.md"
+        "outcome-settled.md" "overridden.md" "progress.md" "rehearsal-ended.md" "report.md"
+        "resumed.md" "retraction.md" "roles.md" "rollback-began.md" "rollback-failed.md"
+        "rolled-back.md" "rolled-out.md" "room-is-thread.md" "room-opened.md" "said-by-hand.md"
+        "silence-prompt.md" "smoke-tallied.md" "soaking.md" "stage-done.md" "start-missed.md"
+        "start-offered.md" "start-waits.md" "started.md" "status.md" "step-done.md" "step-failed.md"
+        "step-unknown.md" "stepped-back.md" "t-1h.md" "t-24h.md" "t-48h.md" "turned-red.md"
+        "undelivered.md" "unlocked.md" "update.md" "vote-wanted.md" "welcome.md" "went-go.md"
+        "went-no-go.md"
     ];
     files.to_vec()
 }

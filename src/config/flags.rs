@@ -8,6 +8,7 @@ use super::actions::{placeholders, text, texts};
 use super::file::{File, FlagKind, FlagProvider as Own, ten_seconds};
 use super::judge::Judge;
 use super::secret::Secret;
+use crate::domain::{flag, policy};
 
 /// A provider of feature flags.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,13 @@ pub enum FlagProvider {
     },
     Unleash(UnleashTarget),
     Program(FlagProgram),
+}
+
+impl FlagProvider {
+    /// What the rules have to know of it.
+    pub(super) fn seen(&self) -> policy::FlagProvider {
+        policy::FlagProvider { whole_percents: matches!(self, Self::Unleash(_)) }
+    }
 }
 
 /// An environment of a project of Unleash.
@@ -47,7 +55,7 @@ pub struct FlagProgram {
 }
 
 /// The actions that change a flag. They are there without a section, so none may take their names.
-pub(super) const ACTIONS: [&str; 2] = ["flag-set", "flag-kill"];
+pub(super) const ACTIONS: [&str; 2] = [flag::SET, flag::KILL];
 
 pub(super) fn flags(judge: &mut Judge<'_>, file: &File) -> BTreeMap<String, FlagProvider> {
     let mut providers = BTreeMap::new();

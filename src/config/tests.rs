@@ -106,6 +106,7 @@ fn every_shipped_plan_lints_without_a_refusal() {
     assert_snapshot!(said.collect::<Vec<_>>().join("\n"), @r"
     canary: no-artifact
     direct: no-artifact
+    flag: no-artifact
     rolling: no-artifact
     web-shop-v1.2.0: rolling-with-migration
     ");
@@ -750,8 +751,6 @@ plan.toml:5: I know no time zone `America/Los_Angelos`
     did you mean `America/Los_Angeles`?
 plan.toml:7: "roling" cannot be `strategy`
     did you mean "rolling"?
-plan.toml:8: `action` is missing in [[stage]]
-    add `action = "deploy"`
 plan.toml:10: soak: `10` has no unit
     say `10m`, `10h` or `10d`
 plan.toml:14: "atuo" cannot be `advance`
@@ -1128,7 +1127,7 @@ proptest! {
         from in any::<prop::sample::Index>(),
         length in 0_usize..40,
     ) {
-        for text in [SHIPPED, EMBEDDED_PLANS[3].1] {
+        for text in [SHIPPED, EMBEDDED_PLANS[4].1] {
             let chars: Vec<char> = text.chars().collect();
             let from = from.index(chars.len());
             let until = (from + length).min(chars.len());

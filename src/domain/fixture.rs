@@ -15,7 +15,9 @@ use super::ids::{Account, ActionName, ItemId, PersonId, ReleaseId, Role};
 use super::metric::{Answer, Line, Query, QueryKind, Reading};
 use super::notice::Notice;
 use super::plan::{AnnounceAt, Plan, PlannedAnnouncement, PlannedItem};
-use super::policy::{Action, Person, Policy, Right, RoleRules, RoomHome, Rules, Section, Timing};
+use super::policy::{
+    Action, FlagProvider, Person, Policy, Right, RoleRules, RoomHome, Rules, Section, Timing,
+};
 use super::react::react;
 use super::state::{Release, Room, Start, State};
 use super::time::{Span, Time};
@@ -71,6 +73,7 @@ pub(crate) fn policy() -> Policy {
         audiences: audiences(),
         rooms: vec![RoomHome { platform: "console".into(), tenant: "local".into() }],
         actions: actions(),
+        flags: BTreeMap::from([("local".to_owned(), FlagProvider::default())]),
         queries: queries(),
         announcements: announcements(),
         templates: BTreeSet::new(),
@@ -178,6 +181,7 @@ fn actions() -> BTreeMap<ActionName, Action> {
     ]
     .into_iter()
     .map(action)
+    .chain(super::flag::actions())
     .collect()
 }
 

@@ -3,6 +3,7 @@
 //! Judged from the plan, the policy and the little that neither can know. Evidence and findings are
 //! judged at the start, not here: while a plan is written, they are not in yet.
 
+mod flags;
 mod metrics;
 mod names;
 mod risk;
@@ -105,6 +106,7 @@ pub fn lint(plan: &Plan, policy: &Policy, start: Option<&Start>, facts: &Facts) 
     found.extend(rollback(plan));
     found.extend(database(plan, facts));
     found.extend(flags(plan, start));
+    found.extend(flags::flags(plan, policy));
     found.extend(irreversible(plan));
     found.extend(staging(plan, policy));
     found.extend(watching(plan));
@@ -271,7 +273,7 @@ fn rollback(plan: &Plan) -> Vec<Finding> {
         let mend = "Name the version that is good now.";
         found.push(Finding::refuse("rollback-to-itself", what).mend(mend).at("rollback.to"));
     }
-    if back.steps.is_empty() {
+    if back.steps.is_empty() && !back.flags_suffice {
         let what = "The rollback plan has no steps, so nothing could be run.";
         let mend = "Add a [[rollback.step]] with a `name` and an `action`.";
         found.push(Finding::refuse("no-rollback-steps", what).mend(mend).at("rollback"));

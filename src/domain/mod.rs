@@ -16,6 +16,7 @@ pub mod effect;
 pub mod event;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod flag;
 pub mod freeze;
 pub mod health;
 pub mod ids;

@@ -94,6 +94,17 @@ pub enum NoticeKind {
         traffic: Option<f64>,
         took_ms: u64,
     },
+    /// The kill switch of a flag, in a rollback.
+    FlagOff {
+        at: Time,
+        flag: String,
+        provider: String,
+        /// `0.4 s`.
+        after: String,
+        /// Why it may still be on.
+        trouble: Option<String>,
+        people: Vec<PersonRef>,
+    },
     StepDone {
         at: Time,
         text: String,
@@ -234,6 +245,9 @@ pub enum NoticeKind {
         by: Option<String>,
         reason: Option<String>,
         steps: usize,
+        /// Switched off before anything else.
+        #[serde(default)]
+        flags: Vec<String>,
         people: Vec<PersonRef>,
     },
     RolledBack {

@@ -217,6 +217,8 @@ pub struct Stage {
     /// What is said when it worked: `Pod 1 deployed`.
     #[serde(default)]
     pub done: Option<String>,
+    /// What opens the stage's flag, if nothing else is named.
+    #[serde(default = "flag_set")]
     pub action: ActionName,
     #[serde(default)]
     pub with: BTreeMap<String, String>,
@@ -241,12 +243,16 @@ pub struct Stage {
     pub approvers: Vec<Role>,
     #[serde(default)]
     pub cohort: Option<String>,
-    /// The flag that opens this stage's cohort.
+    /// The flag that opens this stage's cohort, for its `traffic` where the stage has no action.
     #[serde(default)]
     pub flag: Option<String>,
     /// Limits by which the numbers judge this stage.
     #[serde(default, rename = "metric")]
     pub metrics: Vec<MetricGate>,
+}
+
+fn flag_set() -> ActionName {
+    ActionName::from(super::flag::SET)
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -385,6 +391,9 @@ pub struct RollbackPlan {
     /// How long anybody may stop that with a hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub veto: Option<Span>,
+    /// Whether the kill switches of the flags are all that it takes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flags_suffice: bool,
     #[serde(default, rename = "step")]
     pub steps: Vec<RollbackStep>,
     /// Actions that prove that the old version answers.

@@ -26,6 +26,9 @@ pub struct Policy {
     /// Where war rooms open: one per platform.
     pub rooms: Vec<RoomHome>,
     pub actions: BTreeMap<ActionName, Action>,
+    /// Who keeps feature flags, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flags: BTreeMap<String, FlagProvider>,
     /// What can be measured, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub queries: BTreeMap<String, Query>,
@@ -191,6 +194,14 @@ pub struct Action {
     /// Whether people may run it from chat with `run`.
     #[serde(default)]
     pub from_chat: bool,
+}
+
+/// What a provider of flags can and cannot do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FlagProvider {
+    /// It knows no share between one percent and the next.
+    pub whole_percents: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

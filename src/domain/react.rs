@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::command::{EvidenceReport, Vote};
 use super::effect::{Call, Effect, RoomWish, Target};
 use super::event::{Event, Happened};
+use super::flag;
 use super::health;
 use super::ids::{Account, ItemId, PersonId, ReleaseId, Role, slug};
 use super::metric::Judged;
@@ -729,6 +730,7 @@ fn planned_limit(release: &Release, step: &Step) -> Option<Span> {
         | Step::StageCheck { .. }
         | Step::Smoke(_)
         | Step::Timed(_)
+        | Step::FlagOff(_)
         | Step::Rehearse(_)
         | Step::Named(_) => None,
     }
@@ -747,6 +749,9 @@ fn step_ended(scene: &Scene, step: &Step, attempt: u32) -> Vec<Effect> {
     let Some(run) = found else { return Vec::new() };
     let Some((_, end)) = &run.ended else { return Vec::new() };
     let (at, name) = (scene.at, step_name(release, step));
+    if let Step::FlagOff(flag) = step {
+        return flag_off(scene, *flag, run, end.took_ms);
+    }
     match run.worked() {
         Some(true) => worked(scene, run, end.took_ms),
         // Stopped because somebody asked: the rollback that follows says so.
@@ -775,13 +780,35 @@ fn step_ended(scene: &Scene, step: &Step, attempt: u32) -> Vec<Effect> {
     }
 }
 
+/// One that is stuck is somebody's to close by hand; the rollback does not wait for them.
+fn flag_off(scene: &Scene, flag: usize, run: &RunRecord, took_ms: u64) -> Vec<Effect> {
+    let Some(planned) = scene.release.plan.flags.get(flag) else { return Vec::new() };
+    let is_off = run.worked() == Some(true);
+    scene.room(NoticeKind::FlagOff {
+        at: scene.at,
+        flag: planned.name.clone(),
+        provider: run.with.get("provider").cloned().unwrap_or_default(),
+        after: in_tenths(took_ms),
+        trouble: (!is_off).then(|| how_it_ended(run)),
+        people: if is_off { Vec::new() } else { scene.pagers() },
+    })
+}
+
+/// `0.4 s`: of what is over before a person has looked.
+fn in_tenths(took_ms: u64) -> String {
+    let tenths = (took_ms + 50) / 100;
+    format!("{}.{} s", tenths / 10, tenths % 10)
+}
+
 fn worked(scene: &Scene, run: &RunRecord, took_ms: u64) -> Vec<Effect> {
     let plan = scene.release.plan.rollback.as_ref();
     let text = match &run.step {
         // The stage, the tally and the rehearsal speak for themselves.
-        Step::Stage(_) | Step::StageCheck { .. } | Step::Smoke(_) | Step::Rehearse(_) => {
-            return vec![];
-        }
+        Step::Stage(_)
+        | Step::StageCheck { .. }
+        | Step::Smoke(_)
+        | Step::FlagOff(_)
+        | Step::Rehearse(_) => return vec![],
         Step::Rollback(at) => plan.and_then(|plan| plan.steps.get(*at)).map(|s| s.done_text()),
         Step::RollbackVerify(at) => {
             plan.and_then(|plan| plan.verify.get(*at)).map(|s| s.done_text())
@@ -963,7 +990,10 @@ fn rollback_begun(
     };
     let mut effects: Vec<Effect> =
         release.running().filter(|run| matches!(run.step, Step::Stage(_))).map(stop).collect();
-    let steps = release.plan.rollback.as_ref().map_or(0, |plan| plan.steps.len());
+    let steps = release.plan.rollback.as_ref().map_or(0, |plan| flag::steps_back(plan).len());
+    let open = flag::to_kill(&release.plan, scene.policy);
+    let open = open.filter(|(_, flag, _)| flag::may_be_open(release, flag));
+    let flags = open.map(|(_, flag, _)| flag.name.clone()).collect();
     effects.extend(scene.room(NoticeKind::RollbackBegan {
         at: scene.at,
         from: from.to_owned(),
@@ -971,6 +1001,7 @@ fn rollback_begun(
         by: by.map(|by| scene.name(by)),
         reason: reason.cloned(),
         steps,
+        flags,
         people: scene.pagers(),
     }));
     effects

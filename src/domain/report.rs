@@ -152,6 +152,9 @@ pub fn step_name(release: &Release, step: &Step) -> String {
             .and_then(|stage| Some(format!("{} of {}", stage.checks.get(*check)?, stage.name))),
         Step::Smoke(check) => plan.smoke.get(*check).map(|check| check.name.clone()),
         Step::Timed(check) => plan.checks.get(*check).map(|check| check.name.clone()),
+        Step::FlagOff(index) => {
+            plan.flags.get(*index).map(|flag| format!("Kill switch of {}", flag.name))
+        }
         Step::Rollback(index) => rollback(*index).map(|step| step.name.clone()),
         Step::RollbackVerify(index) => verify(*index).map(|step| step.name.clone()),
         Step::Rehearse(index) => rollback(*index).map(|step| format!("{} (rehearsal)", step.name)),

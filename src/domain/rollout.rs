@@ -414,9 +414,11 @@ pub fn arguments(
         | Step::StageCheck { .. }
         | Step::Smoke(_)
         | Step::Timed(_)
+        | Step::FlagOff(_)
         | Step::Named(_) => None,
     };
     let mut values = super::lint::given(plan, version.unwrap_or(&plan.release.version));
+    values.extend(super::flag::given(plan, step, policy));
     values.extend(with.iter().map(|(name, value)| (name.clone(), value.clone())));
     if let Some(action) = policy.actions.get(action) {
         values.retain(|name, _| action.placeholders.contains(name));

@@ -5,6 +5,7 @@
 use super::command::RunOutcome;
 use super::decide::did;
 use super::event::{Event, Happened};
+use super::flag;
 use super::health::{self, Gate};
 use super::ids::{ActionName, ReleaseId};
 use super::policy::Policy;
@@ -244,14 +245,58 @@ fn stuck_check(release: &Release) -> Option<Happened> {
     held_by_us(release, stuck_text(release, run))
 }
 
+/// Where the kill switches of a rollback stand.
+enum Flags {
+    Begin(Happened),
+    Wait,
+    /// They were to be the whole way back, and one of them is not done.
+    Stuck(String),
+    Off,
+}
+
+/// **Invariant:** before the first step back, every flag that the release may have opened was
+/// switched off, or somebody was told that it was not. All at once: each has its time limit.
+fn flags_off(release: &Release, policy: &Policy) -> Flags {
+    let suffice = release.plan.rollback.as_ref().is_some_and(|plan| plan.flags_suffice);
+    let (mut wait, mut stuck) = (false, None);
+    for (index, flag, _) in flag::to_kill(&release.plan, policy) {
+        if !flag::may_be_open(release, flag) {
+            continue;
+        }
+        let step = Step::FlagOff(index);
+        match stands(release, &step) {
+            Stands::ToBegin { attempt } => {
+                let kill = ActionName::from(flag::KILL);
+                let next = begin(release, step, attempt, &kill, &BTreeMap::new(), policy);
+                return Flags::Begin(next);
+            }
+            Stands::Running => wait = true,
+            Stands::Stuck(why) => stuck = Some(why),
+            Stands::Worked => {}
+        }
+    }
+    match (wait, stuck.filter(|_| suffice)) {
+        (true, _) => Flags::Wait,
+        (false, Some(why)) => Flags::Stuck(why),
+        (false, None) => Flags::Off,
+    }
+}
+
 fn rolling_back(release: &Release, policy: &Policy, now: Time) -> Option<Happened> {
     // What runs in the target is stopped first.
     let deploy_runs = |run: &&RunRecord| matches!(run.step, Step::Stage(_));
     if release.running().any(|run| deploy_runs(&run)) {
         return None;
     }
+    match flags_off(release, policy) {
+        Flags::Begin(next) => return Some(next),
+        Flags::Wait => return None,
+        Flags::Stuck(why) => return Some(Happened::RollbackFailed { why }),
+        Flags::Off => {}
+    }
     let plan = release.plan.rollback.as_ref()?;
-    let steps = plan.steps.iter().enumerate().map(|(at, step)| (Step::Rollback(at), step));
+    let steps = flag::steps_back(plan).iter().enumerate();
+    let steps = steps.map(|(at, step)| (Step::Rollback(at), step));
     let verify = plan.verify.iter().enumerate().map(|(at, step)| (Step::RollbackVerify(at), step));
     for (step, planned) in steps.chain(verify) {
         match stands(release, &step) {

@@ -302,9 +302,14 @@ pub struct Posted {
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     Stage(usize),
-    StageCheck { stage: usize, check: usize },
+    StageCheck {
+        stage: usize,
+        check: usize,
+    },
     Smoke(usize),
     Timed(usize),
+    /// The kill switch of a flag, by its place in the plan.
+    FlagOff(usize),
     Rollback(usize),
     RollbackVerify(usize),
     Rehearse(usize),
@@ -319,6 +324,7 @@ impl Step {
             Self::StageCheck { .. }
             | Self::Smoke(_)
             | Self::Timed(_)
+            | Self::FlagOff(_)
             | Self::RollbackVerify(_)
             | Self::Rehearse(_)
             | Self::Named(_) => false,
@@ -473,6 +479,11 @@ impl Release {
             Step::Rollback(_) | Step::RollbackVerify(_) => {
                 matches!(self.phase, Phase::RollingBack | Phase::RollbackFailed)
             }
+            // What stands in for the whole way back; otherwise the other steps go on without it.
+            Step::FlagOff(_) => {
+                matches!(self.phase, Phase::RollingBack | Phase::RollbackFailed)
+                    && self.plan.rollback.as_ref().is_some_and(|plan| plan.flags_suffice)
+            }
             Step::Smoke(_) | Step::Timed(_) => self.phase == Phase::Watching,
             Step::Rehearse(_) | Step::Named(_) => false,
         }
@@ -522,6 +533,7 @@ pub fn run_id(release: &ReleaseId, step: &Step, attempt: u32) -> RunId {
         Step::StageCheck { stage, check } => format!("stage-{}-check-{}", stage + 1, check + 1),
         Step::Smoke(check) => format!("smoke-{}", check + 1),
         Step::Timed(check) => format!("check-{}", check + 1),
+        Step::FlagOff(flag) => format!("flag-off-{}", flag + 1),
         Step::Rollback(step) => format!("rollback-{}", step + 1),
         Step::RollbackVerify(step) => format!("rollback-verify-{}", step + 1),
         Step::Rehearse(step) => format!("rehearse-{}", step + 1),

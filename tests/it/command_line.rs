@@ -5,8 +5,13 @@ use serde_json::Value;
 use crate::installed::{Ended, Installed};
 
 const SAMPLE: &str = "config/plans/web-shop-v1.2.0.toml";
-const PLANS: [&str; 4] =
-    ["config/plans/canary.toml", "config/plans/direct.toml", "config/plans/rolling.toml", SAMPLE];
+const PLANS: [&str; 5] = [
+    "config/plans/canary.toml",
+    "config/plans/direct.toml",
+    "config/plans/flag.toml",
+    "config/plans/rolling.toml",
+    SAMPLE,
+];
 const PAPERS: [(&str, &str); 6] = [
     ("plan", "# Release plan: Web shop v"),
     ("checklist", "# Deployment checklist: Web shop v"),

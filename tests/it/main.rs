@@ -20,6 +20,7 @@ mod discord_trouble;
 mod discord_world;
 mod engine;
 mod flags;
+mod flags_play;
 mod golden;
 mod house;
 mod installed;

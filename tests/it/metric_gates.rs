@@ -1,6 +1,7 @@
 //! A rollout judged by a real Prometheus, played in Slack by the real program: it goes on on green,
 //! is held on yellow and on silence, and goes back by itself on red.
 
+use crate::house::House;
 use crate::metrics_world::{MetricsWorld, error_rate};
 use crate::shop::{pod, prop};
 use crate::slack_stage::{Mode, Stage, cast};

@@ -1,5 +1,6 @@
 //! What can be done by a click in Slack, where somebody looks for it.
 
+use crate::house::House;
 use crate::shop::{at, prop};
 use crate::slack_stage::{Mode, Stage, cast};
 

@@ -10,7 +10,9 @@ use crate::app::grammar::{self, Guide, Paper, Wrong};
 use crate::app::markup;
 use crate::app::messages::Messages;
 use crate::app::reads;
+use crate::domain::flag;
 use crate::domain::plan::RollbackPlan;
+use crate::domain::policy::Policy;
 use crate::domain::report::step_name;
 use crate::domain::rollout::how_it_ended;
 use crate::domain::state::{Release, RunRecord};
@@ -34,6 +36,8 @@ struct Confirm<'a> {
     to: &'a str,
     stale: bool,
     steps: Vec<&'a str>,
+    /// What is switched off by itself.
+    kills: Vec<&'a str>,
     flags: Vec<&'a str>,
     takes: Option<String>,
     rto: String,
@@ -148,15 +152,24 @@ impl Words<'_> {
         plan: &RollbackPlan,
         stale: bool,
         command: String,
+        policy: &Policy,
     ) -> Form {
         let head = &release.plan.release;
+        let kills = flag::to_kill(&release.plan, policy);
+        let kills: Vec<_> = kills
+            .filter(|(_, flag, _)| flag::may_be_open(release, flag))
+            .map(|(_, flag, _)| flag.name.as_str())
+            .collect();
+        let others = release.plan.flags.iter().map(|flag| flag.name.as_str());
+        let others = others.filter(|name| !kills.contains(name)).collect();
         let confirm = Confirm {
             name: format!("{} {}", release.plan.name(), head.environment),
             from: &head.version,
             to: &plan.to,
             stale,
-            steps: plan.steps.iter().map(|step| step.name.as_str()).collect(),
-            flags: release.plan.flags.iter().map(|flag| flag.name.as_str()).collect(),
+            steps: flag::steps_back(plan).iter().map(|step| step.name.as_str()).collect(),
+            kills,
+            flags: others,
             takes: plan.full.or(plan.traffic_back).map(|takes| span(takes.duration())),
             rto: span(plan.rto.duration()),
             running: release.running().next().is_some(),

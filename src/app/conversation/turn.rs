@@ -902,7 +902,8 @@ impl<'a> Turn<'a> {
                     ("confirmed".to_owned(), "true".to_owned()),
                 ]);
                 let words = grammar::fill(&self.said.words, &filled).unwrap_or_default();
-                let form = self.words.confirm(release, plan, stale, grammar::line(&words));
+                let line = grammar::line(&words);
+                let form = self.words.confirm(release, plan, stale, line, self.policy);
                 return Err(Box::new(Reply::Form(form)));
             }
         }

@@ -300,6 +300,7 @@ fn lower(step: &Step) -> String {
         Step::StageCheck { stage, check } => format!("check {} of stage {}", check + 1, stage + 1),
         Step::Smoke(check) => format!("smoke test {}", check + 1),
         Step::Timed(check) => format!("check {}", check + 1),
+        Step::FlagOff(flag) => format!("the kill switch of flag {}", flag + 1),
         Step::Rollback(step) => format!("rollback step {}", step + 1),
         Step::RollbackVerify(step) => format!("rollback check {}", step + 1),
         Step::Rehearse(step) => format!("the rehearsal of rollback step {}", step + 1),

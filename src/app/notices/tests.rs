@@ -293,6 +293,23 @@ fn going_back() -> Vec<NoticeKind> {
             by: Some(by.clone()),
             reason: Some(text("pod 2 does not start")),
             steps: 2,
+            flags: vec![text("new_dashboard")],
+            people: vec![who("john")],
+        },
+        NoticeKind::FlagOff {
+            at,
+            flag: text("new_dashboard"),
+            provider: text("local"),
+            after: text("0.4 s"),
+            trouble: None,
+            people: vec![],
+        },
+        NoticeKind::FlagOff {
+            at,
+            flag: text("new_dashboard"),
+            provider: text("unleash"),
+            after: text("60.0 s"),
+            trouble: Some(text("failed: tried until the time limit: `unleash` cannot be reached")),
             people: vec![who("john")],
         },
         NoticeKind::RolledBack {
@@ -313,6 +330,7 @@ fn going_back() -> Vec<NoticeKind> {
             by: None,
             reason: Some(text("Error rate 3.1 %, above 1")),
             steps: 1,
+            flags: vec![],
             people: vec![],
         },
         NoticeKind::TurnedRed {

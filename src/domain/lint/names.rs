@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::super::argument;
+use super::super::flag;
 use super::super::ids::{ActionName, PersonId, Role};
 use super::super::plan::Plan;
 use super::super::policy::Policy;
@@ -16,7 +17,7 @@ pub(super) fn unknown(plan: &Plan, policy: &Policy) -> Vec<Finding> {
     found.extend(audiences(plan, policy));
     found.extend(templates(plan, policy));
     found.extend(flags(plan));
-    found.extend(places(plan).iter().flat_map(|place| place.judge(policy)));
+    found.extend(places(plan, policy).iter().flat_map(|place| place.judge(policy)));
     found.extend(bad_marks(plan, policy));
     found
 }
@@ -58,7 +59,7 @@ struct Place<'a> {
     given: Values,
 }
 
-fn places(plan: &Plan) -> Vec<Place<'_>> {
+fn places<'a>(plan: &'a Plan, policy: &Policy) -> Vec<Place<'a>> {
     static NONE: Values = Values::new();
     let new = given(plan, &plan.release.version);
     let place = |at: String, actions, with| Place { at, actions, with, given: new.clone() };
@@ -67,8 +68,12 @@ fn places(plan: &Plan) -> Vec<Place<'_>> {
     for (i, stage) in plan.stages.iter().enumerate() {
         let checks = stage.checks.iter().enumerate();
         let checks = checks.map(|(j, check)| (format!("checks[{j}]"), check));
-        let actions = std::iter::once(own(&stage.action)).chain(checks).collect();
-        places.push(place(format!("stage[{i}]"), actions, &stage.with));
+        // One that opens its flag has rules of its own.
+        let action = Some(own(&stage.action)).filter(|_| !flag::sets(stage));
+        let actions = action.into_iter().chain(checks).collect();
+        let mut place = place(format!("stage[{i}]"), actions, &stage.with);
+        place.given.extend(flag::of_stage(plan, stage, policy));
+        places.push(place);
     }
     for (i, check) in plan.smoke.iter().enumerate() {
         let actions = check.action.iter().map(own).collect();

@@ -512,3 +512,60 @@ fn what_goes_back_by_itself_has_something_that_turns_red() {
     let plan = changed("[rollback]", "[rollback]\nautomatic = true");
     assert_eq!(rules(&plan), ["nothing-turns-red at rollback.automatic"]);
 }
+
+const FLAG: &str = "[[flag]]\nname = \"search\"\nowner = \"john\"\nexpires = \"2027-01-01\"\n\
+                    tested_on = \"staging\"\ntested_off = \"staging\"\n";
+
+/// The plan's second pod as a stage that opens a flag instead.
+fn flagged(flag: &str, share: &str) -> Plan {
+    let pod = "action = \"deploy\"\nwith = { pod = \"2\" }\ntraffic = 100";
+    assert!(PLAN.contains(pod));
+    toml::from_str(&format!("{}{FLAG}", PLAN.replace(pod, &format!("{flag}\n{share}"))))
+        .expect("a plan")
+}
+
+fn with_providers(names: &[(&str, bool)]) -> Policy {
+    let mut policy = policy();
+    policy.actions.extend(super::super::flag::actions());
+    for (name, whole_percents) in names {
+        let own = super::super::policy::FlagProvider { whole_percents: *whole_percents };
+        policy.flags.insert((*name).to_owned(), own);
+    }
+    policy
+}
+
+#[test]
+fn a_stage_opens_a_flag_that_somebody_keeps_for_a_share_that_they_can_set() {
+    let judged = |plan: &Plan, providers: &[(&str, bool)]| {
+        named(&lint(plan, &with_providers(providers), None, &Facts::default()))
+    };
+    let (flag, whole) = ("flag = \"search\"", "traffic = 100");
+    let one = [("local", false)];
+    assert_eq!(judged(&flagged(flag, whole), &one), [""; 0]);
+    assert_eq!(rules(&flagged(flag, whole)), ["no-flag-provider at stage[1].flag"]);
+    assert_eq!(judged(&flagged("", whole), &one), ["stage-does-nothing at stage[1].name"]);
+    let two = [("local", false), ("unleash", true)];
+    assert_eq!(judged(&flagged(flag, whole), &two), ["flag-without-provider at flag[0].name"]);
+    assert_eq!(judged(&flagged(flag, ""), &one)[0], "flag-without-share at stage[1].flag");
+    let part = flagged(flag, "traffic = 99.5");
+    assert!(!judged(&part, &one).iter().any(|rule| rule.starts_with("flag-fraction")));
+    let wrong = judged(&part, &[("unleash", true)]);
+    assert_eq!(wrong[0], "flag-fraction at stage[1].traffic");
+    let mut other = flagged(flag, whole);
+    other.flags[0].provider = Some("unleesh".into());
+    assert_eq!(judged(&other, &two), ["unknown-flag-provider at flag[0].provider"]);
+}
+
+#[test]
+fn flags_are_the_whole_way_back_only_of_what_flags_opened() {
+    let policy = with_providers(&[("local", false)]);
+    let judged = |plan: &Plan| named(&lint(plan, &policy, None, &Facts::default()));
+    let mut plan = flagged("flag = \"search\"", "traffic = 100");
+    let back = plan.rollback.as_mut().expect("a way back");
+    back.flags_suffice = true;
+    assert_eq!(judged(&plan), ["idle-rollback-steps at rollback.flags_suffice"]);
+    plan.rollback.as_mut().expect("a way back").steps.clear();
+    assert_eq!(judged(&plan), [""; 0]);
+    plan.stages.pop();
+    assert!(judged(&plan).contains(&"flags-do-not-suffice at rollback.flags_suffice".to_owned()));
+}

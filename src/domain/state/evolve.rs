@@ -550,6 +550,7 @@ impl Release {
             Step::Stage(stage) | Step::StageCheck { stage, .. } => *stage >= to,
             Step::Smoke(_)
             | Step::Timed(_)
+            | Step::FlagOff(_)
             | Step::Rollback(_)
             | Step::RollbackVerify(_)
             | Step::Rehearse(_)
