@@ -185,8 +185,9 @@ impl Browser {
         .await;
     }
 
+    /// Once it is there: the page fills itself after it has loaded.
     pub(crate) async fn find(&self, selector: &str) -> Element {
-        let found = self.client.find(Locator::Css(selector)).await;
+        let found = self.client.wait().for_element(Locator::Css(selector)).await;
         found.unwrap_or_else(|why| panic!("{selector}: {why}"))
     }
 
