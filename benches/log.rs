@@ -88,7 +88,7 @@ async fn long_log(disk: &PathBuf, count: u64) -> anyhow::Result<()> {
     report(&format!("replayed ({} MB of events)", bytes / 1_000_000), count, start);
 
     let start = Instant::now();
-    let mut pages = reader.proven_pages();
+    let mut pages = reader.proven_pages(tminus::store::Head::GENESIS);
     while pages.next().await?.is_some() {}
     report("replayed and proven", count, start);
 

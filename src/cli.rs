@@ -20,12 +20,12 @@ use serde::{Deserialize, Serialize};
 pub use self::screen::Screen;
 
 use crate::app::conversation::release_called;
-use crate::app::engine;
 use crate::app::grammar::{self, Paper, Verb};
+use crate::app::replay;
 use crate::demo::Demo;
 use crate::ports::Message;
 use crate::store::export::{Describe, Format, export};
-use crate::store::{Finding, Reader, Which, Witness, verify};
+use crate::store::{Finding, Reader, Snapshot, Which, Witness};
 
 const HELP: &str = "\
 Examples:
@@ -571,7 +571,8 @@ pub async fn audit(
     let reader = Reader::open(state).await.with_context(opening)?;
     let exit = match audit {
         Audit::Verify { against } => {
-            let finding = verify(&reader, against.as_ref()).await?;
+            let snapshot = Snapshot::read(state, replay::SHAPE);
+            let finding = replay::prove(&reader, against.as_ref(), snapshot.as_ref()).await?;
             print_finding(&finding, json, out)?
         }
         Audit::Export { format, release, from, until, output } => {
@@ -612,7 +613,7 @@ fn sheet<W: Write>(format: Format, out: W) -> Screen<W> {
 }
 
 async fn full_name(reader: &Reader, said: &str) -> anyhow::Result<String> {
-    let state = engine::replay(reader).await.context("replaying the log")?;
+    let state = replay::replay_all(reader).await.context("replaying the log")?;
     release_called(&state, Some(said)).map(|id| id.to_string()).map_err(anyhow::Error::msg)
 }
 

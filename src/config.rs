@@ -288,6 +288,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         timing: file.timing.clone(),
         rules: file.rules.clone(),
         public_url: file.server.public_url.as_deref().map(page),
+        accounts: Default::default(),
     };
     let (plans, plans_directory, plan_problems) = plans(judge, &file, demo);
     Some(Config {

@@ -18,7 +18,7 @@ use crate::app::clock::behind;
 use crate::app::conversation::release_called;
 use crate::app::grammar::Paper;
 use crate::app::rehearsal::{self, Rehearsed, Trouble};
-use crate::app::{engine, reads, times, words};
+use crate::app::{reads, replay, times, words};
 use crate::cli::{self, Exit};
 use crate::config::{self, Config, FlagProvider, MetricsTarget};
 use crate::domain::event::Event;
@@ -573,7 +573,7 @@ pub async fn document(
 async fn of_the_log(config: &Config, wanted: &Wanted<'_>) -> anyhow::Result<String> {
     let opening = || format!("opening the log in {}", config.state.display());
     let reader = Reader::open(&config.state).await.with_context(opening)?;
-    let state = engine::replay(&reader).await.context("replaying the log")?;
+    let state = replay::replay_all(&reader).await.context("replaying the log")?;
     let id = release_called(&state, wanted.release).map_err(anyhow::Error::msg)?;
     let Some(release) = state.releases.get(&id) else { bail!("there is no release {id}") };
     let which = Which { release: Some(id.to_string()), ..Which::default() };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::adapters::chat::console::{self, Console, ConsoleSettings};
 use crate::adapters::chat::discord::{self, Discord, DiscordSettings};
@@ -28,7 +28,7 @@ use crate::app::engine::Engine;
 use crate::app::measure::Gauges;
 use crate::app::messages::Messages;
 use crate::app::people::People;
-use crate::app::{grammar, times, words};
+use crate::app::{chores, grammar, times, words};
 use crate::config::{
     self, Access, Bearer, Config, Ending, FlagProvider, MailTls, MetricsLogin, MetricsTarget,
     Surroundings,
@@ -38,7 +38,7 @@ use crate::domain::command::{Actor, Command, Request};
 use crate::domain::policy::Right;
 use crate::domain::state::Start;
 use crate::ports::{Chat, Courier, Directory, Flags};
-use crate::store::{OpenError, Store, Which};
+use crate::store::{Finding, OpenError, Store, Which, damaged};
 use crate::web::{self, Served, StartOver, Token};
 
 /// What the command line says of a service.
@@ -204,6 +204,9 @@ impl House {
         )
         .await?;
         tokio::spawn(clock::follow_agenda(self.engine.clone(), stop.clone()));
+        let damage = Arc::new(OnceLock::new());
+        tokio::spawn(prove_past(self.engine.clone(), damage.clone(), stop.clone()));
+        tokio::spawn(chores::follow(self.engine.clone(), stop.clone()));
         let gauges = Gauges::new(self.engine.clone(), sources(&self.config)?.each());
         tokio::spawn(gauges.follow(stop.clone()));
         let conversation = Arc::new(self.conversation(platforms));
@@ -224,6 +227,9 @@ impl House {
         serve_until(listener, router, &stop, self.console.as_deref()).await;
         listening.join_all().await;
         delivery.finish().await;
+        if let Some(damage) = damage.get() {
+            bail!("{damage}");
+        }
         Ok(if again.is_wanted() { End::Again } else { End::Stopped })
     }
 
@@ -290,6 +296,28 @@ impl House {
         }
         Ok(router)
     }
+}
+
+/// A log that is damaged before the snapshot from which we started ends us as it would have kept us
+/// from starting: nobody may act by what nobody can prove.
+async fn prove_past(engine: Engine, damage: Arc<OnceLock<String>>, stop: CancellationToken) {
+    if !engine.has_snapshot() {
+        return;
+    }
+    let found = tokio::select! {
+        found = engine.prove_past() => found,
+        () = stop.cancelled() => return,
+    };
+    let why = match found {
+        Ok(Finding::Verified { entries, .. }) => {
+            return info!(entries, "all {entries} entries of the log are what was written");
+        }
+        Ok(Finding::Broken { seq, why }) => damaged(seq, &why),
+        Err(why) => return error!(%why, "the log before the snapshot was not proven: {why:#}"),
+    };
+    error!("{why}");
+    let _ = damage.set(why);
+    stop.cancel();
 }
 
 /// What hears people where they already are.

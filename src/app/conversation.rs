@@ -114,7 +114,8 @@ impl Conversation {
     pub async fn answer(&self, spoken: Spoken) -> (Came, Reply) {
         let prefix = self.prefix(&spoken.platform).to_owned();
         let place = (spoken.platform.clone(), spoken.channel.clone());
-        let understood = self.understand(&spoken);
+        let old = self.from_the_files(&spoken.said).await;
+        let understood = self.understand(&spoken, old.as_ref());
         let (came, reply) = self.answer_from(spoken, understood, From::Mouth).await;
         let reply = prefix::with(self.named_reply(reply).await, &prefix);
         (came, self.in_short(reply, &place.0, place.1.as_deref()))
@@ -123,7 +124,8 @@ impl Conversation {
     /// As [`answer`](Self::answer), for what waited in the inbox.
     async fn answer_kept(&self, spoken: Spoken) -> (Came, Reply) {
         let (id, prefix) = (spoken.id.clone(), self.prefix(&spoken.platform).to_owned());
-        let understood = self.understand(&spoken);
+        let old = self.from_the_files(&spoken.said).await;
+        let understood = self.understand(&spoken, old.as_ref());
         let asks = matches!(understood, Ok(Meant::Ask(_)));
         let (came, reply) = self.answer_from(spoken, understood, From::Inbox).await;
         // A command left the inbox with its events; what changed nothing leaves it now.
@@ -174,7 +176,7 @@ impl Conversation {
         let entries = known.remove(id).filter(|entries| !entries.is_empty())?;
         let events = entries
             .iter()
-            .filter_map(|entry| Some((entry.seq, super::engine::event_of(entry).ok()?)));
+            .filter_map(|entry| Some((entry.seq, super::replay::event_of(entry).ok()?)));
         Some(Answer { events: events.collect(), repeated: true })
     }
 
@@ -202,16 +204,43 @@ impl Conversation {
         (came, Reply::Private(after.message(&answer.events)))
     }
 
-    /// From memory, without waiting for anything.
-    fn understand(&self, spoken: &Spoken) -> Result<Meant, Box<(Came, Reply)>> {
-        let state = self.engine.state();
+    /// The state with the releases that were filed away and are meant, if any are.
+    async fn from_the_files(&self, said: &Said) -> Option<State> {
+        let meant = find::filed(&self.engine.state(), &wording(said));
+        let mut state = None;
+        for id in meant {
+            match self.engine.release(&id).await {
+                Ok(Some(release)) => {
+                    let state = state.get_or_insert_with(|| self.engine.state().clone());
+                    state.releases.insert(id, release);
+                }
+                Ok(None) => {}
+                Err(why) => warn!(release.id = %id, "{id} was not read from the log: {why:#}"),
+            }
+        }
+        state
+    }
+
+    /// From memory, without waiting for anything; from the state that is given, where there is one.
+    fn understand(
+        &self,
+        spoken: &Spoken,
+        old: Option<&State>,
+    ) -> Result<Meant, Box<(Came, Reply)>> {
+        match old {
+            Some(state) => self.understand_in(spoken, state),
+            None => self.understand_in(spoken, &self.engine.state()),
+        }
+    }
+
+    fn understand_in(&self, spoken: &Spoken, state: &State) -> Result<Meant, Box<(Came, Reply)>> {
         let Some(policy) = state.house.policy.as_deref() else {
             return Err(refused(self.starting()));
         };
         if let Some(length) = too_long(&spoken.said) {
             return Err(refused(self.too_long(length)));
         }
-        let meant = self.meaning(spoken, &state, policy);
+        let meant = self.meaning(spoken, state, policy);
         match (self.stranger(&spoken.by, policy), meant) {
             // The rules refuse it, so that the attempt is on record.
             (Some(_), Ok(Meant::Ask(command))) => Ok(Meant::Ask(command)),
@@ -348,11 +377,16 @@ impl Conversation {
                 return (Came::Lost, Reply::Private(message));
             }
         };
-        let state = self.engine.state();
-        let Some(release) = state.releases.get(id) else {
-            return (Came::Refused, Reply::Private(Message::default()));
+        let release = match self.engine.release(id).await {
+            Ok(Some(release)) => release,
+            Ok(None) => return (Came::Refused, Reply::Private(Message::default())),
+            Err(why) => {
+                let message = self.words().wrong(&format!("{why:#}"), None);
+                return (Came::Lost, Reply::Private(message));
+            }
         };
-        let markdown = reads::document(release, state.house.policy(), paper, &entries);
+        let state = self.engine.state();
+        let markdown = reads::document(&release, state.house.policy(), paper, &entries);
         let version = &release.plan.release.version;
         (Came::Through, Reply::Private(self.words().document(markdown, version, paper)))
     }

@@ -1,7 +1,7 @@
 //! The single writer. It takes all the requests that are waiting, decides and evolves each on a
 //! draft, commits them with one fsync, and only then answers and lets readers see.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 
@@ -9,6 +9,7 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tracing::{error, info};
 
 use super::clock::Clock;
+use super::replay::{self, Replayed, event_of};
 use crate::domain::agenda::{self, Scope};
 use crate::domain::command::{Actor, Command, Request};
 use crate::domain::decide::{decide, refused};
@@ -17,11 +18,11 @@ use crate::domain::event::{Event, SCHEMA};
 use crate::domain::ids::ReleaseId;
 use crate::domain::react::react;
 use crate::domain::refusal::Refusal;
-use crate::domain::state::State;
+use crate::domain::state::{Release, State};
 use crate::domain::time::Time;
 use crate::store::{
-    Asked as Saying, Batch, CardWish, CommitError, Entry, Hash, Head, NewEffect, NewEntry, Pages,
-    ReadError, Reader, Store, Waiting, Which,
+    Asked as Saying, Batch, CardWish, CommitError, Entry, Finding, Hash, Head, NewEffect, NewEntry,
+    ReadError, Store, Waiting,
 };
 
 /// How many askers one commit takes at most.
@@ -45,6 +46,10 @@ struct Inner {
     clock: Clock,
     /// What readers see: committed, never a draft.
     published: RwLock<State>,
+    /// Up to which entry. Written while `published` is.
+    published_head: Mutex<Head>,
+    /// The entry of the last snapshot.
+    snapshot: AtomicU64,
     agenda: Mutex<Index>,
     agenda_changed: Notify,
     committed: broadcast::Sender<Committed>,
@@ -124,11 +129,12 @@ pub struct Due {
     pub due: agenda::Due,
 }
 
-/// Every deadline of every scope, in one order. Only touched scopes are computed again.
+/// The earliest deadline of every scope, in one order; those after it are worked out when it is
+/// over. So neither memory nor the next deadline depends on how many are pending.
 #[derive(Default)]
 struct Index {
-    order: BTreeMap<(Time, Scope, String), agenda::Due>,
-    scopes: HashMap<Scope, Vec<(Time, String)>>,
+    order: BTreeSet<(Time, Scope)>,
+    scopes: HashMap<Scope, Time>,
 }
 
 // A scope is compared and hashed as a key of the index.
@@ -143,17 +149,12 @@ impl std::hash::Hash for Scope {
 
 impl Index {
     fn renew(&mut self, state: &State, scope: &Scope) {
-        for (at, key) in self.scopes.remove(scope).unwrap_or_default() {
-            self.order.remove(&(at, scope.clone(), key));
+        if let Some(at) = self.scopes.remove(scope) {
+            self.order.remove(&(at, scope.clone()));
         }
-        let list = agenda::agenda(state, scope);
-        if list.is_empty() {
-            return;
-        }
-        let keys = list.iter().map(|due| (due.at, due.key.clone())).collect();
-        self.scopes.insert(scope.clone(), keys);
-        for due in list {
-            self.order.insert((due.at, scope.clone(), due.key.clone()), due);
+        if let Some(first) = agenda::agenda(state, scope).first() {
+            self.scopes.insert(scope.clone(), first.at);
+            self.order.insert((first.at, scope.clone()));
         }
     }
 
@@ -164,33 +165,21 @@ impl Index {
             self.renew(state, &scope);
         }
     }
-}
 
-/// What the log adds up to.
-pub async fn replay(reader: &Reader) -> anyhow::Result<State> {
-    added_up(reader.pages(Which::default())).await
-}
-
-async fn added_up(mut pages: Pages) -> anyhow::Result<State> {
-    let mut state = State::default();
-    while let Some(page) = pages.next().await? {
-        for entry in page {
-            state.evolve(&event_of(&entry)?, entry.at);
-        }
+    /// At most so many of the scopes in which something is due first, and due by then.
+    fn scopes(&self, until: Option<Time>, most: usize) -> Vec<Scope> {
+        let early = self.order.iter().take_while(|(at, _)| until.is_none_or(|until| *at <= until));
+        early.take(most).map(|(_, scope)| scope.clone()).collect()
     }
-    Ok(state)
-}
-
-pub fn event_of(entry: &Entry) -> anyhow::Result<Event> {
-    serde_json::from_str(&entry.event)
-        .map_err(|why| anyhow::anyhow!("entry #{} cannot be read: {why}", entry.seq))
 }
 
 impl Engine {
-    /// Replays the log, proving its chain on the way, and starts the writer. The writer stops, and lets go
-    /// of the store, when the last handle is gone.
+    /// Adds up the log, proving its chain on the way, and starts the writer. What a snapshot stands
+    /// for is proven by [`prove_past`](Self::prove_past). The writer stops, and lets go of the store,
+    /// when the last handle is gone.
     pub async fn start(store: Store, clock: Clock) -> anyhow::Result<Self> {
-        let state = added_up(store.reader().proven_pages()).await?;
+        let Replayed { state, snapshot } = replay::start(&store).await?;
+        let head = store.head();
         if let Some((at, to)) = state.house.jumped {
             // A demo goes on where its clock was, plus what has passed since.
             clock.set(chrono::Utc::now().max(at) + (to - at));
@@ -207,6 +196,8 @@ impl Engine {
             store,
             clock,
             published: RwLock::new(state.clone()),
+            published_head: Mutex::new(head),
+            snapshot: AtomicU64::new(snapshot.map_or(0, |head| head.seq)),
             agenda: Mutex::new(index),
             agenda_changed: Notify::new(),
             committed: broadcast::channel(1024).0,
@@ -291,6 +282,46 @@ impl Engine {
         self.inner.published.read().expect("the writer does not panic while it publishes")
     }
 
+    /// A release of any age: from memory, or, where it was filed away, from the log.
+    pub async fn release(&self, id: &ReleaseId) -> anyhow::Result<Option<Arc<Release>>> {
+        let (known, filed) = {
+            let state = self.state();
+            (state.releases.get(id).cloned(), state.filed.contains(id))
+        };
+        if known.is_some() || !filed {
+            return Ok(known);
+        }
+        replay::release(self.inner.store.reader(), id).await
+    }
+
+    /// The committed state and the entry up to which it adds up, to look at for longer.
+    pub fn still(&self) -> (State, Head) {
+        let state = self.state();
+        let head = *self.inner.published_head.lock().expect("never held in a panic");
+        (state.clone(), head)
+    }
+
+    /// How many entries a start would have to add to the last snapshot.
+    pub fn since_snapshot(&self) -> u64 {
+        self.inner.store.head().seq - self.inner.snapshot.load(Ordering::Relaxed)
+    }
+
+    pub fn snapshot_taken(&self, head: Head) {
+        self.inner.snapshot.store(head.seq, Ordering::Relaxed);
+    }
+
+    /// Whether it started from a snapshot that is still to be proven, or took one since.
+    pub fn has_snapshot(&self) -> bool {
+        self.inner.snapshot.load(Ordering::Relaxed) > 0
+    }
+
+    /// Every entry again, from the first one on: what a snapshot stands for was not looked at when
+    /// we started.
+    pub async fn prove_past(&self) -> anyhow::Result<Finding> {
+        let snapshot = self.inner.store.snapshot(replay::SHAPE);
+        replay::prove(self.inner.store.reader(), None, snapshot.as_ref()).await
+    }
+
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
     }
@@ -321,22 +352,37 @@ impl Engine {
     }
 
     pub fn next_due(&self) -> Option<Due> {
-        let index = self.inner.agenda.lock().expect("never held in a panic");
-        index.order.first_key_value().map(due)
+        let (scope, next) = self.agenda(1).into_iter().next()?;
+        Some(due(scope, next))
     }
 
     /// What is due by now, the earliest first.
     pub fn due(&self, now: Time, most: usize) -> Vec<Due> {
-        let index = self.inner.agenda.lock().expect("never held in a panic");
-        let due_by_now = index.order.iter().take_while(|((at, ..), _)| *at <= now);
-        due_by_now.take(most).map(due).collect()
+        let listed = self.listed(Some(now), most);
+        listed.into_iter().map(|(scope, next)| due(scope, next)).collect()
     }
 
     /// The next deadlines of every scope, the earliest first.
     pub fn agenda(&self, most: usize) -> Vec<(Scope, agenda::Due)> {
+        self.listed(None, most)
+    }
+
+    /// The first deadlines of all are among those of the scopes whose first ones are the earliest.
+    fn listed(&self, until: Option<Time>, most: usize) -> Vec<(Scope, agenda::Due)> {
         let index = self.inner.agenda.lock().expect("never held in a panic");
-        let listed = index.order.iter().take(most);
-        listed.map(|((_, scope, _), due)| (scope.clone(), due.clone())).collect()
+        let scopes = index.scopes(until, most);
+        drop(index);
+        let state = self.state();
+        let mut listed = Vec::with_capacity(scopes.len());
+        for scope in scopes {
+            let early = agenda::agenda(&state, &scope).into_iter();
+            let early = early.take_while(|due| until.is_none_or(|until| due.at <= until));
+            listed.extend(early.map(|due| (scope.clone(), due)));
+        }
+        listed
+            .sort_by(|(a, one), (b, other)| (one.at, a, &one.key).cmp(&(other.at, b, &other.key)));
+        listed.truncate(most);
+        listed
     }
 
     pub async fn agenda_changed(&self) {
@@ -359,13 +405,13 @@ impl Engine {
 }
 
 /// The id is the same however often it is asked.
-fn due(((at, scope, key), due): (&(Time, Scope, String), &agenda::Due)) -> Due {
-    let scope_name = match scope {
+fn due(scope: Scope, due: agenda::Due) -> Due {
+    let scope_name = match &scope {
         Scope::Release(id) => format!("release/{id}"),
         Scope::Freeze(id) => format!("freeze/{id}"),
     };
-    let id = format!("clock/{scope_name}/{key}/{}", at.to_rfc3339());
-    Due { id, scope: scope.clone(), due: due.clone() }
+    let id = format!("clock/{scope_name}/{}/{}", due.key, due.at.to_rfc3339());
+    Due { id, scope, due }
 }
 
 struct Writer {
@@ -400,6 +446,16 @@ async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Vec<Asked>>) {
             let _ = tokio::time::timeout(LAST_WORDS, turn_away(&mut asked)).await;
             // Never retry an fsync: what the kernel has dropped it will not write.
             std::process::exit(70);
+        }
+    }
+}
+
+/// These releases as they are in the other state, or as they are there no more.
+fn take_over(into: &mut State, from: &State, touched: &BTreeSet<ReleaseId>) {
+    for id in touched {
+        match from.releases.get(id) {
+            Some(release) => drop(into.releases.insert(id.clone(), release.clone())),
+            None => drop(into.releases.remove(id)),
         }
     }
 }
@@ -537,12 +593,8 @@ impl Writer {
         let published = self.inner.published.read().expect("only this task writes it");
         self.draft.house = published.house.clone();
         self.draft.last_at = published.last_at;
-        for id in &drafted.touched {
-            match published.releases.get(id) {
-                Some(release) => drop(self.draft.releases.insert(id.clone(), release.clone())),
-                None => drop(self.draft.releases.remove(id)),
-            }
-        }
+        self.draft.filed = published.filed.clone();
+        take_over(&mut self.draft, &published, &drafted.touched);
     }
 
     fn publish(&self, drafted: Drafted) {
@@ -551,11 +603,10 @@ impl Writer {
             let mut published = self.inner.published.write().expect("readers do not panic");
             published.house = self.draft.house.clone();
             published.last_at = self.draft.last_at;
-            for id in &drafted.touched {
-                if let Some(release) = self.draft.releases.get(id) {
-                    published.releases.insert(id.clone(), release.clone());
-                }
-            }
+            published.filed = self.draft.filed.clone();
+            take_over(&mut published, &self.draft, &drafted.touched);
+            *self.inner.published_head.lock().expect("held by nobody else") =
+                self.inner.store.head();
         }
         self.renew_agenda(&drafted);
         // Before the answers, so that whoever has one can wait until its effects are done.
@@ -605,6 +656,7 @@ pub(super) fn name_of(event: &Event) -> (&str, String) {
         Event::PolicyAdopted { .. } => ("policy-adopted", String::new()),
         Event::ClockJumped { .. } => ("clock-jumped", String::new()),
         Event::ClockLeapt { .. } => ("clock-leapt", String::new()),
+        Event::SnapshotTaken { .. } => ("snapshot-taken", String::new()),
         Event::Refused { .. } => ("refused", String::new()),
         Event::AlreadySo { .. } => ("already-so", String::new()),
         Event::FreezeAdded { .. } => ("freeze-added", String::new()),
@@ -657,6 +709,7 @@ impl Drafted {
             Event::Begun { .. }
             | Event::ClockJumped { .. }
             | Event::ClockLeapt { .. }
+            | Event::SnapshotTaken { .. }
             | Event::Refused { .. }
             | Event::AlreadySo { .. }
             | Event::Welcomed { .. }

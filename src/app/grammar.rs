@@ -5,6 +5,7 @@ mod guide;
 mod tokens;
 mod wrong;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -770,13 +771,15 @@ fn values_of(arg: &Arg, matches: &ArgMatches) -> Vec<String> {
 }
 
 fn matches(words: &[String]) -> Result<ArgMatches, Wrong> {
+    thread_local! {
+        // Copying the whole grammar costs far more than reading a line by it.
+        static OWN: RefCell<clap::Command> = RefCell::new(command().clone());
+    }
     // An empty word holds the place of an argument that was left out.
-    let mut command = command().clone();
-    command.try_get_matches_from_mut(words).map_err(|why| {
-        match why.kind() == ErrorKind::MissingSubcommand {
-            true => Wrong::Nothing,
-            false => Wrong::of_clap(words, &why),
-        }
+    let read = OWN.with_borrow_mut(|command| command.try_get_matches_from_mut(words));
+    read.map_err(|why| match why.kind() == ErrorKind::MissingSubcommand {
+        true => Wrong::Nothing,
+        false => Wrong::of_clap(words, &why),
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod acts;
 pub mod cards;
+pub mod chores;
 pub mod clock;
 pub mod conversation;
 pub mod delivery;
@@ -17,6 +18,7 @@ pub mod people;
 pub mod picture;
 pub mod reads;
 pub mod rehearsal;
+pub mod replay;
 pub mod status;
 pub mod times;
 pub mod words;

@@ -6,7 +6,7 @@ use super::documents::{self, ReportEntry};
 use super::grammar::Paper;
 use super::messages::Messages;
 use super::notices::Scene;
-use super::{engine, notices, status};
+use super::{notices, replay, status};
 use crate::domain::agenda::{announcement_at, called, planned_announcements};
 use crate::domain::command::Actor;
 use crate::domain::event::{Event, Happened};
@@ -224,7 +224,7 @@ fn length(block: &Block) -> usize {
 /// Where a message ended up is for the audit, not for the story.
 fn of_note(entries: &[Entry]) -> Vec<Entry> {
     let posted = |entry: &&Entry| {
-        let event = engine::event_of(entry);
+        let event = replay::event_of(entry);
         !matches!(event, Ok(Event::Release { did: Happened::Posted { .. }, .. }))
     };
     entries.iter().filter(posted).cloned().collect()
@@ -243,7 +243,7 @@ pub fn told(entries: &[Entry], policy: &Policy) -> Vec<ReportEntry> {
 
 /// What an entry says, in one sentence.
 pub fn sentence(entry: &Entry, policy: &Policy) -> String {
-    match engine::event_of(entry) {
+    match replay::event_of(entry) {
         Ok(event) => documents::describe(&event, policy),
         Err(_) => "This entry is of a newer version and cannot be read here.".into(),
     }

@@ -353,7 +353,7 @@ impl Play {
         self.stage.run_hangs().await;
         self.stage.note("tminus", "is killed in the middle of the stage, and starts again");
         self.delivery.finish().await;
-        let replayed = super::engine::replay(self.engine.store().reader()).await?;
+        let replayed = super::replay::replay(self.engine.store().reader()).await?;
         anyhow::ensure!(replayed == *self.engine.state(), "the log replays to another state");
         self.stage.recover();
         self.delivery = wake(&self.engine, &self.stage, &self.messages).await?;

@@ -96,6 +96,11 @@ pub enum Command {
         expected: Time,
         found: Time,
     },
+    /// Puts on record what was written beside the log.
+    NoteSnapshot {
+        seq: u64,
+        digest: String,
+    },
     /// What was asked while we were away, longer ago than anybody still means it.
     ComeTooLate {
         said: String,
@@ -252,6 +257,10 @@ pub enum Command {
     },
 
     // Time.
+    /// It is over for good.
+    File {
+        release: ReleaseId,
+    },
     Tick {
         release: ReleaseId,
         deadline: Deadline,
@@ -352,6 +361,7 @@ impl Command {
             | Self::AdoptPolicy { .. }
             | Self::JumpClock { .. }
             | Self::NoteLeap { .. }
+            | Self::NoteSnapshot { .. }
             | Self::ComeTooLate { .. }
             | Self::AddFreeze { .. }
             | Self::LiftFreeze { .. }
@@ -386,6 +396,7 @@ impl Command {
             | Self::Measured { release, .. }
             | Self::DeclareRed { release, .. }
             | Self::StepBack { release }
+            | Self::File { release }
             | Self::Tick { release, .. }
             | Self::Ended { release, .. }
             | Self::Posted { release, .. }
@@ -401,6 +412,7 @@ impl Command {
             Self::AdoptPolicy { .. } => "adopt-policy",
             Self::JumpClock { .. } => "jump",
             Self::NoteLeap { .. } => "leap",
+            Self::NoteSnapshot { .. } => "snapshot",
             Self::ComeTooLate { .. } => "late",
             Self::Welcome { .. } => "welcome",
             Self::AddFreeze { .. } => "freeze add",
@@ -435,6 +447,7 @@ impl Command {
             Self::Measured { .. } => "measured",
             Self::DeclareRed { .. } => "red",
             Self::StepBack { .. } => "step-back",
+            Self::File { .. } => "file",
             Self::Tick { .. } | Self::FreezeOver { .. } => "tick",
             Self::Ended { .. } => "ended",
             Self::Posted { .. } => "posted",

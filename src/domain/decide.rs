@@ -9,7 +9,7 @@ use super::policy::{Policy, Right};
 use super::refusal::Refusal;
 use super::state::{Release, State};
 use super::time::Time;
-use super::{announcement, freeze, health, poll, rollback, rollout, schedule, settle};
+use super::{announcement, filing, freeze, health, poll, rollback, rollout, schedule, settle};
 
 /// What a rule answers: events, or why not.
 pub type Decided = Result<Vec<Event>, Refusal>;
@@ -54,11 +54,19 @@ fn rule(state: &State, request: &Request, now: Time) -> Decided {
     if matches!(by, Actor::Person { .. }) {
         named(by, policy)?;
     }
-    let release = state
-        .releases
-        .get(id)
-        .ok_or_else(|| Refusal::UnknownRelease { release: super::words::excerpt(id) })?;
+    let release = state.releases.get(id).ok_or_else(|| not_here(state, id))?;
     of_a_release(&Case { state, policy, release, by, now }, &request.command)
+}
+
+fn not_here(state: &State, id: &super::ids::ReleaseId) -> Refusal {
+    let release = super::words::excerpt(id);
+    match state.filed.get(id) {
+        Some(filed) => {
+            let ended = filed.ended_at.format("%Y-%m-%d").to_string();
+            Refusal::Filed { release, ended }
+        }
+        None => Refusal::UnknownRelease { release },
+    }
 }
 
 /// What a rule about one release looks at.
@@ -128,6 +136,9 @@ fn of_the_house(state: &State, by: &Actor, command: &Command, now: Time) -> Opti
         Command::NoteLeap { expected, found } => {
             Ok(vec![Event::ClockLeapt { expected: *expected, found: *found }])
         }
+        Command::NoteSnapshot { seq, digest } => {
+            Ok(vec![Event::SnapshotTaken { seq: *seq, digest: digest.clone() }])
+        }
         Command::ComeTooLate { said } => {
             Err(Refusal::CameTooLate { said: super::words::excerpt(said) })
         }
@@ -172,6 +183,7 @@ fn of_the_house(state: &State, by: &Actor, command: &Command, now: Time) -> Opti
         | Command::Measured { .. }
         | Command::DeclareRed { .. }
         | Command::StepBack { .. }
+        | Command::File { .. }
         | Command::Tick { .. }
         | Command::Ended { .. }
         | Command::Posted { .. }
@@ -230,6 +242,7 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
         Command::Measured { stage, readings, .. } => health::measured(case, *stage, readings),
         Command::DeclareRed { reason, .. } => health::declare(case, reason),
         Command::StepBack { .. } => health::step_back(case),
+        Command::File { .. } => filing::file(case),
 
         Command::Posted { card, posted, text, .. } => {
             let (card, posted, text) = (card.clone(), posted.clone(), text.clone());
@@ -247,6 +260,7 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
         | Command::AdoptPolicy { .. }
         | Command::JumpClock { .. }
         | Command::NoteLeap { .. }
+        | Command::NoteSnapshot { .. }
         | Command::ComeTooLate { .. }
         | Command::AddFreeze { .. }
         | Command::LiftFreeze { .. }

@@ -37,6 +37,11 @@ pub enum Event {
         expected: Time,
         found: Time,
     },
+    /// What the log adds up to at an entry was written beside it; this digest is of that file.
+    SnapshotTaken {
+        seq: u64,
+        digest: String,
+    },
     /// Somebody asked for what may not be. Nothing changed.
     Refused {
         verb: String,
@@ -270,6 +275,8 @@ pub enum Happened {
         /// When it rolls back by itself unless somebody holds it; never, if people decide.
         roll_back_at: Option<Time>,
     },
+    /// It is over for good: what is left to say of it is read from the log.
+    Filed,
     SteppedBack {
         from: usize,
         to: usize,
@@ -344,6 +351,7 @@ impl Event {
             | Self::PolicyAdopted { .. }
             | Self::ClockJumped { .. }
             | Self::ClockLeapt { .. }
+            | Self::SnapshotTaken { .. }
             | Self::Refused { .. }
             | Self::AlreadySo { .. }
             | Self::FreezeAdded { .. }
@@ -412,6 +420,7 @@ impl Happened {
             Self::Measured { .. } => "measured",
             Self::TurnedRed { .. } => "turned-red",
             Self::SteppedBack { .. } => "stepped-back",
+            Self::Filed => "filed",
             Self::UpdatePosted { .. } => "update-posted",
             Self::SilenceNoticed { .. } => "silence-noticed",
             Self::Held { .. } => "held",

@@ -83,6 +83,7 @@ pub(crate) fn policy() -> Policy {
         timing: Timing::default(),
         rules: Rules::default(),
         public_url: None,
+        accounts: Default::default(),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod command;
 pub mod decide;
 pub mod effect;
 pub mod event;
+pub mod filing;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod flag;

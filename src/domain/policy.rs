@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,39 @@ pub struct Policy {
     /// Where people open our own page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    #[serde(skip)]
+    pub accounts: Accounts,
+}
+
+/// The person behind each account, worked out when somebody is first looked for: thousands of people
+/// are not gone through at every click. A copy works it out anew, and nothing depends on it.
+#[derive(Debug, Default)]
+pub struct Accounts(OnceLock<BTreeMap<Account, PersonId>>);
+
+impl Clone for Accounts {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Accounts {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Accounts {
+    fn get(&self, people: &BTreeMap<PersonId, Person>, account: &Account) -> Option<&PersonId> {
+        let all = self.0.get_or_init(|| {
+            let each = |(id, person): (&PersonId, &Person)| {
+                let accounts = person.accounts.clone().into_iter();
+                accounts.map(|account| (account, id.clone())).collect::<Vec<_>>()
+            };
+            // Whoever comes first in the list has an account that two claim.
+            people.iter().rev().flat_map(each).collect()
+        });
+        all.get(account)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -315,7 +349,8 @@ impl Policy {
 
     /// The person behind an account; nobody if the account is not linked.
     pub fn person(&self, account: &Account) -> Option<&PersonId> {
-        self.people.iter().find(|(_, person)| person.accounts.contains(account)).map(|(id, _)| id)
+        let found = self.accounts.get(&self.people, account)?;
+        self.people.get_key_value(found).map(|(id, _)| id)
     }
 
     /// Every account under which a person can be reached. Whom nobody linked has the one that they

@@ -58,6 +58,7 @@ pub fn react(state: &State, event: &Event, at: Time) -> Vec<Effect> {
         }
         Event::Begun { .. }
         | Event::PolicyAdopted { .. }
+        | Event::SnapshotTaken { .. }
         | Event::ClockJumped { .. }
         | Event::Refused { .. }
         | Event::AlreadySo { .. }
@@ -233,6 +234,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
     match did {
         Happened::Refused { .. }
         | Happened::AlreadySo { .. }
+        | Happened::Filed
         | Happened::RiskAccepted { .. }
         | Happened::StageApproved { .. }
         | Happened::SilenceNoticed { nth: 0, .. }
@@ -664,6 +666,7 @@ fn refreshed(scene: &Scene, did: &Happened) -> Vec<Effect> {
     let quiet = matches!(
         did,
         Happened::Refused { .. }
+            | Happened::Filed
             | Happened::AlreadySo { .. }
             | Happened::Posted { .. }
             | Happened::NotPosted { .. }

@@ -52,6 +52,11 @@ pub enum Refusal {
     Locked { version: String, target: String, reason: String, hint: String },
 
     // Phases.
+    #[error(
+        "{release} ended on {ended} and is filed away: it can be read, but not changed any more. \
+         Schedule a new release instead."
+    )]
+    Filed { release: String, ended: String },
     #[error("{release} is {phase}. {hint}")]
     WrongPhase { release: String, phase: String, hint: String },
     #[error("{release} is on hold: {reason}. {hint}")]

@@ -157,7 +157,8 @@ fn overlapping(
 
 fn next_id(state: &State, plan: &Plan) -> ReleaseId {
     let head = &plan.release;
-    let attempt = of_version(state, plan).count() + 1;
+    let filed = state.filed.attempts(&head.service, &head.environment, &head.version);
+    let attempt = of_version(state, plan).count() + filed + 1;
     let attempt = u32::try_from(attempt).expect("fewer attempts than that");
     ReleaseId::of(&head.service, &head.environment, &head.version, attempt)
 }

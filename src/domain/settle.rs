@@ -59,6 +59,7 @@ fn only(state: &State, id: &ReleaseId) -> State {
     State {
         house: state.house.clone(),
         releases: release.into_iter().collect(),
+        filed: state.filed.clone(),
         last_at: state.last_at,
     }
 }

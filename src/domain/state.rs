@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checklist::Item;
 use super::command::{EvidenceReport, FreezeWish, RunEnd, RunOutcome, Vote};
+use super::filing::Files;
 use super::ids::{ActionName, AnnouncementId, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId};
 use super::metric::{Judged, Light};
 use super::plan::{EvidenceKind, ItemPhase, Plan};
@@ -19,16 +20,18 @@ use super::report::Result as ReleaseResult;
 use super::time::Time;
 
 /// Everything that the bot believes. Parts are shared, so that a draft costs what it touches.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     pub house: Arc<House>,
     pub releases: BTreeMap<ReleaseId, Arc<Release>>,
+    /// What is over for good and no longer among them.
+    pub filed: Arc<Files>,
     /// The latest time in the log: the clock never goes back behind it.
     pub last_at: Option<Time>,
 }
 
 /// What belongs to no release.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct House {
     pub begun: bool,
     pub jumpable: bool,
@@ -40,18 +43,20 @@ pub struct House {
     pub policy: Option<Arc<Policy>>,
     pub freezes: BTreeMap<FreezeId, FreezeWish>,
     /// Why a version must not go to a target (`service/environment`), by both.
+    #[serde(with = "pairs")]
     pub locks: BTreeMap<(String, String), Lock>,
-    /// What is live on each target, the newest last. Only versions that were good are here.
+    /// What is live on each target and what was before, the newest last. Only versions that were
+    /// good are here.
     pub live: BTreeMap<String, Vec<Live>>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lock {
     pub reason: String,
     pub at: Time,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Live {
     pub version: String,
     pub since: Time,
@@ -66,7 +71,7 @@ pub struct Start {
     pub at: Time,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Release {
     pub id: ReleaseId,
     pub plan: Arc<Plan>,
@@ -95,6 +100,7 @@ pub struct Release {
     /// Everyone who got an announcement, for the corrections and the notice of a rollback.
     pub told: BTreeSet<Destination>,
     pub room: RoomState,
+    #[serde(with = "pairs")]
     pub cards: BTreeMap<Card, Posted>,
     pub runs: Vec<RunRecord>,
     pub start_offered: bool,
@@ -200,7 +206,7 @@ impl Phase {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
     pub reason: String,
     /// Nobody: the bot itself.
@@ -213,13 +219,13 @@ pub struct Hold {
 }
 
 /// A place in the poll. Every ballot is kept; the last one of this poll revision counts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seat {
     pub role: Role,
     pub ballots: Vec<Ballot>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ballot {
     pub vote: Vote,
     pub by: PersonId,
@@ -227,14 +233,14 @@ pub struct Ballot {
     pub poll_revision: u32,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     pub report: EvidenceReport,
     pub by: String,
     pub at: Time,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Override {
     pub what: String,
     pub by: PersonId,
@@ -243,14 +249,14 @@ pub struct Override {
 }
 
 /// What became of an announcement, for the planned time that it had then.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Said {
     pub planned: Time,
     pub at: Time,
     pub skipped: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoomState {
     pub wanted: bool,
     pub open: Vec<Room>,
@@ -332,7 +338,7 @@ impl Step {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     pub id: RunId,
     pub step: Step,
@@ -372,7 +378,7 @@ impl RunRecord {
 }
 
 /// What the numbers say, of a stage or of the release while it is watched.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Health {
     pub stage: Option<usize>,
     /// The worst of them.
@@ -387,7 +393,7 @@ pub struct Health {
 }
 
 /// Red for long enough, or by a person's word.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Red {
     pub why: String,
     pub by: Option<PersonId>,
@@ -395,7 +401,7 @@ pub struct Red {
     pub roll_back_at: Option<Time>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub enum Rehearsal {
     #[default]
     Never,
@@ -411,7 +417,7 @@ pub enum Rehearsal {
     },
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rollback {
     pub from: String,
     pub to: String,
@@ -546,5 +552,33 @@ impl Seat {
     /// The vote that counts.
     pub fn vote(&self, poll_revision: u32) -> Option<&Ballot> {
         self.ballots.last().filter(|ballot| ballot.poll_revision == poll_revision)
+    }
+}
+
+/// A map whose keys are no plain text, as a list of pairs: JSON has no other place for them.
+pub(super) mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(in crate::domain) fn serialize<K, V, S>(
+        map: &BTreeMap<K, V>,
+        to: S,
+    ) -> Result<S::Ok, S::Error>
+    where
+        K: Serialize,
+        V: Serialize,
+        S: Serializer,
+    {
+        to.collect_seq(map)
+    }
+
+    pub(in crate::domain) fn deserialize<'de, K, V, D>(from: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Ok(Vec::deserialize(from)?.into_iter().collect())
     }
 }

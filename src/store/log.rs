@@ -286,7 +286,7 @@ pub enum ReadError {
     #[error("the log could not be read: {0}; `audit verify` tells whether it is damaged")]
     Failed(#[from] sqlx::Error),
     /// The first entry that is not what was written there.
-    #[error("The log is damaged at entry #{seq}: {why}. To go on, {}.", verify::MEND)]
+    #[error("{}", verify::damaged(*seq, why))]
     Damaged { seq: u64, why: String },
 }
 
@@ -337,9 +337,19 @@ impl Reader {
         Pages { reader: self.clone(), which, after: Some(after), size: PAGE, proven: None }
     }
 
-    /// The whole log, each entry only after its place in the chain is proven: to act on it.
-    pub fn proven_pages(&self) -> Pages {
-        Pages { proven: Some(Head::GENESIS), ..self.pages(Which::default()) }
+    /// What follows this entry, each only after its place in the chain is proven: to act on it.
+    pub fn proven_pages(&self, after: Head) -> Pages {
+        let which = Which { first: Some(after.seq + 1), ..Which::default() };
+        Pages { proven: Some(after), ..self.pages(which) }
+    }
+
+    /// Whether this is what the log says there, proven or not.
+    pub async fn says(&self, head: Head) -> Result<bool, ReadError> {
+        let found = sqlx::query_scalar::<_, String>("select hash from log where seq = ?")
+            .bind(signed(head.seq))
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(found.is_some_and(|found| found.as_bytes() == head.hash.hex()))
     }
 
     /// The entries that these requests have left, by request; one that is not named left none.

@@ -10,13 +10,14 @@ mod inbox;
 pub mod log;
 mod open;
 pub mod outbox;
+mod snapshot;
 #[cfg(test)]
 mod testing;
 pub mod verify;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{Mutex, watch};
@@ -28,7 +29,8 @@ pub use inbox::Kept;
 pub use log::{Entry, Hash, Head, NewEntry, Pages, ReadError, Reader, Which};
 pub use open::OpenError;
 pub use outbox::{CardRow, CardWish, Delivery, NewEffect, Waiting};
-pub use verify::{Finding, Witness, verify};
+pub use snapshot::Snapshot;
+pub use verify::{Finding, Witness, damaged, verify};
 
 /// What is written together or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,6 +80,7 @@ pub struct Store {
     to_keep: std::sync::Mutex<Vec<inbox::ToKeep>>,
     head: watch::Sender<Head>,
     reader: Reader,
+    dir: PathBuf,
     /// Last, so that it is let go of after all that it protects.
     _lock: File,
 }
@@ -88,7 +91,7 @@ impl Store {
         let open::Opened { conn, head, reader, lock } = open::writer(dir).await?;
         let writer = Mutex::new(Writer { conn, head, unsettled: false });
         let (to_keep, head) = (std::sync::Mutex::default(), watch::Sender::new(head));
-        Ok(Self { writer, to_keep, head, reader, _lock: lock })
+        Ok(Self { writer, to_keep, head, reader, dir: dir.to_owned(), _lock: lock })
     }
 
     /// Where the log ends: the last committed entry.
@@ -98,6 +101,18 @@ impl Store {
 
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// The last one that was taken, if it is of this shape. Whether the log vouches for it is for
+    /// whoever reads on from there to see.
+    pub fn snapshot(&self, shape: u32) -> Option<Snapshot> {
+        Snapshot::read(&self.dir, shape)
+    }
+
+    /// Takes the place of the one before when it is on the disk; answers its digest.
+    pub fn keep_snapshot(&self, head: Head, shape: u32, body: &str) -> std::io::Result<Hash> {
+        let (taken, text) = Snapshot::new(head, shape, body);
+        snapshot::write(&self.dir, &text).map(|()| taken.digest)
     }
 
     /// One transaction and one sync for the whole batch; answers the numbers and the hashes of the

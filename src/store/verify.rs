@@ -20,6 +20,11 @@ const FEWEST_DIGITS: usize = 16;
 pub const MEND: &str =
     "restore the state directory from a backup, and let `tminus audit verify` prove it";
 
+/// What whoever starts a damaged log is told.
+pub fn damaged(seq: u64, why: &str) -> String {
+    format!("The log is damaged at entry #{seq}: {why}. To go on, {MEND}.")
+}
+
 /// What somebody outside has seen of the log. A chain cannot show that its tail was cut; a witness
 /// can.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,7 +216,7 @@ mod tests {
         let mut conn = cheat(dir.path()).await?;
         sqlx::raw_sql(tampering).execute(&mut conn).await?;
         conn.close().await?;
-        let mut pages = Reader::open(dir.path()).await?.proven_pages();
+        let mut pages = Reader::open(dir.path()).await?.proven_pages(Head::GENESIS);
         Ok(pages.next().await.expect_err("it is damaged").to_string())
     }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tminus::app::clock::Clock;
-use tminus::app::engine::{Answer, Engine, replay};
+use tminus::app::engine::{Answer, Engine};
+use tminus::app::replay::replay;
 use tminus::domain::command::{Actor, Claims, Command, Commitment, Request, Vote};
 use tminus::domain::event::{Event, Happened};
 use tminus::domain::ids::{Account, ReleaseId};

@@ -381,6 +381,9 @@ proptest! {
         }
         let replayed = world.replayed();
         prop_assert_eq!(&replayed, &world.state);
+        let kept = tminus::app::replay::body(&replayed).unwrap();
+        let read: State = serde_json::from_str(&kept).unwrap();
+        prop_assert_eq!(&read, &replayed);
         for scope in agenda::scopes(&world.state).collect::<BTreeSet<Scope>>() {
             prop_assert_eq!(
                 agenda::agenda(&replayed, &scope),

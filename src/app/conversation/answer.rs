@@ -89,6 +89,7 @@ impl After<'_> {
             | Event::PolicyAdopted { .. }
             | Event::ClockJumped { .. }
             | Event::ClockLeapt { .. }
+            | Event::SnapshotTaken { .. }
             | Event::AlreadySo { .. }
             | Event::FreezeAdded { .. }
             | Event::FreezeLifted { .. }
@@ -170,6 +171,7 @@ impl After<'_> {
             | Event::PolicyAdopted { .. }
             | Event::ClockJumped { .. }
             | Event::ClockLeapt { .. }
+            | Event::SnapshotTaken { .. }
             | Event::Refused { .. }
             | Event::FreezeEnded { .. }
             | Event::Welcomed { .. }
@@ -408,6 +410,7 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
         Refusal::NeedsReason => Vec::new(),
         Refusal::Stale { .. }
         | Refusal::WrongPhase { .. }
+        | Refusal::Filed { .. }
         | Refusal::AlreadyOpen { .. }
         | Refusal::NotOnHold { .. }
         | Refusal::NothingToDo { .. }

@@ -34,6 +34,22 @@ pub(super) fn release<'a>(
     }
 }
 
+/// What was filed away and is meant by these words, where no release at hand is: the newest of them.
+pub(super) fn filed(state: &State, said: &str) -> Vec<ReleaseId> {
+    if state.filed.is_empty() {
+        return Vec::new();
+    }
+    let mut words = said.split(|c: char| c.is_whitespace() || c == '\0' || c == '"');
+    let old = words.find_map(|word| {
+        let mut fits: Vec<_> = state.filed.called(word).collect();
+        fits.sort_by_key(|(id, filed)| (filed.ended_at, (*id).clone()));
+        let newest = fits.into_iter().rev().take(OFFERED).map(|(id, _)| id.clone());
+        let newest: Vec<_> = newest.collect();
+        (!newest.is_empty() && !is_known(state, word)).then_some(newest)
+    });
+    old.unwrap_or_default()
+}
+
 pub(super) fn is_known(state: &State, word: &str) -> bool {
     state.releases.values().any(|release| is_called(release, word))
 }

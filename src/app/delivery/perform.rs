@@ -226,9 +226,11 @@ impl Delivery {
     async fn report(&self, id: &ReleaseId, seq: u64) -> (Vec<ports::Block>, Option<ports::File>) {
         let which = Which { release: Some(id.to_string()), last: Some(seq), ..Which::default() };
         let entries = self.0.engine.store().reader().entries(&which).await.unwrap_or_default();
+        let Ok(Some(release)) = self.0.engine.release(id).await else {
+            return (Vec::new(), None);
+        };
         let state = self.0.engine.state();
-        let Some(release) = state.releases.get(id) else { return (Vec::new(), None) };
-        let markdown = reads::document(release, state.house.policy(), Paper::Report, &entries);
+        let markdown = reads::document(&release, state.house.policy(), Paper::Report, &entries);
         reads::as_said(markdown, &release.plan.release.version, Paper::Report)
     }
 

@@ -29,6 +29,9 @@ pub fn describe(event: &Event, policy: &Policy) -> String {
                 (time::span(*found - *expected), when(*expected), when(*found));
             format!("The machine's clock was set {which} by {length}, from {from} to {to}.")
         }
+        Event::SnapshotTaken { seq, digest } => {
+            format!("What the log adds up to at #{seq} was written beside it: sha256:{digest:.32}.")
+        }
         Event::Refused { verb, why } => format!("Refused {verb}: {why}"),
         Event::AlreadySo { verb, what } => format!("Nothing to do for {verb}: {}", ended(what)),
         Event::FreezeAdded { id, freeze } => {
@@ -198,6 +201,7 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
             };
             format!("{who} red, and {then}: {}", ended(why))
         }
+        Happened::Filed => "Filed away: it is over for good.".into(),
         Happened::SteppedBack { from, to, by } => {
             format!("{} took it back from stage {} to stage {}.", name(by), from + 1, to + 1)
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::domain::checklist::{ItemState, Mark};
 use crate::domain::event::{Event, Happened};
+use crate::domain::filing::{self, Filed};
 use crate::domain::health;
 use crate::domain::plan::Finding;
 use crate::domain::policy::Policy;
@@ -17,7 +18,7 @@ impl State {
         self.last_at = self.last_at.max(Some(at));
         match event {
             Event::Release { release, did } => self.happened(release, did, at),
-            Event::Refused { .. } | Event::AlreadySo { .. } => {}
+            Event::SnapshotTaken { .. } | Event::Refused { .. } | Event::AlreadySo { .. } => {}
             // The house is shared with readers: it is copied only when it changes.
             Event::Begun { .. }
             | Event::PolicyAdopted { .. }
@@ -57,7 +58,15 @@ impl State {
             self.releases.insert(id.clone(), Arc::new(release));
             return;
         }
-        let release = self.releases.get_mut(id).expect("a release is scheduled before it acts");
+        let Some(release) = self.releases.get_mut(id) else {
+            unreachable!("a release is scheduled before it acts, and does nothing once it is filed")
+        };
+        if let Happened::Filed = did {
+            let filed = Filed::of(release);
+            self.releases.remove(id);
+            Arc::make_mut(&mut self.filed).insert(id.clone(), filed);
+            return;
+        }
         let release = Arc::make_mut(release);
         release.evolve(did, at);
         if let Happened::Rescheduled { .. } = did {
@@ -101,7 +110,10 @@ impl House {
             Event::Unlocked { target, version, .. } => {
                 self.locks.remove(&(target.clone(), version.clone()));
             }
-            Event::Release { .. } | Event::Refused { .. } | Event::AlreadySo { .. } => {}
+            Event::Release { .. }
+            | Event::SnapshotTaken { .. }
+            | Event::Refused { .. }
+            | Event::AlreadySo { .. } => {}
         }
     }
 }
@@ -112,7 +124,9 @@ fn went_live(house: &mut House, release: &Release, at: Time) {
         since: at,
         release: release.id.clone(),
     };
-    house.live.entry(release.target()).or_default().push(live);
+    let versions = house.live.entry(release.target()).or_default();
+    versions.push(live);
+    filing::keep_at_hand(versions);
 }
 
 /// The version that was rolled back is no longer live, and locked until somebody lifts the lock.
@@ -336,6 +350,8 @@ impl Release {
                 }
                 self.red = Some(Red { why, by, at, roll_back_at });
             }
+            // Taken out of the state before it comes here.
+            Happened::Filed => {}
             Happened::SteppedBack { to, .. } => {
                 self.step_back(*to, at);
             }

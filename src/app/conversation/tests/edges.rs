@@ -472,3 +472,25 @@ async fn a_zone_that_its_times_name_is_not_named_again() {
     let said = shown(&house.says("maria", "freeze add \"fri 18:00\" \"mon 8:00\" weekend").await);
     assert!(said.contains("08:00 UTC: weekend"), "{said}");
 }
+
+/// Nobody needs to know that it is not in memory any more.
+#[tokio::test]
+async fn what_was_filed_away_is_still_answered() {
+    let house = house().await.scheduled().await;
+    house.says("maria", "scrub v1.2.0 another day").await;
+    let before = shown(&house.says("quinn", "status v1.2.0").await);
+    let engine = &house.talk.engine;
+    engine.clock().set(engine.now() + chrono::Duration::days(8));
+    crate::app::chores::file_away(engine).await;
+    assert!(engine.state().releases.is_empty());
+    assert_eq!(shown(&house.says("quinn", "status v1.2.0").await), before);
+    assert_eq!(shown(&house.says("quinn", "status 1.2.0").await), before);
+    let report = shown(&house.says("quinn", "document report v1.2.0").await);
+    assert!(report.contains("another day"), "{report}");
+    let audit = shown(&house.says("quinn", "audit v1.2.0").await);
+    assert!(audit.contains("another day"), "{audit}");
+    let refused = shown(&house.says("maria", "hold v1.2.0 wait").await);
+    assert!(refused.contains("is filed away"), "{refused}");
+    let unknown = shown(&house.says("quinn", "status v1.3.0").await);
+    assert!(!unknown.contains("filed"), "{unknown}");
+}

@@ -1,0 +1,166 @@
+//! How long a start takes on a log with many finished releases: from its first entry, and from a
+//! snapshot. Reported, never asserted.
+//!
+//! `cargo bench --bench start`; `TMINUS_BENCH_FINISHED` (100,000 releases of ten entries each) and
+//! `TMINUS_BENCH_DIR` (the system's temporary directory) change how many and where.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use chrono::{DateTime, Duration, SubsecRound, Utc};
+use tminus::app::clock::Clock;
+use tminus::app::engine::Engine;
+use tminus::app::{chores, replay};
+use tminus::config::{self, Surroundings};
+use tminus::domain::command::{Actor, Claims, Command, Commitment, Request, Vote};
+use tminus::domain::ids::{Account, ReleaseId};
+use tminus::domain::plan::Plan;
+use tminus::domain::state::Start;
+use tminus::store::{Batch, Entry, NewEntry, Store, Which};
+
+/// Entries in one commit.
+const TOGETHER: usize = 10_000;
+/// Of each release: scheduled, votes, called off, filed.
+const VOTES: usize = 7;
+
+fn main() -> anyhow::Result<()> {
+    let dir = match std::env::var("TMINUS_BENCH_DIR") {
+        Ok(place) => tempfile::tempdir_in(place)?,
+        Err(_) => tempfile::tempdir()?,
+    };
+    let many = std::env::var("TMINUS_BENCH_FINISHED").ok().and_then(|text| text.parse().ok());
+    let many = many.unwrap_or(100_000);
+    life(async {
+        let told = one_release(dir.path()).await?;
+        repeated(dir.path(), &told, many).await
+    })?;
+    life(async {
+        started(dir.path(), "from the first entry").await?;
+        let engine = opened(dir.path()).await?;
+        let begun = Instant::now();
+        chores::take_snapshot(&engine).await;
+        let size = std::fs::metadata(dir.path().join("snapshot"))?.len();
+        say(&format!("a snapshot of {} kB taken in {:?}", size / 1000, begun.elapsed()));
+        anyhow::Ok(())
+    })?;
+    for _ in 0..3 {
+        life(started(dir.path(), "from the snapshot"))?;
+    }
+    life(async {
+        let engine = opened(dir.path()).await?;
+        let begun = Instant::now();
+        engine.prove_past().await?;
+        say(&format!("everything proven afterwards, beside the work, in {:?}", begun.elapsed()));
+        let last = ReleaseId::of(&format!("shop-{}", many - 1), "production", "v1.2.0", 1);
+        let begun = Instant::now();
+        anyhow::ensure!(engine.release(&last).await?.is_some(), "it is filed");
+        say(&format!("a filed release read in {:?}", begun.elapsed()));
+        anyhow::Ok(())
+    })
+}
+
+/// A runtime is a life of the program: what still runs in it ends with it.
+fn life<T>(lived: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Runtime::new()?.block_on(lived)
+}
+
+#[allow(clippy::print_stdout, reason = "a bench reports to whoever started it")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+async fn opened(dir: &Path) -> anyhow::Result<Engine> {
+    Engine::start(Store::open(dir).await?, Clock::real()).await
+}
+
+async fn started(dir: &Path, how: &str) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let engine = opened(dir).await?;
+    let (took, filed) = (begun.elapsed(), engine.state().filed.len());
+    let entries = engine.store().head().seq;
+    let resident = resident();
+    say(&format!("started {how}: {took:?}, {filed} filed releases, {entries} entries; {resident}"));
+    Ok(())
+}
+
+/// What one release leaves in the log, from its scheduling to its filing.
+async fn one_release(dir: &Path) -> anyhow::Result<Vec<Entry>> {
+    let begun: DateTime<Utc> = (Utc::now() - Duration::days(400)).trunc_subsecs(6);
+    let clock = Clock::standing(begun);
+    let engine = Engine::start(Store::open(dir).await?, clock.clone()).await?;
+    let (config, mut plan) = sample();
+    let ask = |id: &str, by: Actor, command| engine.ask(Request { id: id.into(), by, command });
+    ask("begin", Actor::Operator, Command::Begin { jumpable: false }).await?;
+    let policy = Box::new(config.policy.clone());
+    ask("policy", Actor::Operator, Command::AdoptPolicy { policy }).await?;
+    plan.release.service = "shop-0".into();
+    let at = (begun + Duration::days(30)).trunc_subsecs(0);
+    let start = Start { local: at.naive_utc(), zone: chrono_tz::UTC, at };
+    let plan = Command::Schedule { plan: Box::new(plan), start };
+    ask("schedule", person("maria"), plan).await?;
+    let release = ReleaseId::of("shop-0", "production", "v1.2.0", 1);
+    for n in 0..VOTES {
+        let vote = Vote::NoGo { reason: format!("thought {n}") };
+        let (release, role) = (release.clone(), Some("qa".into()));
+        let vote = Command::Vote { release, role, vote, commits: Commitment::default() };
+        ask(&format!("vote-{n}"), person("quinn"), vote).await?;
+    }
+    let reason = "another day".to_owned();
+    ask("scrub", person("maria"), Command::Scrub { release: release.clone(), reason }).await?;
+    clock.set(begun + Duration::days(8));
+    chores::file_away(&engine).await;
+    let which = Which { release: Some(release.to_string()), ..Which::default() };
+    let told = engine.store().reader().entries(&which).await?;
+    anyhow::ensure!(told.len() == VOTES + 3, "{} entries", told.len());
+    anyhow::ensure!(replay::replay(engine.store().reader()).await?.filed.len() == 1, "filed");
+    Ok(told)
+}
+
+/// The same of so many others.
+async fn repeated(dir: &Path, told: &[Entry], many: usize) -> anyhow::Result<()> {
+    let store = Store::open(dir).await?;
+    let last = told.last().map(|entry| entry.at).unwrap_or_default();
+    let mut batch = Batch::default();
+    for n in 1..many {
+        let own = |text: &str| text.replace("shop-0", &format!("shop-{n}"));
+        batch.entries.extend(told.iter().map(|entry| NewEntry {
+            at: last + Duration::milliseconds(i64::try_from(n).unwrap_or_default()),
+            actor: entry.actor.clone(),
+            request: format!("{}/{n}", entry.request),
+            release: entry.release.as_deref().map(own),
+            schema: entry.schema,
+            event: own(&entry.event),
+        }));
+        if batch.entries.len() >= TOGETHER || n + 1 == many {
+            store.commit(&batch).await?;
+            batch.entries.clear();
+        }
+    }
+    let size = std::fs::metadata(dir.join("tminus.db"))?.len();
+    say(&format!("a log of {} entries, {} MB", store.head().seq, size / 1_000_000));
+    store.close().await;
+    Ok(())
+}
+
+fn sample() -> (config::Config, Plan) {
+    let surroundings = Surroundings {
+        state: Some(PathBuf::from("state")),
+        own_program: PathBuf::from("tminus"),
+        demo_url: Some("http://127.0.0.1:1".into()),
+    };
+    let config = config::load(None, &surroundings, &|_| None).expect("the default is valid");
+    let text = include_str!("../config/plans/web-shop-v1.2.0.toml");
+    let plan = config::read_plan(text, "web-shop-v1.2.0.toml").expect("the sample is valid");
+    (config, plan)
+}
+
+fn person(name: &str) -> Actor {
+    Actor::Person { account: Account::new("console", "local", name), claims: Claims::default() }
+}
+
+/// Resident memory, as Linux tells it.
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.unwrap_or("unknown").trim().to_owned()
+}
