@@ -532,8 +532,11 @@ async fn writer(config: &Config) -> Look {
             good(format!("the bot at {} is ready", door.url))
         }
         Ok(answer) => {
-            let text = answer.text().await.unwrap_or_default();
-            bad(format!("the bot at {}", door.url), format!("it is not ready: {text}"))
+            let told: serde_json::Value = answer.json().await.unwrap_or_default();
+            let problems = told["problems"].as_array().into_iter().flatten();
+            let problems: Vec<_> = problems.filter_map(serde_json::Value::as_str).collect();
+            let why = format!("it is not ready: {}", problems.join(". "));
+            bad(format!("the bot at {}", door.url), why)
         }
         Err(_) => good(format!("no bot answers at {} now", door.url)),
     }

@@ -26,7 +26,7 @@ use serenity::http::Route;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, Semaphore};
 
-use self::api::{Api, Twice, id_at};
+use self::api::{Api, RENEW, Twice, id_at};
 pub use self::commands::{Commands, Named};
 pub use self::doctor::Finding;
 pub use self::listen::Listener;
@@ -67,6 +67,8 @@ pub struct Discord {
     grounds: Mutex<Recent<u64, Ground>>,
     /// Who asked something a moment ago, as Discord said with it.
     members: Mutex<Recent<u64, Seen>>,
+    /// Why nobody lets us listen, while that is so.
+    line: Mutex<Option<String>>,
     /// The handles whose first answer still says "thinking", each with a permit once it does.
     waiting: Mutex<Recent<String, Arc<Semaphore>>>,
 }
@@ -96,6 +98,7 @@ impl Discord {
             rooms: Mutex::new(Recent::new(REMEMBERED)),
             grounds: Mutex::new(Recent::new(REMEMBERED)),
             members: Mutex::new(Recent::new(REMEMBERED)),
+            line: Mutex::default(),
             waiting: Mutex::new(Recent::new(REMEMBERED)),
         }))
     }
@@ -109,6 +112,10 @@ impl Discord {
             id_at(&answer, "/id").ok_or_else(|| Failure::transient(what))
         };
         self.user.get_or_try_init(ask).await.copied()
+    }
+
+    fn line_is_shut(&self, why: Option<String>) {
+        *lock(&self.line) = why;
     }
 
     /// Something will be answered later, through this handle.
@@ -156,6 +163,11 @@ fn hashed(parts: &[&str], digits: usize) -> String {
     hex[..digits].to_owned()
 }
 
+/// Between 0 and 1, so that what broke together does not come back together.
+fn chance() -> f64 {
+    getrandom::u32().map_or(1.0, |drawn| f64::from(drawn) / f64::from(u32::MAX))
+}
+
 #[async_trait]
 impl Chat for Discord {
     async fn post(
@@ -177,6 +189,13 @@ impl Chat for Discord {
 
     fn lag(&self) -> Duration {
         self.settings.lag
+    }
+
+    fn shut_out(&self) -> Option<String> {
+        match self.api.is_let_in() {
+            true => lock(&self.line).clone(),
+            false => Some(format!("Nothing gets through: {RENEW}")),
+        }
     }
 
     async fn edit(&self, at: &MessageRef, message: &Message) -> Result<(), Failure> {

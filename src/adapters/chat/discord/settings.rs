@@ -72,6 +72,9 @@ pub struct DiscordSettings {
     pub timeout: Duration,
     /// How long Discord may take to show what it took.
     pub lag: Duration,
+    /// Between tries where a person has to mend something first. Discord takes a thousand new
+    /// sessions a day.
+    pub until_mended: Duration,
     pub mode: Mode,
     /// Where rooms are opened; without one, beside the guild's other channels.
     pub category: Option<u64>,
@@ -97,6 +100,7 @@ impl DiscordSettings {
             api_url: API_URL.to_owned(),
             timeout: Duration::from_secs(10),
             lag: Duration::from_secs(3),
+            until_mended: Duration::from_secs(5 * 60),
             mode: Mode::Gateway,
             category: None,
             archive: None,

@@ -292,7 +292,8 @@ impl Discord {
     /// Whether this will be the first answer; once Discord has heard that there will be one.
     async fn first_answer(&self, handle: &str) -> Option<Arc<Semaphore>> {
         let known = lock(&self.waiting).get(handle).cloned()?;
-        let _ = tokio::time::timeout(TO_ARRIVE, known.acquire()).await;
+        let known_there = tokio::time::timeout(TO_ARRIVE, known.acquire());
+        let _ = self.api.leaving.run_until_cancelled(known_there).await;
         lock(&self.waiting).remove(handle)
     }
 
@@ -309,7 +310,8 @@ impl Discord {
             let tried = self.api.write(route, LightMethod::Patch, &body, letter.file).await;
             match tried {
                 Err(fault) if fault.is(&NOT_THERE_YET) && wait <= LAST_CHANCE => {
-                    tokio::time::sleep(wait).await;
+                    let pause = tokio::time::sleep(wait);
+                    self.api.leaving.run_until_cancelled(pause).await;
                     wait *= 2;
                 }
                 tried => return tried,
