@@ -1,8 +1,5 @@
 //! Whether Discord is set up so that a release can run in it, and what to click where it is not.
 
-use std::time::SystemTime;
-
-use reqwest::header::{DATE, HeaderMap};
 use serde_json::Value;
 use serenity::http::{LightMethod, Request, Route};
 use serenity::model::id::{ChannelId, GuildId, UserId};
@@ -10,13 +7,7 @@ use serenity::model::id::{ChannelId, GuildId, UserId};
 use super::Discord;
 use super::api::{Twice, id, id_at, text};
 use super::rooms::may;
-
-/// What was looked at, and what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    pub what: String,
-    pub trouble: Option<String>,
-}
+use crate::adapters::chat::finding::{Finding, bad, clock, good};
 
 /// The permissions without which something does not work, and what.
 const NEEDED: [(u64, &str, &str); 11] = [
@@ -36,8 +27,6 @@ const NEEDED: [(u64, &str, &str); 11] = [
 /// In a channel where announcements go.
 const IN_CHANNEL: u64 = may::VIEW | may::SEND | may::EMBED | may::ATTACH | may::HISTORY;
 const ADMINISTRATOR: u64 = 1 << 3;
-/// Discord's signatures count for five minutes; ours must tell the time better than that.
-const SKEW: u64 = 60;
 
 impl Discord {
     /// `channels` and `groups` are ids of this guild that the configuration names.
@@ -51,7 +40,7 @@ impl Discord {
             }
         };
         let name = text(&me, "/username");
-        let mut found = vec![good(format!("Discord's bot {name}")), clock(&headers)];
+        let mut found = vec![good(format!("Discord's bot {name}")), clock("Discord", &headers)];
         found.push(self.application().await);
         let roles = match self.guild_and_roles().await {
             Ok((guild, roles)) => {
@@ -274,27 +263,6 @@ fn role(group: &str, roles: &[Value]) -> Finding {
     }
 }
 
-fn clock(headers: &HeaderMap) -> Finding {
-    let what = "the clock, beside Discord's";
-    let theirs = headers.get(DATE).and_then(|value| value.to_str().ok());
-    let theirs = theirs.and_then(|text| chrono::DateTime::parse_from_rfc2822(text).ok());
-    let Some(theirs) = theirs else { return good(what) };
-    let ours = chrono::DateTime::<chrono::Utc>::from(SystemTime::now());
-    let skew = (ours.timestamp() - theirs.timestamp()).unsigned_abs();
-    match skew <= SKEW {
-        true => good(what),
-        false => bad(what, format!("{skew} s apart: let this machine set its clock by NTP")),
-    }
-}
-
-fn good(what: impl Into<String>) -> Finding {
-    Finding { what: what.into(), trouble: None }
-}
-
-fn bad(what: impl Into<String>, trouble: impl Into<String>) -> Finding {
-    Finding { what: what.into(), trouble: Some(trouble.into()) }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -338,13 +306,5 @@ mod tests {
         assert_ne!(ours.may_in(&open) & may::VIEW, 0);
         let own = channel(json!([over(5, 0, may::SEND), over(9, may::SEND, 0)]));
         assert_ne!(ours.may_in(&own) & may::SEND, 0);
-    }
-
-    #[test]
-    fn a_clock_that_is_off_is_told() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(clock(&headers).trouble, None);
-        headers.insert(DATE, "Tue, 15 Nov 1994 08:12:31 GMT".parse().expect("ASCII"));
-        assert!(clock(&headers).trouble.is_some_and(|why| why.contains("NTP")));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** it carries messages and does not know what they are about. What it keeps in
 //! memory only saves calls; all that must outlive the process is in Discord itself (a message's
-//! mark in its footer, a channel's in its topic) or, where Discord has no room for it, on the
+//! mark in its embed, a channel's in its topic) or, where Discord has no room for it, on the
 //! [`shelf`].
 
 mod api;
@@ -28,12 +28,13 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use self::api::{Api, RENEW, Twice, id_at};
 pub use self::commands::{Commands, Named};
-pub use self::doctor::Finding;
 pub use self::listen::Listener;
 use self::people::Seen;
 use self::rooms::Ground;
-pub use self::settings::{API_URL, DiscordSettings, Hidden, Mode, Registration};
+pub use self::settings::{API_URL, DiscordSettings, Mode, Registration};
 use self::shelf::Shelf;
+pub use super::finding::Finding;
+pub use super::hidden::Hidden;
 use super::recent::Recent;
 use crate::ports::{
     Chat, Directory, Failure, Message, MessageRef, Place, Room, RoomWish, Standing, Whisper,

@@ -18,11 +18,10 @@ use self::line::{End, Line, Session};
 use super::super::api::{Fault, Twice, text};
 use super::super::chance;
 use super::Listener;
+use crate::adapters::chat::backoff::{LONGEST_WAIT, backoff};
 
 /// A line that lived shorter was no good line.
 const SOUND: Duration = Duration::from_secs(60);
-/// Between tries: doubled each time, up to this.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// After so many tries in vain a session is not resumed but begun anew, at Discord's front door.
 const MANY: u32 = 4;
 /// Discord asks for a pause of one to five seconds before a session that replaces another.
@@ -56,14 +55,6 @@ pub(super) async fn keep(listener: &Arc<Listener>, stop: &CancellationToken) {
             }
         };
         stop.run_until_cancelled(tokio::time::sleep(wait)).await;
-    }
-}
-
-/// 0, 1, 2, 4 … seconds.
-fn backoff(tries: u32) -> Duration {
-    match tries {
-        0 => Duration::ZERO,
-        tries => Duration::from_secs(1 << (tries - 1).min(10)).min(LONGEST_WAIT),
     }
 }
 
@@ -132,16 +123,5 @@ fn after(listener: &Listener, end: End, session: &mut Option<Session>, tries: u3
             listener.discord.line_is_shut(Some(why));
             wait
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_wait_doubles_up_to_a_minute() {
-        let waits: Vec<_> = (0..9).map(|tries| backoff(tries).as_secs()).collect();
-        assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
     }
 }
