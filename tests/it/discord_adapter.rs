@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -174,6 +174,8 @@ async fn after_a_restart_what_was_said_is_found_and_keeps_its_mark_through_an_ed
     after.edit(&said, &text("said otherwise")).await.unwrap();
     let again = stage.restarted();
     assert_eq!(again.find(&releases(), "key/1").await, Ok(Some(said)));
+    let seen = stage.world.transcript("releases");
+    assert!(!seen.contains("#tminus-") && !seen.contains('·'), "nobody sees the mark: {seen}");
     assert_eq!(again.open_room(&wish("room/1")).await, Ok(room.clone()));
     let made = stage.world.look(|realm| realm.channels[&room.channel].clone());
     assert_eq!((made.name.as_str(), &made.parent), ("release-v1-2-0", &Some(channel("war rooms"))));
@@ -807,6 +809,27 @@ async fn after_the_handle_is_used_up_an_answer_comes_in_private() {
     let hint = stage.world.sees("releases", "I have an answer for you").await;
     assert!(stage.world.person("ann").was_pinged_by(&hint));
     assert!(!stage.world.transcript("releases").contains("a quiet text"));
+}
+
+/// Somebody waits for an answer that Discord keeps us from giving, and we are told to stop.
+#[tokio::test]
+async fn who_stops_while_an_answer_waits_is_gone_at_once() {
+    let edit = "update_original_webhook_message";
+    for (mode, harm) in [
+        // Its second try would be half a minute later.
+        (Mode::Gateway, Harm::TooMany(25.0)),
+        (Mode::Http, Harm::TooMany(25.0)),
+        // Discord does not know yet that an answer comes.
+        (Mode::Http, Harm::Error(10015)),
+    ] {
+        let bot = Bot::start(mode).await;
+        bot.world.fault(Fault::on(edit, harm).always());
+        bot.world.person("ann").types("/release report", "releases").await;
+        bot.world.called(edit, 1).await;
+        let since = Instant::now();
+        bot.sleep().await;
+        assert!(since.elapsed() < Duration::from_millis(1_500), "{:?}", since.elapsed());
+    }
 }
 
 #[tokio::test]

@@ -272,6 +272,26 @@ async fn a_storm_of_429_delays_and_doubles_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_limit_holds_back_when_we_stop_is_said_once_at_the_next_start() {
+    let mut stage = Stage::set(Mode::Gateway).await;
+    stage.to_poll().await;
+    stage.settled().await;
+    let seen = stage.world.struck();
+    stage.world.fault(Fault::on("create_message", Harm::TooMany(1.9)).times(2));
+    stage.says("maria", "update text:we look into it", "Posted").await;
+    let struck = async || stage.world.struck() > seen;
+    stage.running().until("Discord asked us to wait", struck).await;
+    stage.stopped().await;
+    stage.begin().await;
+    stage.sees(ROOM, "we look into it").await;
+    stage.settled().await;
+    stage.world.exactly_once("we look into it");
+    // Who starts anew does not know what the one before was asked.
+    stage.world.overlooks("did not wait for `retry_after`");
+    stage.assert_clean().await;
+}
+
+#[tokio::test]
 async fn within_discords_own_limits_the_whole_way_to_the_poll_is_clean() {
     let stage = Stage::set_with(Mode::Gateway, cast().rate_limits(), |config| config).await;
     let poll = stage.to_poll().await;
