@@ -276,6 +276,12 @@ pub trait Chat: Send + Sync {
         Duration::ZERO
     }
 
+    /// Why nobody gets in there until somebody mends it, as far as it is known; also while nothing
+    /// is to be said.
+    fn shut_out(&self) -> Option<String> {
+        None
+    }
+
     async fn edit(&self, at: &MessageRef, message: &Message) -> Result<(), Failure>;
 
     async fn pin(&self, at: &MessageRef) -> Result<(), Failure>;

@@ -277,7 +277,10 @@ impl Delivery {
 
     /// Why nothing gets through to a neighbour until somebody mends it.
     pub fn shut_out(&self) -> BTreeSet<String> {
-        self.0.shut.lock().expect("never held in a panic").values().cloned().collect()
+        let chats = self.0.world.neighbours().chats.values();
+        let told = chats.filter_map(|chat| chat.shut_out());
+        let shut = self.0.shut.lock().expect("never held in a panic");
+        shut.values().cloned().chain(told).collect()
     }
 
     fn is_shut_out(&self, lane: &str, why: Option<String>) {

@@ -20,7 +20,7 @@ pub struct Scene<'a> {
     pub now: Time,
     /// For what belongs to no release: the policy's zone.
     pub zone: Tz,
-    /// The log's head (`#412 sha256:…`), quoted where a phase changes.
+    /// The log's head (`#412 sha256:…`), quoted in the war room where a phase changes.
     pub head: Option<String>,
     /// What a command begins with: `/release`.
     pub prefix: &'a str,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::chat_contract::{Platform, text};
 use crate::discord_world::permissions::{MANAGE_CHANNELS, PIN_MESSAGES};
 use crate::discord_world::{APP, DiscordWorld, Fault, GUILD, Harm, OTHER_GUILD, Setup, id};
+use crate::program::glances;
 
 fn number(id: &str) -> u64 {
     id.parse().unwrap()
@@ -173,6 +174,8 @@ async fn after_a_restart_what_was_said_is_found_and_keeps_its_mark_through_an_ed
     after.edit(&said, &text("said otherwise")).await.unwrap();
     let again = stage.restarted();
     assert_eq!(again.find(&releases(), "key/1").await, Ok(Some(said)));
+    let seen = stage.world.transcript("releases");
+    assert!(!seen.contains("#tminus-") && !seen.contains('·'), "nobody sees the mark: {seen}");
     assert_eq!(again.open_room(&wish("room/1")).await, Ok(room.clone()));
     let made = stage.world.look(|realm| realm.channels[&room.channel].clone());
     assert_eq!((made.name.as_str(), &made.parent), ("release-v1-2-0", &Some(channel("war rooms"))));
@@ -631,13 +634,18 @@ struct Bot {
 
 impl Bot {
     async fn start(mode: Mode) -> Self {
-        let world = DiscordWorld::start().await;
+        Self::with(mode, Setup::default()).await
+    }
+
+    async fn with(mode: Mode, setup: Setup) -> Self {
+        let world = DiscordWorld::with(setup).await;
         let folder = tempfile::tempdir().unwrap();
         Self::awake(mode, world, folder).await
     }
 
     async fn awake(mode: Mode, world: DiscordWorld, folder: tempfile::TempDir) -> Self {
-        let settings = DiscordSettings { mode, ..settings(&world, folder.path()) };
+        let until_mended = Duration::from_millis(500);
+        let settings = DiscordSettings { mode, until_mended, ..settings(&world, folder.path()) };
         let discord = Discord::new(settings, commands()).unwrap();
         let (ear, stop) = (Arc::new(Scribe::default()), CancellationToken::new());
         let listener = Listener::new(Arc::clone(&discord), ear.clone());
@@ -803,6 +811,27 @@ async fn after_the_handle_is_used_up_an_answer_comes_in_private() {
     assert!(!stage.world.transcript("releases").contains("a quiet text"));
 }
 
+/// Somebody waits for an answer that Discord keeps us from giving, and we are told to stop.
+#[tokio::test]
+async fn who_stops_while_an_answer_waits_is_gone_at_once() {
+    let edit = "update_original_webhook_message";
+    for (mode, harm) in [
+        // Its second try would be half a minute later.
+        (Mode::Gateway, Harm::TooMany(25.0)),
+        (Mode::Http, Harm::TooMany(25.0)),
+        // Discord does not know yet that an answer comes.
+        (Mode::Http, Harm::Error(10015)),
+    ] {
+        let bot = Bot::start(mode).await;
+        bot.world.fault(Fault::on(edit, harm).always());
+        bot.world.person("ann").types("/release report", "releases").await;
+        bot.world.called(edit, 1).await;
+        let since = Instant::now();
+        bot.sleep().await;
+        assert!(since.elapsed() < Duration::from_millis(1_500), "{:?}", since.elapsed());
+    }
+}
+
 #[tokio::test]
 async fn the_same_click_twice_is_heard_once() {
     let bot = Bot::start(Mode::Gateway).await;
@@ -833,23 +862,126 @@ async fn a_slow_disk_keeps_no_acknowledgement_waiting() {
 }
 
 #[tokio::test]
-async fn the_line_is_opened_again_whenever_it_ends() {
-    let bot = Bot::start(Mode::Gateway).await;
-    let ann = bot.world.person("ann");
-    for (number, how) in ["reconnect", "cut", "invalid"].iter().enumerate() {
-        match *how {
+async fn the_line_is_opened_again_however_it_ends() {
+    // Whether the session goes on, or is begun anew.
+    for (how, goes_on) in [
+        ("reconnect", true),
+        ("invalid but resumable", true),
+        ("cut", true),
+        ("closed with 4000", true),
+        ("invalid", false),
+        ("closed with 4009", false),
+    ] {
+        let bot = Bot::start(Mode::Gateway).await;
+        match how {
             "reconnect" => bot.world.asks_to_reconnect(),
+            "invalid but resumable" => bot.world.invalidates_session(true),
             "cut" => bot.world.cuts_connections(),
-            _ => bot.world.invalidates_session(false),
+            "closed with 4000" => bot.world.closes_connections(4000),
+            "invalid" => bot.world.invalidates_session(false),
+            _ => bot.world.closes_connections(4009),
         }
-        match *how {
-            "invalid" => bot.world.identified(2).await,
-            _ => bot.world.resumed(number + 1).await,
+        match goes_on {
+            true => bot.world.resumed(1).await,
+            false => bot.world.identified(2).await,
         }
+        assert_eq!(bot.world.sessions().0, if goes_on { 1 } else { 2 }, "{how}");
+        let ann = bot.world.person("ann");
         ann.types(&format!("/release update text:{how}"), "releases").await;
         ann.sees_ephemeral(how).await;
+        bot.end().await;
     }
+}
+
+#[tokio::test]
+async fn a_session_that_discord_forgot_is_begun_anew() {
+    let bot = Bot::start(Mode::Gateway).await;
+    // Told to resume, and then it cannot.
+    bot.world.forgets_sessions();
+    bot.world.asks_to_reconnect();
+    bot.world.identified(2).await;
+    let ann = bot.world.person("ann");
+    ann.types("/release status", "releases").await;
+    ann.sees_ephemeral("You typed: status.").await;
     bot.end().await;
+}
+
+fn quick_heart() -> Setup {
+    Setup::default().windows(|it| it.heartbeat = Duration::from_millis(300))
+}
+
+#[tokio::test]
+async fn a_line_that_acknowledges_no_heart_beat_is_dropped_and_the_session_goes_on() {
+    let bot = Bot::with(Mode::Gateway, quick_heart()).await;
+    let ann = bot.world.person("ann");
+    bot.world.falls_silent();
+    // Nobody hears it on the dead line: it is told on the next one, to the same session.
+    ann.types("/release update text:meanwhile", "releases").await.answered().await;
+    ann.sees_ephemeral("meanwhile").await;
+    bot.world.resumed(1).await;
+    assert_eq!(bot.world.sessions(), (1, 1));
+    bot.discord.post(&releases(), "k", &card("Ready?")).await.unwrap();
+    let post = bot.world.sees("releases", "Ready?").await;
+    ann.presses(&post, "GO").await.answered().await;
+    ann.sees_ephemeral("You pressed: go v1.").await;
+    bot.end().await;
+}
+
+#[tokio::test]
+async fn a_heart_that_beats_keeps_the_line_and_beats_when_asked() {
+    let bot = Bot::with(Mode::Gateway, quick_heart()).await;
+    bot.world.asks_for_heartbeat();
+    bot.world.beaten(6).await;
+    assert_eq!(bot.world.sessions(), (1, 0));
+    bot.end().await;
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_says_so_until_it_is_mended() {
+    for (code, word) in [(4004, "does not take our token"), (4013, "intents"), (4014, "intents")] {
+        let bot = Bot::start(Mode::Gateway).await;
+        assert_eq!(bot.discord.shut_out(), None);
+        bot.world.closes_connections(code);
+        let told = until_shut(&bot.discord, true).await.expect("it is shut");
+        assert!(told.contains(word) && told.contains(&code.to_string()), "{told}");
+        // Nobody forbids the next try.
+        until_shut(&bot.discord, false).await;
+        bot.world.identified(2).await;
+        bot.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_said_also_while_there_is_nothing_to_say() {
+    for mode in MODES {
+        let bot = Bot::start(mode).await;
+        bot.world.revoke_bot_token();
+        if mode == Mode::Gateway {
+            bot.world.closes_connections(4004);
+        }
+        let told = until_shut(&bot.discord, true).await.expect("it is shut");
+        assert!(told.contains("page Bot"), "{told}");
+        bot.world.called("get_my_user", 3).await;
+        assert!(bot.discord.shut_out().is_some(), "{mode:?}: it stays so");
+        bot.world.readmit_bot_token();
+        until_shut(&bot.discord, false).await;
+        bot.end().await;
+    }
+}
+
+/// As health reads it.
+async fn until_shut(discord: &Discord, shut: bool) -> Option<String> {
+    let mut looks = glances(Duration::from_millis(10));
+    let looking = async {
+        loop {
+            looks.tick().await;
+            let told = discord.shut_out();
+            if told.is_some() == shut {
+                return told;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), looking).await.expect("it never changed")
 }
 
 #[tokio::test]

@@ -272,6 +272,26 @@ async fn a_storm_of_429_delays_and_doubles_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_limit_holds_back_when_we_stop_is_said_once_at_the_next_start() {
+    let mut stage = Stage::set(Mode::Gateway).await;
+    stage.to_poll().await;
+    stage.settled().await;
+    let seen = stage.world.struck();
+    stage.world.fault(Fault::on("create_message", Harm::TooMany(1.9)).times(2));
+    stage.says("maria", "update text:we look into it", "Posted").await;
+    let struck = async || stage.world.struck() > seen;
+    stage.running().until("Discord asked us to wait", struck).await;
+    stage.stopped().await;
+    stage.begin().await;
+    stage.sees(ROOM, "we look into it").await;
+    stage.settled().await;
+    stage.world.exactly_once("we look into it");
+    // Who starts anew does not know what the one before was asked.
+    stage.world.overlooks("did not wait for `retry_after`");
+    stage.assert_clean().await;
+}
+
+#[tokio::test]
 async fn within_discords_own_limits_the_whole_way_to_the_poll_is_clean() {
     let stage = Stage::set_with(Mode::Gateway, cast().rate_limits(), |config| config).await;
     let poll = stage.to_poll().await;
@@ -307,9 +327,13 @@ async fn a_revoked_token_is_told_to_the_operator() {
 
 /// Until whoever asks is told that nothing gets through, and what to do about it.
 async fn shut_out(stage: &Stage) {
+    not_ready(stage, "Discord does not take our token").await;
+}
+
+async fn not_ready(stage: &Stage, why: &str) {
     let told = async || {
         let (status, ready) = stage.running().get("/readyz").await;
-        status == 503 && ready.contains("Discord does not take our token")
+        status == 503 && ready.contains(why)
     };
     stage.running().until("it is not ready, and says why", told).await;
 }
@@ -352,22 +376,35 @@ async fn what_a_revoked_token_holds_back_goes_out_once_with_a_new_one() {
     stage.assert_clean().await;
 }
 
-/// The gateway's own way to say so: close code 4004.
+/// The gateway's own ways to say so, while nothing is to be said: close codes.
 #[tokio::test]
 async fn a_line_that_is_refused_says_why_and_does_not_knock_every_second() {
-    let stage = Stage::set(Mode::Gateway).await;
-    stage.settled().await;
+    for (code, why) in [(4004, "Discord does not take our token"), (4014, "Intents")] {
+        let stage = Stage::set(Mode::Gateway).await;
+        stage.settled().await;
+        assert_eq!(stage.running().get("/readyz").await.0, 200);
+        stage.world.closes_connections(code);
+        not_ready(&stage, why).await;
+        let logged = stage.here.logged();
+        assert!(logged.contains("Discord's line does not open"), "{logged}");
+        stage.here.cli(&["doctor"]).await.expect(1, &["it is not ready: Discord's line", why]);
+        assert_eq!(stage.world.sessions().0, 1, "the next try is minutes later");
+    }
+}
+
+/// Nobody has anything to say, and nobody keeps a line.
+#[tokio::test]
+async fn who_is_only_called_says_that_it_is_shut_out_from_its_start() {
+    let mut stage = Stage::set(Mode::Http).await;
+    stage.stopped().await;
     stage.world.revoke_bot_token();
-    stage.world.closes_connections(4004);
-    let said = async || stage.here.logged().contains("Discord's line does not open");
-    stage.running().until("the log says why", said).await;
-    let logged = stage.here.logged();
-    assert!(logged.contains("Discord does not take our token"), "{logged}");
-    let asked = stage.world.calls("get_my_user");
-    let refused = asked.iter().filter(|call| call.status == 401).count();
-    assert_eq!(refused, 1, "the next try is half a minute later");
-    stage.here.cli(&["doctor"]).await.expect(1, &["✗ Discord's bot token"]);
-    assert_eq!(stage.world.sessions().0, 1);
+    stage.begin().await;
+    shut_out(&stage).await;
+    stage.here.cli(&["doctor"]).await.expect(1, &["✗ Discord's bot token", "Nothing gets through"]);
+    stage.stopped().await;
+    stage.world.readmit_bot_token();
+    stage.begin().await;
+    assert_eq!(stage.running().get("/readyz").await.0, 200);
 }
 
 #[tokio::test]

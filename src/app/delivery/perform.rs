@@ -117,7 +117,7 @@ impl Delivery {
         };
         match self.found(&*chat, place, &waiting.key).await {
             Ok(Some(found)) => {
-                let message = self.render(waiting, platform, notice).await;
+                let message = self.render(waiting, platform, Some(place), notice).await;
                 match chat.carry_on(&found, &waiting.key, &message).await {
                     Ok(()) => {
                         let text = markup::plain(&message.body);
@@ -174,7 +174,7 @@ impl Delivery {
                 return self.send(waiting, kind, name, notice).await;
             }
         };
-        let message = self.render(waiting, platform, notice).await;
+        let message = self.render(waiting, platform, Some(&place), notice).await;
         let found = self.chat(platform)?.post(&place, &waiting.key, &message).await?;
         Ok(posted_command(notice, platform, &found, markup::plain(&message.body)))
     }
@@ -190,7 +190,7 @@ impl Delivery {
         let courier = couriers
             .get(kind)
             .ok_or_else(|| Failure::permanent(format!("nobody takes messages to {kind}:{name}")))?;
-        let message = self.render(waiting, kind, notice).await;
+        let message = self.render(waiting, kind, None, notice).await;
         let letter = Letter {
             kind: notices::template(&notice.kind).trim_end_matches(".md").to_owned(),
             subject: markup::lead(&message.body),
@@ -206,8 +206,17 @@ impl Delivery {
         }
     }
 
-    async fn render(&self, waiting: &Waiting, platform: &str, notice: &Notice) -> ports::Message {
-        let head = self.head_at(waiting.seq).await;
+    async fn render(
+        &self,
+        waiting: &Waiting,
+        platform: &str,
+        place: Option<&Place>,
+        notice: &Notice,
+    ) -> ports::Message {
+        let head = match is_its_room(notice, platform, place) {
+            true => self.head_at(waiting.seq).await,
+            false => None,
+        };
         let mut message = notices::render(&self.0.messages, notice, &self.scene(platform, head));
         if let (NoticeKind::Report, Some(brief)) = (&notice.kind, &notice.brief) {
             let (body, file) = self.report(&brief.release, waiting.seq).await;
@@ -568,6 +577,13 @@ fn posted_command(
 }
 
 /// What the captain is told of a letter that not everybody got.
+/// The log's head is for those who keep the release's record, where it is talked about.
+fn is_its_room(notice: &Notice, platform: &str, place: Option<&Place>) -> bool {
+    let rooms = notice.brief.iter().flat_map(|brief| &brief.rooms);
+    let mut here = rooms.filter(|room| room.platform == platform);
+    matches!(place, Some(Place::Channel(id)) if here.any(|room| room.channel == *id))
+}
+
 fn partly_posted(notice: &Notice, to: String, why: String) -> Option<Command> {
     let release = notice.brief.as_ref()?.release.clone();
     let what = "every copy of a message".to_owned();

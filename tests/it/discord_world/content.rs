@@ -74,6 +74,12 @@ fn embeds(embeds: &Value, found: &mut Vec<Problem>) {
             let at = format!("embeds/{number}/color");
             found.push(Problem::new(&at, "NUMBER_TYPE_MAX", "int value should be a colour"));
         }
+        if let Some(url) = embed["url"].as_str()
+            && !reqwest::Url::parse(url).is_ok_and(|it| ["http", "https"].contains(&it.scheme()))
+        {
+            let at = format!("embeds/{number}/url");
+            found.push(Problem::new(&at, "URL_TYPE_INVALID_URL", "Not a well formed URL."));
+        }
         let sum = own + edges + fields;
         if sum == 0 && embed["image"].is_null() && embed["thumbnail"].is_null() {
             let at = format!("embeds/{number}");

@@ -213,6 +213,7 @@ fn tell(state: &mut State, id: u64, order: Order) {
 }
 
 fn beaten(state: &mut State, id: u64, last: &Value) {
+    state.beats += 1;
     let session = link(state, id).session;
     let told = session.map_or(0, |number| state.sessions[number].seq);
     if last.as_u64().is_some_and(|it| it > told) {
@@ -339,6 +340,10 @@ impl World {
     /// Asked for out of turn, and answered at once by a client that lives.
     pub(super) fn asks_for_heartbeat(&self) {
         self.to_all(true, || Order::Say(frame(HEARTBEAT, &Value::Null)));
+    }
+
+    pub(super) fn forgets_sessions(&self) {
+        self.change(|state| state.sessions.iter_mut().for_each(|it| it.resumable = false));
     }
 
     pub(super) fn closes(&self, code: u16) {

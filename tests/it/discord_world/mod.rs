@@ -179,6 +179,11 @@ impl DiscordWorld {
         self.world.change(|state| state.revoked = true);
     }
 
+    /// The token that was revoked is good again.
+    pub(crate) fn readmit_bot_token(&self) {
+        self.world.change(|state| state.revoked = false);
+    }
+
     /// What is registered: in the guild of the play, or everywhere.
     pub(crate) fn commands(&self, guild: Option<&str>) -> Vec<Value> {
         let scope = guild.unwrap_or_default();
@@ -272,6 +277,17 @@ impl DiscordWorld {
 
     pub(crate) fn asks_for_heartbeat(&self) {
         self.world.asks_for_heartbeat();
+    }
+
+    /// Waits until the connections have told so many heart beats, all together.
+    pub(crate) async fn beaten(&self, times: usize) {
+        let look = |state: &State| (state.beats >= times).then_some(());
+        self.world.eventually(&format!("{times} heart beats"), look).await;
+    }
+
+    /// None of them can be resumed any more, and nobody is told.
+    pub(crate) fn forgets_sessions(&self) {
+        self.world.forgets_sessions();
     }
 
     /// Closes all connections with one of the documented codes.

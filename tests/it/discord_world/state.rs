@@ -107,6 +107,7 @@ pub(crate) struct State {
     pub(super) rates: Rates,
     pub(super) keys: Keys,
     pub(super) revoked: bool,
+    pub(super) beats: usize,
     /// What waits to be sent, while the test holds it back.
     pub(super) backlog: Option<Vec<(u64, Value)>>,
     serial: u64,
@@ -132,6 +133,7 @@ impl State {
             rates: Rates::default(),
             keys: Keys::new(),
             revoked: false,
+            beats: 0,
             backlog: None,
             serial: 0,
             last_ms: 0,

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -15,6 +16,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use serenity::builder::CreateAttachment;
 use serenity::http::{LightMethod, Multipart, MultipartUpload, RatelimitingBucket, Request, Route};
+use tokio_util::sync::CancellationToken;
 
 use super::lock;
 use super::settings::{API_URL, DiscordSettings};
@@ -27,6 +29,10 @@ const TO_CONNECT: Duration = Duration::from_secs(5);
 const BREATH: Duration = Duration::from_secs(2);
 /// As many limits as are remembered at a time.
 const LIMITS: usize = 10_000;
+
+const INTERACTION_IS_OVER: u64 = 50027;
+pub(super) const RENEW: &str = "Discord does not take our token. Copy it anew from the \
+                                application's page Bot into the configuration";
 
 /// Whether doing it twice does more than doing it once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +65,11 @@ impl Fault {
         matches!(self, Self::Refused { fields, .. } if fields.contains(word))
     }
 
+    /// Ours was revoked or renewed. The token of an interaction that is over has a code of its own.
+    fn is_of_token(&self) -> bool {
+        matches!(self, Self::Refused { status: 401, code, .. } if *code != INTERACTION_IS_OVER)
+    }
+
     /// What delivery makes of it. `what` begins the sentence: "The message was not posted".
     pub(super) fn failure(self, what: &str, twice: Twice) -> Failure {
         match self {
@@ -71,11 +82,8 @@ impl Fault {
                 Twice::Harmless => Failure::transient(format!("{what}: {why}")),
                 Twice::Harmful => Failure::unknown(format!("{what}, or it was: {why}")),
             },
-            // Revoked or renewed: nothing gets in until somebody gives us the new token.
-            Self::Refused { status: 401, .. } => Failure::no_entry(format!(
-                "{what}: Discord does not take our token. Copy it anew from the application's \
-                 page Bot into the configuration"
-            )),
+            // Nothing gets in until somebody gives us the new token.
+            refused if refused.is_of_token() => Failure::no_entry(format!("{what}: {RENEW}")),
             Self::Refused { code, status, fields } => refusal(what, code, status, &fields),
         }
     }
@@ -133,6 +141,10 @@ pub(super) struct Api {
     /// What stands in the place of `https://discord.com`.
     proxy: Option<String>,
     limits: Limits,
+    /// Whether our token was refused when it was last shown.
+    refused: AtomicBool,
+    /// Told when we stop: nobody waits here any more.
+    pub(super) leaving: CancellationToken,
 }
 
 impl Api {
@@ -147,11 +159,14 @@ impl Api {
             token: format!("Bot {}", settings.bot_token.expose()),
             proxy: (url != API_URL).then(|| url.to_owned()),
             limits: Limits::default(),
+            refused: AtomicBool::new(false),
+            leaving: CancellationToken::new(),
         })
     }
 
-    pub(super) fn client(&self) -> Client {
-        self.client.clone()
+    /// Whether Discord took our token when it was last shown.
+    pub(super) fn is_let_in(&self) -> bool {
+        !self.refused.load(Ordering::Relaxed)
     }
 
     pub(super) async fn get(&self, route: Route<'_>) -> Result<Value, Fault> {
@@ -214,7 +229,8 @@ impl Api {
         request: Request<'_>,
     ) -> Result<(Value, HeaderMap), Fault> {
         let line = (*request.method_ref() as u8, request.route_ref().ratelimiting_bucket());
-        self.limits.pass(line).await?;
+        let shows_token = shows_token(request.route_ref());
+        self.limits.pass(line, &self.leaving).await?;
         let built = request.build(&self.client, &self.token, self.proxy.as_deref());
         let built = built.map_err(|_| Fault::NotReached("the call cannot be made".to_owned()))?;
         let answer = built.send().await.map_err(|why| not_sent(&why))?;
@@ -222,6 +238,9 @@ impl Api {
         self.limits.learn(line, status, &headers);
         let body = answer.bytes().await;
         if status.is_success() {
+            if shows_token {
+                self.refused.store(false, Ordering::Relaxed);
+            }
             let body = body.map_err(|_| lost("the connection to Discord broke"))?;
             if body.is_empty() {
                 return Ok((Value::Null, headers));
@@ -231,8 +250,23 @@ impl Api {
             return Ok((answer, headers));
         }
         let body = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or(Value::Null);
-        Err(fault(status, &headers, &body))
+        let fault = fault(status, &headers, &body);
+        if shows_token && fault.is_of_token() {
+            self.refused.store(true, Ordering::Relaxed);
+        }
+        Err(fault)
     }
+}
+
+/// What is said in an interaction needs no token of ours, and so proves nothing about it.
+fn shows_token(route: &Route<'_>) -> bool {
+    !matches!(
+        route,
+        Route::InteractionResponse { .. }
+            | Route::WebhookOriginalInteractionResponse { .. }
+            | Route::WebhookFollowupMessages { .. }
+            | Route::Gateway
+    )
 }
 
 fn usual(timeout: Duration) -> reqwest::Result<Client> {
@@ -304,8 +338,9 @@ struct Limits {
 
 impl Limits {
     /// Waits for a limit that is about to end, and turns back before another one: a call that would
-    /// be refused costs as much as one that is made.
-    async fn pass(&self, line: Line) -> Result<(), Fault> {
+    /// be refused costs as much as one that is made. Who leaves waits for nothing: what was to be
+    /// said is said after the next start.
+    async fn pass(&self, line: Line, leaving: &CancellationToken) -> Result<(), Fault> {
         let own = lock(&self.closed).get(&line).copied();
         let everywhere = *lock(&self.everywhere);
         let Some(until) = own.max(everywhere) else { return Ok(()) };
@@ -313,8 +348,8 @@ impl Limits {
         if wait > BREATH {
             return Err(Fault::Busy(Some(wait)));
         }
-        tokio::time::sleep(wait).await;
-        Ok(())
+        let waited = leaving.run_until_cancelled(tokio::time::sleep(wait)).await;
+        waited.ok_or(Fault::Busy(Some(wait)))
     }
 
     fn learn(&self, line: Line, status: StatusCode, headers: &HeaderMap) {
@@ -439,24 +474,44 @@ mod tests {
 
     #[tokio::test]
     async fn a_limit_stops_its_own_route_and_a_global_one_all() {
-        let limits = Limits::default();
+        let (limits, stays) = (Limits::default(), CancellationToken::new());
         let told = headers(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset-after", "60.5")]);
         limits.learn(line(1), StatusCode::OK, &told);
-        let busy = limits.pass(line(1)).await;
+        let busy = limits.pass(line(1), &stays).await;
         assert!(matches!(busy, Err(Fault::Busy(Some(wait))) if wait.as_secs() >= 59), "{busy:?}");
-        assert_eq!(limits.pass(line(2)).await, Ok(()));
+        assert_eq!(limits.pass(line(2), &stays).await, Ok(()));
         let told = headers(&[("retry-after", "30"), ("x-ratelimit-global", "true")]);
         limits.learn(line(1), StatusCode::TOO_MANY_REQUESTS, &told);
-        assert!(limits.pass(line(2)).await.is_err());
+        assert!(limits.pass(line(2), &stays).await.is_err());
     }
 
     #[tokio::test]
     async fn a_limit_that_is_over_or_about_to_end_stops_nobody() {
-        let limits = Limits::default();
+        let (limits, stays) = (Limits::default(), CancellationToken::new());
         let told = headers(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset-after", "0.01")]);
         limits.learn(line(1), StatusCode::OK, &told);
-        assert_eq!(limits.pass(line(1)).await, Ok(()));
-        assert_eq!(limits.pass(line(1)).await, Ok(()));
+        assert_eq!(limits.pass(line(1), &stays).await, Ok(()));
+        assert_eq!(limits.pass(line(1), &stays).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn who_leaves_waits_for_no_limit_and_one_that_is_over_keeps_nobody() {
+        let (limits, leaving) = (Limits::default(), CancellationToken::new());
+        let told = headers(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset-after", "1.9")]);
+        limits.learn(line(1), StatusCode::OK, &told);
+        leaving.cancel();
+        let since = Instant::now();
+        let busy = limits.pass(line(1), &leaving).await;
+        assert!(matches!(busy, Err(Fault::Busy(Some(_)))), "{busy:?}");
+        assert!(since.elapsed() < Duration::from_secs(1));
+        assert_eq!(limits.pass(line(2), &leaving).await, Ok(()));
+    }
+
+    #[test]
+    fn the_token_of_an_interaction_that_is_over_is_not_ours() {
+        let over = refused(INTERACTION_IS_OVER, 401).failure("It was not said", Twice::Harmless);
+        assert!(matches!(over, Failure::Permanent { .. }), "{over:?}");
+        assert!(over.to_string().contains("time to answer"), "{over}");
     }
 
     #[test]

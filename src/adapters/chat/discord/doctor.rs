@@ -1,8 +1,5 @@
 //! Whether Discord is set up so that a release can run in it, and what to click where it is not.
 
-use std::time::SystemTime;
-
-use reqwest::header::{DATE, HeaderMap};
 use serde_json::Value;
 use serenity::http::{LightMethod, Request, Route};
 use serenity::model::id::{ChannelId, GuildId, UserId};
@@ -10,13 +7,7 @@ use serenity::model::id::{ChannelId, GuildId, UserId};
 use super::Discord;
 use super::api::{Twice, id, id_at, text};
 use super::rooms::may;
-
-/// What was looked at, and what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    pub what: String,
-    pub trouble: Option<String>,
-}
+use crate::adapters::chat::finding::{Finding, bad, clock, good};
 
 /// The permissions without which something does not work, and what.
 const NEEDED: [(u64, &str, &str); 11] = [
@@ -36,8 +27,8 @@ const NEEDED: [(u64, &str, &str); 11] = [
 /// In a channel where announcements go.
 const IN_CHANNEL: u64 = may::VIEW | may::SEND | may::EMBED | may::ATTACH | may::HISTORY;
 const ADMINISTRATOR: u64 = 1 << 3;
-/// Discord's signatures count for five minutes; ours must tell the time better than that.
-const SKEW: u64 = 60;
+/// Presences, members and the contents of messages, of an application in many servers or in few.
+const PRIVILEGED: u64 = 0b1111 << 12 | 0b11 << 18;
 
 impl Discord {
     /// `channels` and `groups` are ids of this guild that the configuration names.
@@ -51,8 +42,8 @@ impl Discord {
             }
         };
         let name = text(&me, "/username");
-        let mut found = vec![good(format!("Discord's bot {name}")), clock(&headers)];
-        found.push(self.application().await);
+        let mut found = vec![good(format!("Discord's bot {name}")), clock("Discord", &headers)];
+        found.extend(self.application().await);
         let roles = match self.guild_and_roles().await {
             Ok((guild, roles)) => {
                 found.push(good(guild));
@@ -81,12 +72,13 @@ impl Discord {
         found
     }
 
-    async fn application(&self) -> Finding {
+    async fn application(&self) -> Vec<Finding> {
         let what = "Discord's application";
         let answer = match self.api.get(Route::Oauth2ApplicationCurrent).await {
             Ok(answer) => answer,
             Err(fault) => {
-                return bad(what, fault.failure("it cannot be seen", Twice::Harmless).to_string());
+                let why = fault.failure("it cannot be seen", Twice::Harmless);
+                return vec![bad(what, why.to_string())];
             }
         };
         let (own, wanted) = (id_at(&answer, "/id"), self.settings.application);
@@ -95,16 +87,17 @@ impl Discord {
             let why = format!(
                 "the token is of {own}, and [discord] application says {wanted}: correct one of them"
             );
-            return bad(what, why);
+            return vec![bad(what, why)];
         }
         let key = text(&answer, "/verify_key");
-        match &self.settings.public_key {
+        let application = match &self.settings.public_key {
             Some(own) if !key.is_empty() && !own.eq_ignore_ascii_case(key) => bad(
                 what,
                 "[discord] public_key is another one: copy it from the page General Information",
             ),
             Some(_) | None => good(what),
-        }
+        };
+        vec![application, intents(&answer)]
     }
 
     async fn guild_and_roles(&self) -> Result<(String, Vec<Value>), Finding> {
@@ -204,6 +197,20 @@ impl Discord {
     }
 }
 
+/// What an application may listen to is told by its flags.
+fn intents(application: &Value) -> Finding {
+    let what = "Discord's intents";
+    let flags = application["flags"].as_u64().unwrap_or_default();
+    match flags & PRIVILEGED {
+        0 => good(what),
+        _ => bad(
+            what,
+            "the application may read what I need not: turn Privileged Gateway Intents off on its \
+             page Bot",
+        ),
+    }
+}
+
 /// Who we are there, and what our roles allow.
 struct Ours {
     user: u64,
@@ -274,27 +281,6 @@ fn role(group: &str, roles: &[Value]) -> Finding {
     }
 }
 
-fn clock(headers: &HeaderMap) -> Finding {
-    let what = "the clock, beside Discord's";
-    let theirs = headers.get(DATE).and_then(|value| value.to_str().ok());
-    let theirs = theirs.and_then(|text| chrono::DateTime::parse_from_rfc2822(text).ok());
-    let Some(theirs) = theirs else { return good(what) };
-    let ours = chrono::DateTime::<chrono::Utc>::from(SystemTime::now());
-    let skew = (ours.timestamp() - theirs.timestamp()).unsigned_abs();
-    match skew <= SKEW {
-        true => good(what),
-        false => bad(what, format!("{skew} s apart: let this machine set its clock by NTP")),
-    }
-}
-
-fn good(what: impl Into<String>) -> Finding {
-    Finding { what: what.into(), trouble: None }
-}
-
-fn bad(what: impl Into<String>, trouble: impl Into<String>) -> Finding {
-    Finding { what: what.into(), trouble: Some(trouble.into()) }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -312,6 +298,15 @@ mod tests {
         assert!(finding.what.ends_with("Pin Messages"), "{finding:?}");
         assert!(finding.trouble.as_ref().is_some_and(|why| why.contains("live card")));
         assert!(permissions(needed() | ADMINISTRATOR)[0].trouble.is_some(), "too much is no good");
+    }
+
+    #[test]
+    fn to_be_able_to_listen_to_more_than_is_needed_is_told() {
+        assert_eq!(intents(&json!({"flags": 1 << 23})), good("Discord's intents"), "commands");
+        for bit in [12, 13, 14, 15, 18, 19] {
+            let found = intents(&json!({"flags": 1_u64 << bit}));
+            assert!(found.trouble.is_some_and(|why| why.contains("page Bot")), "{bit}");
+        }
     }
 
     #[test]
@@ -338,13 +333,5 @@ mod tests {
         assert_ne!(ours.may_in(&open) & may::VIEW, 0);
         let own = channel(json!([over(5, 0, may::SEND), over(9, may::SEND, 0)]));
         assert_ne!(ours.may_in(&own) & may::SEND, 0);
-    }
-
-    #[test]
-    fn a_clock_that_is_off_is_told() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(clock(&headers).trouble, None);
-        headers.insert(DATE, "Tue, 15 Nov 1994 08:12:31 GMT".parse().expect("ASCII"));
-        assert!(clock(&headers).trouble.is_some_and(|why| why.contains("NTP")));
     }
 }

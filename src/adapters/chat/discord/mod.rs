@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** it carries messages and does not know what they are about. What it keeps in
 //! memory only saves calls; all that must outlive the process is in Discord itself (a message's
-//! mark in its footer, a channel's in its topic) or, where Discord has no room for it, on the
+//! mark in its embed, a channel's in its topic) or, where Discord has no room for it, on the
 //! [`shelf`].
 
 mod api;
@@ -26,14 +26,15 @@ use serenity::http::Route;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, Semaphore};
 
-use self::api::{Api, Twice, id_at};
+use self::api::{Api, RENEW, Twice, id_at};
 pub use self::commands::{Commands, Named};
-pub use self::doctor::Finding;
 pub use self::listen::Listener;
 use self::people::Seen;
 use self::rooms::Ground;
-pub use self::settings::{API_URL, DiscordSettings, Hidden, Mode, Registration};
+pub use self::settings::{API_URL, DiscordSettings, Mode, Registration};
 use self::shelf::Shelf;
+pub use super::finding::Finding;
+pub use super::hidden::Hidden;
 use super::recent::Recent;
 use crate::ports::{
     Chat, Directory, Failure, Message, MessageRef, Place, Room, RoomWish, Standing, Whisper,
@@ -67,6 +68,8 @@ pub struct Discord {
     grounds: Mutex<Recent<u64, Ground>>,
     /// Who asked something a moment ago, as Discord said with it.
     members: Mutex<Recent<u64, Seen>>,
+    /// Why nobody lets us listen, while that is so.
+    line: Mutex<Option<String>>,
     /// The handles whose first answer still says "thinking", each with a permit once it does.
     waiting: Mutex<Recent<String, Arc<Semaphore>>>,
 }
@@ -96,6 +99,7 @@ impl Discord {
             rooms: Mutex::new(Recent::new(REMEMBERED)),
             grounds: Mutex::new(Recent::new(REMEMBERED)),
             members: Mutex::new(Recent::new(REMEMBERED)),
+            line: Mutex::default(),
             waiting: Mutex::new(Recent::new(REMEMBERED)),
         }))
     }
@@ -109,6 +113,10 @@ impl Discord {
             id_at(&answer, "/id").ok_or_else(|| Failure::transient(what))
         };
         self.user.get_or_try_init(ask).await.copied()
+    }
+
+    fn line_is_shut(&self, why: Option<String>) {
+        *lock(&self.line) = why;
     }
 
     /// Something will be answered later, through this handle.
@@ -156,6 +164,11 @@ fn hashed(parts: &[&str], digits: usize) -> String {
     hex[..digits].to_owned()
 }
 
+/// Between 0 and 1, so that what broke together does not come back together.
+fn chance() -> f64 {
+    getrandom::u32().map_or(1.0, |drawn| f64::from(drawn) / f64::from(u32::MAX))
+}
+
 #[async_trait]
 impl Chat for Discord {
     async fn post(
@@ -177,6 +190,13 @@ impl Chat for Discord {
 
     fn lag(&self) -> Duration {
         self.settings.lag
+    }
+
+    fn shut_out(&self) -> Option<String> {
+        match self.api.is_let_in() {
+            true => lock(&self.line).clone(),
+            false => Some(format!("Nothing gets through: {RENEW}")),
+        }
     }
 
     async fn edit(&self, at: &MessageRef, message: &Message) -> Result<(), Failure> {

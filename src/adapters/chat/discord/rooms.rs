@@ -13,14 +13,11 @@ use tracing::warn;
 use super::api::{Fault, Twice, id, id_at, text};
 use super::render::cut;
 use super::talk::channel_id;
-use super::{Discord, hashed, lock};
+use super::{Discord, lock};
+use crate::adapters::chat::naming::{NAME, mark, name};
 use crate::ports::{Block, Failure, Inline, Message, Place, Room, RoomWish};
 
-/// Discord takes a hundred; a side bar shows far fewer, and other platforms take no more.
-const NAME: usize = 80;
 const TOPIC: usize = 1_024;
-/// Room for `-99`.
-const SUFFIX: usize = 3;
 const TRIES: usize = 99;
 /// Of a guild, and of a category.
 const CHANNELS: usize = 500;
@@ -485,11 +482,6 @@ fn opening(wish: &RoomWish) -> Message {
     Message { body, ..Message::default() }
 }
 
-/// Short, meaningless to others, and the same on each try.
-fn mark(key: &str) -> String {
-    format!("[tminus {}]", hashed(&[key], 12))
-}
-
 fn mark_in(topic: &str) -> Option<&str> {
     let at = topic.rfind("[tminus ")?;
     topic.ends_with(']').then(|| &topic[at..])
@@ -500,51 +492,13 @@ fn topic(text: &str, mark: &str) -> String {
     format!("{}\n{mark}", cut(text.trim(), room)).trim_start().to_owned()
 }
 
-/// As Discord would make of it: lower case, words joined; the suffix always fits.
-fn name(wish: &str, number: usize) -> String {
-    let mut name = String::new();
-    for c in wish.chars().flat_map(char::to_lowercase) {
-        if (c.is_alphanumeric() && !c.is_uppercase()) || c == '_' {
-            name.push(c);
-        } else if !name.is_empty() && !name.ends_with('-') {
-            name.push('-');
-        }
-    }
-    let mut short = String::new();
-    for c in name.chars() {
-        if short.encode_utf16().count() + c.len_utf16() > NAME - SUFFIX {
-            break;
-        }
-        short.push(c);
-    }
-    let base = short.trim_matches(['-', '_']);
-    let base = if base.is_empty() { "room" } else { base };
-    if number == 1 { base.to_owned() } else { format!("{base}-{number}") }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    #[test]
-    fn a_name_follows_the_rules_and_keeps_room_for_its_number() {
-        assert_eq!(name("Release Web-Shop v1.2.0!", 1), "release-web-shop-v1-2-0");
-        assert_eq!(name("Release Web-Shop v1.2.0!", 2), "release-web-shop-v1-2-0-2");
-        assert_eq!(name("…", 1), "room");
-        assert_eq!(name(&"x".repeat(200), 12).len(), 80);
-    }
-
     proptest! {
-        #[test]
-        fn any_name_is_one_that_discord_takes(wish in "\\PC{0,200}", number in 1_usize..=TRIES) {
-            let name = name(&wish, number);
-            prop_assert!(!name.is_empty() && name.encode_utf16().count() <= NAME, "{}", name);
-            prop_assert!(!name.chars().any(char::is_uppercase), "{}", name);
-            prop_assert!(!name.contains(char::is_whitespace), "{}", name);
-        }
-
         #[test]
         fn any_topic_fits_and_keeps_its_mark(text in "\\PC{0,1200}", key in "\\PC{1,20}") {
             let mark = mark(&key);

@@ -1,31 +1,12 @@
 //! What an operator decides about Discord.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use reqwest::Url;
 
-/// A token or a secret. It is not printed; whoever sends it says so.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Hidden(String);
-
-impl Hidden {
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub(super) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hidden(…)")
-    }
-}
+use crate::adapters::chat::hidden::Hidden;
 
 /// How what people do reaches us.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,6 +53,9 @@ pub struct DiscordSettings {
     pub timeout: Duration,
     /// How long Discord may take to show what it took.
     pub lag: Duration,
+    /// Between tries where a person has to mend something first. Discord takes a thousand new
+    /// sessions a day.
+    pub until_mended: Duration,
     pub mode: Mode,
     /// Where rooms are opened; without one, beside the guild's other channels.
     pub category: Option<u64>,
@@ -97,6 +81,7 @@ impl DiscordSettings {
             api_url: API_URL.to_owned(),
             timeout: Duration::from_secs(10),
             lag: Duration::from_secs(3),
+            until_mended: Duration::from_secs(5 * 60),
             mode: Mode::Gateway,
             category: None,
             archive: None,

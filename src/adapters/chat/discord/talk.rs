@@ -2,11 +2,11 @@
 //!
 //! What holds: a message carries a `nonce` made of its place and its key, and `enforce_nonce`, so
 //! that for some minutes Discord itself answers a repeat with the message that is there. Beyond
-//! them, and across a restart, it is looked up in the history by the mark in its footer. A footer,
-//! since Discord gives it back as it was written and every client shows it; a message's nonce is
-//! not in the history, and what is invisible today may be dropped tomorrow. The smallest window
-//! that is left: somebody deletes the embed of a message whose answer was lost, before it is looked
-//! up, after the nonce was forgotten.
+//! them, and across a restart, it is looked up in the history by a mark: the address of its embed,
+//! which Discord gives back as it was written and no client shows where there is no title. A
+//! message's nonce is not in the history, and what is hidden in a text may be dropped tomorrow. The
+//! smallest window that is left: somebody deletes the embed of a message whose answer was lost,
+//! before it is looked up, after the nonce was forgotten.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use crate::ports::{Failure, File, Message, MessageRef, Place, Whisper};
 /// How far back is looked: 500 messages. What is looked for was posted moments ago.
 const PAGE: usize = 100;
 const PAGES: usize = 5;
-/// Begins every footer of ours.
-const MARK: &str = "tminus · ";
+/// Begins every mark of ours. Whoever should ever come to follow it arrives at Discord.
+const MARK: &str = "https://discord.com/app#tminus-";
 const NONCE: usize = 25;
 /// Shown to one person alone.
 pub(super) const EPHEMERAL: u64 = 1 << 6;
@@ -292,7 +292,8 @@ impl Discord {
     /// Whether this will be the first answer; once Discord has heard that there will be one.
     async fn first_answer(&self, handle: &str) -> Option<Arc<Semaphore>> {
         let known = lock(&self.waiting).get(handle).cloned()?;
-        let _ = tokio::time::timeout(TO_ARRIVE, known.acquire()).await;
+        let known_there = tokio::time::timeout(TO_ARRIVE, known.acquire());
+        let _ = self.api.leaving.run_until_cancelled(known_there).await;
         lock(&self.waiting).remove(handle)
     }
 
@@ -309,7 +310,8 @@ impl Discord {
             let tried = self.api.write(route, LightMethod::Patch, &body, letter.file).await;
             match tried {
                 Err(fault) if fault.is(&NOT_THERE_YET) && wait <= LAST_CHANCE => {
-                    tokio::time::sleep(wait).await;
+                    let pause = tokio::time::sleep(wait);
+                    self.api.leaving.run_until_cancelled(pause).await;
                     wait *= 2;
                 }
                 tried => return tried,
@@ -374,13 +376,13 @@ fn mark(key: &str, number: usize) -> String {
     format!("{MARK}{}", hashed(&[key, &part], 12))
 }
 
-/// Anybody can put a footer like ours into a message of theirs.
+/// Anybody can put an address like ours into a message of theirs.
 fn mark_of(message: &Value, ours: u64) -> Option<&str> {
     if id_at(message, "/author/id") != Some(ours) {
         return None;
     }
     let embeds = message["embeds"].as_array().into_iter().flatten();
-    embeds.map(|embed| text(embed, "/footer/text")).find(|text| text.starts_with(MARK))
+    embeds.map(|embed| text(embed, "/url")).find(|text| text.starts_with(MARK))
 }
 
 #[cfg(test)]
@@ -392,13 +394,13 @@ mod tests {
         assert_eq!(mark("a", 0), mark("a", 0));
         assert_ne!(mark("a", 0), mark("b", 0));
         assert_ne!(mark("a", 0), mark("a", 1));
-        assert!(mark("a", 0).len() < 40);
+        assert!(reqwest::Url::parse(&mark("a", 0)).is_ok(), "Discord takes no other");
     }
 
     #[test]
     fn a_mark_counts_only_in_a_message_of_ours() {
         let message = json!({"author": {"id": "7"}, "embeds": [
-            {"description": "x"}, {"footer": {"text": mark("k", 0)}},
+            {"description": "x"}, {"url": mark("k", 0)},
         ]});
         assert_eq!(mark_of(&message, 7), Some(mark("k", 0).as_str()));
         assert_eq!(mark_of(&message, 8), None);

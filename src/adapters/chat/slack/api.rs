@@ -20,7 +20,8 @@ use slack_morphism::{
 
 use super::lock;
 use super::rests::{Rests, bucket};
-use super::settings::{Hidden, SlackSettings};
+use super::settings::SlackSettings;
+use crate::adapters::chat::hidden::Hidden;
 use crate::ports::Failure;
 
 /// Without one, a host that swallows packets is only noticed by the limit of the whole call, and

@@ -1,20 +1,13 @@
 //! Whether Slack is set up so that a release can run in it, and what to click where it is not.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
 
-use reqwest::header::{DATE, HeaderMap};
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use super::api::{self, Fault, Twice, text};
 use super::{Hidden, Slack, Spot};
-
-/// What was looked at, and what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    pub what: String,
-    pub trouble: Option<String>,
-}
+use crate::adapters::chat::finding::{Finding, bad, clock, good};
 
 /// The scopes without which something does not work, and what.
 const NEEDED: [(&str, &str); 17] = [
@@ -39,9 +32,6 @@ const NEEDED: [(&str, &str); 17] = [
 
 const JOIN: &str = "channels:join";
 
-/// Slack takes signatures of the last five minutes; ours must tell the time better than that.
-const SKEW: u64 = 60;
-
 impl Slack {
     /// `channels` and `groups` are ids of this workspace that the configuration names.
     pub async fn doctor(&self, channels: &[String], groups: &[String]) -> Vec<Finding> {
@@ -55,7 +45,7 @@ impl Slack {
             let why = fault.failure("it does not work", Twice::Harmless);
             return vec![bad("Slack's bot token", why.to_string())];
         }
-        let mut found = vec![self.team(&answer), clock(&headers)];
+        let mut found = vec![self.team(&answer), clock("Slack", &headers)];
         found.extend(scopes(&headers));
         let can_join = granted(&headers).is_none_or(|scopes| scopes.contains(JOIN));
         for channel in channels {
@@ -195,27 +185,6 @@ fn scopes(headers: &HeaderMap) -> Vec<Finding> {
     missing.iter().map(finding).collect()
 }
 
-fn clock(headers: &HeaderMap) -> Finding {
-    let what = "the clock, beside Slack's";
-    let theirs = headers.get(DATE).and_then(|value| value.to_str().ok());
-    let theirs = theirs.and_then(|text| chrono::DateTime::parse_from_rfc2822(text).ok());
-    let Some(theirs) = theirs else { return good(what) };
-    let ours = chrono::DateTime::<chrono::Utc>::from(SystemTime::now());
-    let skew = (ours.timestamp() - theirs.timestamp()).unsigned_abs();
-    match skew <= SKEW {
-        true => good(what),
-        false => bad(what, format!("{skew} s apart: let this machine set its clock by NTP")),
-    }
-}
-
-fn good(what: impl Into<String>) -> Finding {
-    Finding { what: what.into(), trouble: None }
-}
-
-fn bad(what: impl Into<String>, trouble: impl Into<String>) -> Finding {
-    Finding { what: what.into(), trouble: Some(trouble.into()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,16 +211,5 @@ mod tests {
         let lines = asked.expect("it has a list of scopes").lines();
         let asked: Vec<_> = lines.filter_map(|line| line.trim().strip_prefix("- ")).collect();
         assert_eq!(asked, NEEDED.map(|(scope, _)| scope));
-    }
-
-    #[test]
-    fn a_clock_that_is_off_is_told() {
-        let mut headers = HeaderMap::new();
-        let at =
-            |seconds: i64| (chrono::Utc::now() + chrono::TimeDelta::seconds(seconds)).to_rfc2822();
-        headers.insert(DATE, at(0).parse().expect("ASCII"));
-        assert_eq!(clock(&headers).trouble, None);
-        headers.insert(DATE, at(400).parse().expect("ASCII"));
-        assert!(clock(&headers).trouble.is_some_and(|why| why.contains("NTP")));
     }
 }

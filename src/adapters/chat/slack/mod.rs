@@ -24,9 +24,10 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use self::api::{Api, Twice, text};
-pub use self::doctor::Finding;
 pub use self::listen::Listener;
-pub use self::settings::{API_URL, Hidden, Mode, SlackSettings};
+pub use self::settings::{API_URL, Mode, SlackSettings};
+pub use super::finding::Finding;
+pub use super::hidden::Hidden;
 use super::recent::Recent;
 use crate::ports::{
     Chat, Directory, Failure, Message, MessageRef, Place, Room, RoomWish, Standing, Whisper,

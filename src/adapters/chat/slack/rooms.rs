@@ -4,22 +4,18 @@
 //! else's is ever taken over, and the workspace is never listed: only where we are ourselves.
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::api::{Fault, Twice, text};
 use super::groups::{ONLY_ONE, THERE};
 use super::render::cut;
 use super::{Slack, Spot, lock, render};
+use crate::adapters::chat::naming::{mark, name};
 use crate::ports::{Block, Failure, Inline, Message, Place, Room, RoomWish};
 
-/// Slack's limit on names, topics and purposes.
-const NAME: usize = 80;
 const TOPIC: usize = 250;
 /// Ours, so that several fit beside each other.
 const BOOKMARK: usize = 60;
-/// Room for `-99`.
-const SUFFIX: usize = 3;
 const TRIES: usize = 20;
 const PAGE: &str = "200";
 const PAGES: usize = 25;
@@ -262,72 +258,15 @@ fn opening(wish: &RoomWish) -> Message {
     Message { body, ..Message::default() }
 }
 
-/// Short, meaningless to others, and the same on each try.
-fn mark(key: &str) -> String {
-    let digest = Sha256::digest(key.as_bytes());
-    let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("[tminus {hex}]")
-}
-
 /// Nobody has given it a purpose yet. One that lost its mark to a person is somebody's room.
 fn is_half_open(channel: &Value) -> bool {
     let never = channel.pointer("/purpose/last_set").is_none_or(|at| *at == 0);
     text(channel, "/purpose/value").is_empty() && never && channel["is_archived"] != true
 }
 
-/// Lower case, at most 80, nothing but letters, digits, `-` and `_`; the suffix always fits.
-fn name(wish: &str, number: usize) -> String {
-    let mut name = String::new();
-    for c in wish.chars().flat_map(char::to_lowercase) {
-        // Some letters, of mathematics for one, have no small form.
-        if (c.is_alphanumeric() && !c.is_uppercase()) || c == '_' {
-            name.push(c);
-        } else if !name.is_empty() && !name.ends_with('-') {
-            name.push('-');
-        }
-    }
-    let mut short = String::new();
-    for c in name.chars() {
-        if short.encode_utf16().count() + c.len_utf16() > NAME - SUFFIX {
-            break;
-        }
-        short.push(c);
-    }
-    let base = short.trim_matches(['-', '_']);
-    let base = if base.is_empty() { "room" } else { base };
-    if number == 1 { base.to_owned() } else { format!("{base}-{number}") }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    #[test]
-    fn a_name_follows_the_rules_and_keeps_room_for_its_number() {
-        assert_eq!(name("Release Web-Shop v1.2.0!", 1), "release-web-shop-v1-2-0");
-        assert_eq!(name("Release Web-Shop v1.2.0!", 2), "release-web-shop-v1-2-0-2");
-        assert_eq!(name("…", 1), "room");
-        assert_eq!(name(&"x".repeat(200), 12).len(), 80);
-    }
-
-    proptest! {
-        #[test]
-        fn any_name_is_one_that_slack_takes(wish in "\\PC{0,200}", number in 1_usize..=TRIES) {
-            let name = name(&wish, number);
-            prop_assert!(!name.is_empty() && name.encode_utf16().count() <= NAME, "{}", name);
-            prop_assert!(name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_'));
-            prop_assert!(!name.chars().any(char::is_uppercase), "{}", name);
-        }
-    }
-
-    #[test]
-    fn a_mark_is_of_one_key_and_fits_beside_a_purpose() {
-        assert_ne!(mark("a"), mark("b"));
-        assert_eq!(mark("a"), mark("a"));
-        assert!(mark("a").len() < 30 && mark("a").starts_with("[tminus "));
-    }
 
     #[test]
     fn only_a_room_that_was_never_furnished_is_half_open() {

@@ -1,30 +1,11 @@
 //! What an operator decides about Slack.
 
-use std::fmt;
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use reqwest::Url;
 
-/// A token or a secret. It is not printed; whoever sends it says so.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Hidden(String);
-
-impl Hidden {
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub(super) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hidden(…)")
-    }
-}
+use crate::adapters::chat::hidden::Hidden;
 
 /// How what people do reaches us.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The client of the product: serenity, unchanged, by both roads.
+//! The SDK, unchanged, by both roads: what it takes for Discord is as good as Discord here.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

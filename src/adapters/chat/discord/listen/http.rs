@@ -60,7 +60,8 @@ async fn interactions(State(door): State<Arc<Door>>, headers: HeaderMap, body: B
         Some(answer) => {
             let listener = Arc::clone(&door.listener);
             door.listener.tasks.spawn(async move {
-                tokio::time::sleep(ON_ITS_WAY).await;
+                let leaving = &listener.discord.api.leaving;
+                leaving.run_until_cancelled(tokio::time::sleep(ON_ITS_WAY)).await;
                 listener.acknowledged(&interaction);
             });
             Json(answer).into_response()

@@ -12,12 +12,15 @@ use std::time::Duration;
 
 use axum::Router;
 use serde_json::{Value, json};
+use serenity::http::Route;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use self::interaction::{Asked, Back};
+use super::api::Twice;
 use super::commands::NAME;
 use super::render::{self, Asking};
 use super::talk::EPHEMERAL;
@@ -34,7 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// As many interactions as Discord may repeat after a line that broke.
 const REMEMBERED: usize = 10_000;
-/// The longest that an answer waits for its second try.
+/// How long an answer waits for its second try where nobody says so, and the longest.
+const A_MOMENT: Duration = Duration::from_secs(1);
 const BREATH: Duration = Duration::from_secs(30);
 /// Between tries to register the command, while Discord cannot be reached.
 const LATER: Duration = Duration::from_secs(60);
@@ -73,13 +77,17 @@ impl Listener {
     /// Registers the command, keeps the gateway's line open if it is set up, and ends in good order
     /// when told to.
     pub async fn listen(self: Arc<Self>, stop: CancellationToken) {
-        let me = Arc::clone(&self);
-        let until = stop.clone();
+        let (me, until) = (Arc::clone(&self), stop.clone());
         self.tasks.spawn(async move { me.register(&until).await });
-        if self.discord.settings.mode.has_gateway() {
-            gateway::keep(&self, &stop).await;
-        } else {
-            stop.cancelled().await;
+        let (me, until) = (Arc::clone(&self), stop.clone());
+        // What waits for its time is told at once; the line is closed beside it.
+        self.tasks.spawn(async move {
+            until.cancelled().await;
+            me.discord.api.leaving.cancel()
+        });
+        match self.discord.settings.mode.has_gateway() {
+            true => gateway::keep(&self, &stop).await,
+            false => self.knock(&stop).await,
         }
         self.tasks.close();
         if tokio::time::timeout(LAST_WORDS, self.tasks.wait()).await.is_err() {
@@ -108,6 +116,18 @@ impl Listener {
                 () = tokio::time::sleep(wait) => {}
                 () = stop.cancelled() => return,
             }
+        }
+    }
+
+    /// Where no line of ours is kept: whether we are let in is asked from time to time, since nobody
+    /// may notice until there is something to say.
+    async fn knock(&self, stop: &CancellationToken) {
+        let mut looks = tokio::time::interval(self.discord.settings.until_mended);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(looks.tick()).await.is_some() {
+            let asked = self.discord.api.get(Route::UserMe);
+            let Some(Err(fault)) = stop.run_until_cancelled(asked).await else { continue };
+            warn!("{}", fault.failure("I looked whether Discord lets us in", Twice::Harmless));
         }
     }
 
@@ -254,8 +274,8 @@ impl Listener {
         let message = &self.discord.commands.typed_here(message);
         let mut tried = self.discord.answer_one(to, message).await;
         if let Err(Failure::Transient { retry_after, .. }) = &tried {
-            let wait = retry_after.unwrap_or(Duration::from_secs(1));
-            tokio::time::sleep(wait.min(BREATH)).await;
+            let wait = tokio::time::sleep(retry_after.unwrap_or(A_MOMENT).min(BREATH));
+            self.discord.api.leaving.run_until_cancelled(wait).await;
             tried = self.discord.answer_one(to, message).await;
         }
         if let Err(why) = tried {

@@ -58,6 +58,8 @@ enum Ink {
     Code(String),
     /// Markup of ours, shown whole or not at all.
     Markup(String),
+    /// The reader's own time, and how far away it is, which goes on counting.
+    Time(i64),
 }
 
 impl Run {
@@ -69,8 +71,17 @@ impl Run {
         Self { style: Style { strong: true, ..self.style }, ..self }
     }
 
+    /// Where others tell how far away it is, in a column of a table.
+    pub(super) fn brief(self) -> Self {
+        match self.ink {
+            Ink::Time(at) => Self { ink: Ink::Markup(format!("<t:{at}:F>")), ..self },
+            Ink::Text(_) | Ink::Code(_) | Ink::Markup(_) => self,
+        }
+    }
+
     fn shown(&self) -> String {
         match &self.ink {
+            Ink::Time(at) => format!("<t:{at}:F> (<t:{at}:R>)"),
             Ink::Text(text) => escape(text),
             Ink::Code(text) => code(text),
             Ink::Markup(markup) => markup.clone(),
@@ -86,7 +97,38 @@ impl Run {
 pub(super) fn runs(inlines: &[Inline]) -> Vec<Run> {
     let mut all = Vec::new();
     collect(inlines, Style::default(), &mut all);
+    for number in 1..all.len() {
+        let (before, after) = all.split_at_mut(number);
+        if let (Ink::Time(_), Ink::Text(text)) = (&before[number - 1].ink, &mut after[0].ink)
+            && let Some(rest) = without_distance(text)
+        {
+            *text = rest;
+        }
+    }
     all
+}
+
+/// Without the `, in 1 h 30 min` or ` (in 45 min)` that follows a time: Discord says it by itself, and
+/// goes on counting.
+fn without_distance(text: &str) -> Option<String> {
+    let (rest, closed) = match text.strip_prefix(" (in ") {
+        Some(rest) => (rest, true),
+        None => (text.strip_prefix(", in ")?, false),
+    };
+    let mut rest = length_of_time(rest)?;
+    while let Some(next) = rest.strip_prefix(' ').and_then(length_of_time) {
+        rest = next;
+    }
+    if closed { rest.strip_prefix(')').map(str::to_owned) } else { Some(rest.to_owned()) }
+}
+
+/// What follows `45 min`.
+fn length_of_time(text: &str) -> Option<&str> {
+    let number = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let rest = number.strip_prefix(' ').filter(|_| number.len() < text.len())?;
+    let units = ["min", "s", "h", "d"];
+    let rest = units.iter().find_map(|unit| rest.strip_prefix(unit))?;
+    (!rest.starts_with(char::is_alphanumeric)).then_some(rest)
 }
 
 fn collect(inlines: &[Inline], style: Style, all: &mut Vec<Run>) {
@@ -105,7 +147,7 @@ fn collect(inlines: &[Inline], style: Style, all: &mut Vec<Run>) {
             Inline::Code(words) => Ink::Code(words.clone()),
             Inline::Break => text("\n"),
             Inline::Link { url, text } => link(url, text),
-            Inline::Time { at, .. } => Ink::Markup(format!("<t:{at}:F> (<t:{at}:R>)")),
+            Inline::Time { at, .. } => Ink::Time(*at),
             Inline::Mention { id, name } => match mention(id) {
                 Some(markup) => Ink::Markup(markup),
                 None => text(&format!("@{name}")),
@@ -305,7 +347,7 @@ fn units(run: &Run, most: usize) -> Vec<Run> {
     let room = most.saturating_sub(16) / 3;
     let again = |ink: Ink| Run { style: run.style, ink };
     match &run.ink {
-        Ink::Markup(_) => vec![run.clone()],
+        Ink::Markup(_) | Ink::Time(_) => vec![run.clone()],
         Ink::Code(text) if run.cost() > most => {
             slices(text, room).into_iter().map(|slice| again(Ink::Code(slice))).collect()
         }

@@ -32,6 +32,8 @@ const MOST_PARTS: usize = 6;
 const MENTIONS: usize = 100;
 const FILES: usize = 10;
 const FILE_NAME: usize = 100;
+/// Below a message of one line.
+const SIGNATURE: &str = "tminus";
 
 /// One message of Discord's.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,14 +46,19 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// What Discord is sent. The mark is how the message is found again.
+    /// What Discord is sent. The mark is how the message is found again: the address of an embed, which
+    /// its clients show as the link of a title, and ours has none.
     pub(super) fn body(&self, mark: Option<&str>) -> Value {
         let mut embed = json!({});
         if !self.description.is_empty() {
             embed["description"] = json!(self.description);
         }
         if let Some(mark) = mark {
-            embed["footer"] = json!({"text": mark});
+            embed["url"] = json!(mark);
+            // Discord takes no embed that shows nothing.
+            if self.description.is_empty() {
+                embed["footer"] = json!({"text": SIGNATURE});
+            }
         }
         let embeds = match embed.as_object().is_some_and(|fields| fields.is_empty()) {
             true => Vec::new(),
@@ -219,7 +226,7 @@ fn list(items: Vec<Vec<Run>>) -> Vec<Piece> {
 fn table_row(head: &[Vec<Inline>], row: &[Vec<Inline>]) -> Vec<Run> {
     let (mut line, mut joint) = (Vec::new(), " — ");
     for (column, cell) in row.iter().enumerate() {
-        let cell = runs(cell);
+        let cell: Vec<_> = runs(cell).into_iter().map(Run::brief).collect();
         if cell.is_empty() {
             continue;
         }

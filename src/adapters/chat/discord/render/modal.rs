@@ -154,20 +154,38 @@ fn sheet(form: &Form, shelf: &Shelf) -> Result<Part, Failure> {
 /// Discord opens no dialog in answer to a dialog.
 pub(crate) fn again(form: &Form, shelf: &Shelf) -> Result<Part, Failure> {
     let problems = form.fields.iter().filter(|field| !field.problem.is_empty());
-    let problem = |field: &Field| vec![words(&format!("{}: {}", field.label, field.problem))];
+    let problem = |field: &Field| {
+        let mut line = vec![words(&format!("{}: ", field.label))];
+        line.extend(with_code(&field.problem));
+        line
+    };
     let problems: Vec<_> = problems.map(problem).collect();
-    let mut body = form.text.clone();
+    let mut lead = vec![Inline::Strong(vec![words(&form.title)])];
+    let (rest, label) = match problems.is_empty() {
+        true => (": this goes on in another dialog.", "Go on"),
+        false => (": not done yet.", "Fill in again"),
+    };
+    lead.push(words(rest));
+    let mut body = vec![Block::Paragraph(lead)];
     if !problems.is_empty() {
         body.push(Block::List(problems));
     }
-    if body.is_empty() {
-        body.push(Block::Paragraph(vec![words(&form.title)]));
-    }
+    body.extend(form.text.clone());
     let said = Message { tone: Tone::Warning, body, ..Message::default() };
     let mut part = super::single(&said, shelf)?;
     let id = carry(Kind::Reopen, 0, &kept(form), shelf)?;
-    part.components = vec![row(vec![button("Fill in again", Style::Primary, &id)])];
+    part.components = vec![row(vec![button(label, Style::Primary, &id)])];
     Ok(part)
+}
+
+/// What stands between two strokes is to be typed.
+fn with_code(text: &str) -> Vec<Inline> {
+    let each = text.split('`').enumerate();
+    let shown = |(number, piece): (usize, &str)| match number % 2 {
+        0 => words(piece),
+        _ => Inline::Code(piece.to_owned()),
+    };
+    each.filter(|(_, piece)| !piece.is_empty()).map(shown).collect()
 }
 
 /// A form that is too large for any dialog, as what can be typed instead.

@@ -27,11 +27,13 @@ fn paragraphs(all: &[&str]) -> Message {
     Message { body, ..Message::default() }
 }
 
+const MARK: &str = "https://discord.com/app#tminus-0123456789ab";
+
 /// Of all parts of a message.
 fn bodies(of: &Message) -> Vec<Value> {
     let (_folder, shelf) = shelf();
     let parts = message(of, &shelf).expect("it fits");
-    parts.iter().map(|part| part.body(Some("tminus · 0123456789ab"))).collect()
+    parts.iter().map(|part| part.body(Some(MARK))).collect()
 }
 
 fn check(body: &Value) {
@@ -66,7 +68,21 @@ fn the_lead_is_the_text_and_the_rest_is_below() {
     assert_eq!(body["content"], "It is held.");
     assert_eq!(body["embeds"][0]["description"], "p95 doubled.");
     assert_eq!(body["embeds"][0]["color"], 0xE0_1E_5A);
-    assert_eq!(body["embeds"][0]["footer"]["text"], "tminus · 0123456789ab");
+    assert_eq!(body["embeds"][0]["url"], MARK);
+}
+
+#[test]
+fn no_mark_is_seen_and_an_embed_that_would_be_empty_has_our_name() {
+    let shown = |body: &Value| {
+        let embed = body["embeds"][0].as_object().expect("one");
+        embed.iter().filter(|(name, _)| *name != "url").map(|it| it.1.to_string()).collect()
+    };
+    for (all, embed) in [(&["Pod 1 is up."][..], "tminus"), (&["It is held.", "Why."], "Why.")] {
+        let [body] = &bodies(&paragraphs(all))[..] else { panic!("one part") };
+        let shown: String = shown(body);
+        assert!(!shown.contains("0123456789ab") && shown.contains(embed), "{shown}");
+        assert!(!body["content"].as_str().expect("a text").contains("0123456789ab"));
+    }
 }
 
 #[test]
@@ -360,7 +376,7 @@ proptest! {
             prop_assert!(parts_of(pieces(&said.body), called(&said.body)).len() > MOST_PARTS);
             return Ok(());
         };
-        parts.iter().for_each(|part| check(&part.body(Some("tminus · 0123456789ab"))));
+        parts.iter().for_each(|part| check(&part.body(Some(MARK))));
         let body = parts[0].body(None);
         prop_assert!(!body["content"].as_str().unwrap_or("").trim().is_empty());
         check(&single(&said, &shelf).expect("it is one of them").body(None));
@@ -385,4 +401,65 @@ proptest! {
         prop_assert!(!shown.contains("@everyone") && !shown.contains("@here"));
         prop_assert!(!shown.contains("<@"), "{}", shown);
     }
+}
+
+fn time() -> Inline {
+    Inline::Time { at: 1_765_821_600, text: "Mon 15 Dec, 19:00 CET".to_owned() }
+}
+
+#[test]
+fn how_far_away_a_time_is_is_said_once() {
+    const SHOWN: &str = "<t:1765821600:F> (<t:1765821600:R>)";
+    for (after, left) in [
+        (" (in 45 min).", "."),
+        (", in 1 h 30 min. Rollback", ". Rollback"),
+        (", in 2 d", ""),
+        (", in Berlin", ", in Berlin"),
+        (" (in 45 minutes)", " (in 45 minutes)"),
+        (" (in 45 min or so)", " (in 45 min or so)"),
+        (" (now).", " (now)."),
+    ] {
+        assert_eq!(said(vec![time(), text(after)]), format!("{SHOWN}{left}"), "{after}");
+    }
+    assert_eq!(said(vec![text("Late, in 1 h")]), "Late, in 1 h", "without a time it stays");
+}
+
+#[test]
+fn a_table_tells_in_a_column_of_its_own_how_far_away_it_is() {
+    let cell = |words: &str| vec![text(words)];
+    let table = Block::Table {
+        head: vec![cell("At"), cell("In")],
+        rows: vec![vec![vec![time()], cell("45 min")]],
+    };
+    let body = &bodies(&Message { body: vec![table], ..Message::default() })[0];
+    assert_eq!(body["content"], "- **<t:1765821600:F>** — In: 45 min");
+}
+
+#[test]
+fn what_is_wrong_with_a_form_is_said_first() {
+    let (_folder, shelf) = shelf();
+    let field = |problem: &str| Field {
+        name: "on".to_owned(),
+        label: "Day".to_owned(),
+        hint: String::new(),
+        kind: FieldKind::Date,
+        required: true,
+        value: "soon".to_owned(),
+        problem: problem.to_owned(),
+    };
+    let form = |problem: &str| Form {
+        title: "Schedule".to_owned(),
+        text: vec![Block::Paragraph(vec![text("Put it on the calendar.")])],
+        command: "schedule".to_owned(),
+        fields: vec![field(problem)],
+        submit: "Schedule".to_owned(),
+        style: Style::Plain,
+    };
+    let again = |problem| modal::again(&form(problem), &shelf).expect("it fits").body(None);
+    let wrong = again("Say `tue` or *so*.");
+    assert_eq!(wrong["content"], "**Schedule**: not done yet.");
+    let below = wrong["embeds"][0]["description"].as_str().expect("a text");
+    assert_eq!(below, "- Day: Say `tue` or \\*so\\*.\n\nPut it on the calendar.");
+    assert_eq!(wrong["components"][0]["components"][0]["label"], "Fill in again");
+    assert_eq!(again("")["components"][0]["components"][0]["label"], "Go on");
 }

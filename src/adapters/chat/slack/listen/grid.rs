@@ -46,9 +46,9 @@ fn is_ours(payload: &Value, settings: &SlackSettings) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::super::super::settings::Hidden;
     use super::super::payload::read;
     use super::*;
+    use crate::adapters::chat::hidden::Hidden;
 
     fn tenant_of(enterprise: Option<&str>, payload: &Value) -> String {
         let mut settings = SlackSettings::new("T1", Hidden::new("xoxb-1"));

@@ -15,9 +15,10 @@ use slack_morphism::signature_verifier::SlackEventSignatureVerifier as Verifier;
 use tracing::warn;
 
 use super::super::api::text;
-use super::super::{lock, settings::Hidden};
+use super::super::lock;
 use super::Listener;
 use super::payload::Delivered;
+use crate::adapters::chat::hidden::Hidden;
 use crate::adapters::chat::recent::Recent;
 
 /// Far more than Slack sends, and little enough to be read before it is checked.

@@ -23,13 +23,12 @@ use tracing::{error, info, warn};
 use super::super::api::{self, Fault, Twice, text};
 use super::Listener;
 use super::payload::Delivered;
+use crate::adapters::chat::backoff::{LONGEST_WAIT, backoff};
 
 /// From Slack's address to its greeting.
 const TO_OPEN: Duration = Duration::from_secs(15);
 /// A line that lived shorter was no good line.
 const SOUND: Duration = Duration::from_secs(10);
-/// Between tries: doubled each time, up to this.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Where a person has to mend something first.
 const UNTIL_MENDED: Duration = Duration::from_secs(5 * 60);
 /// How long a line that we close waits for what is being heard on it, and then for Slack to take
@@ -143,14 +142,6 @@ fn turned_off() -> Duration {
 async fn close(line: Option<Line>) {
     if let Some(line) = line {
         line.close().await;
-    }
-}
-
-/// 0, 1, 2, 4 … seconds.
-fn backoff(tries: u32) -> Duration {
-    match tries {
-        0 => Duration::ZERO,
-        tries => Duration::from_secs(1 << (tries - 1).min(10)).min(LONGEST_WAIT),
     }
 }
 
@@ -361,16 +352,5 @@ impl Wire {
         }
         // A line that ended takes none; Slack knows, and so does whoever sees no answer.
         let _ = self.acknowledge.send(receipt.to_string());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_wait_doubles_up_to_a_minute() {
-        let waits: Vec<_> = (0..9).map(|tries| backoff(tries).as_secs()).collect();
-        assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
     }
 }
