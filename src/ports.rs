@@ -439,6 +439,7 @@ pub enum Choose {
     Action,
     Person,
     Freeze,
+    Flag,
     Verb,
 }
 

@@ -17,6 +17,7 @@ use crate::domain::event::{Event, SCHEMA};
 use crate::domain::ids::ReleaseId;
 use crate::domain::react::react;
 use crate::domain::refusal::Refusal;
+use crate::domain::registry;
 use crate::domain::state::State;
 use crate::domain::time::Time;
 use crate::store::{
@@ -137,6 +138,7 @@ impl std::hash::Hash for Scope {
         match self {
             Self::Release(id) => (0, id.as_str()).hash(state),
             Self::Freeze(id) => (1, id.as_str()).hash(state),
+            Self::Flag(id) => (2, id.as_str()).hash(state),
         }
     }
 }
@@ -363,6 +365,7 @@ fn due(((at, scope, key), due): (&(Time, Scope, String), &agenda::Due)) -> Due {
     let scope_name = match scope {
         Scope::Release(id) => format!("release/{id}"),
         Scope::Freeze(id) => format!("freeze/{id}"),
+        Scope::Flag(id) => format!("flag/{id}"),
     };
     let id = format!("clock/{scope_name}/{key}/{}", at.to_rfc3339());
     Due { id, scope: scope.clone(), due: due.clone() }
@@ -493,6 +496,8 @@ impl Writer {
             self.draft.evolve(&event, now);
             let seq = self.inner.store.head().seq + drafted.batch.entries.len() as u64 + 1;
             drafted.touch(&event);
+            let flags = registry::scopes(&self.draft, &event).into_iter();
+            drafted.scopes.extend(flags.map(Scope::Flag));
             if event.moves_freezes() {
                 let waiting = self.draft.releases.values().filter(|r| r.phase.is_before_deploy());
                 drafted.touched.extend(waiting.map(|release| release.id.clone()));
@@ -613,6 +618,7 @@ pub(super) fn name_of(event: &Event) -> (&str, String) {
         Event::Welcomed { .. } => ("welcomed", String::new()),
         Event::Locked { .. } => ("locked", String::new()),
         Event::Unlocked { .. } => ("unlocked", String::new()),
+        Event::Flag { did, .. } => (did.name(), String::new()),
     }
 }
 
@@ -661,7 +667,8 @@ impl Drafted {
             | Event::AlreadySo { .. }
             | Event::Welcomed { .. }
             | Event::Locked { .. }
-            | Event::Unlocked { .. } => {}
+            | Event::Unlocked { .. }
+            | Event::Flag { .. } => {}
         }
     }
 

@@ -791,7 +791,8 @@ fn dates_may_stand_without_quotes() {
     let text = text.replace("\"tuesday 10:00\"\nkind", "2026-12-15 10:00:00\nkind");
     let text = format!("{text}\n[[flag]]\nname = \"f\"\nexpires = 2027-01-31\n");
     let plan = read_plan(&text, "plan.toml").unwrap_or_else(|why| panic!("{}", told(&why)));
-    assert_eq!(plan.flags[0].expires, chrono::NaiveDate::from_ymd_opt(2027, 1, 31));
+    let day = chrono::NaiveDate::from_ymd_opt(2027, 1, 31);
+    assert_eq!(plan.flags[0].expires, day.map(crate::domain::plan::Expiry::On));
     assert_eq!(plan.release.start.as_deref(), Some("2026-12-15T10:00:00"));
 }
 

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::checklist::Item;
 use super::command::{EvidenceReport, FreezeWish, RunEnd, RunOutcome, Vote};
-use super::ids::{ActionName, AnnouncementId, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId};
+use super::ids::{
+    ActionName, AnnouncementId, FlagId, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId,
+};
 use super::metric::{Judged, Light};
 use super::plan::{EvidenceKind, ItemPhase, Plan};
 use super::policy::{Destination, Policy};
@@ -41,6 +43,8 @@ pub struct House {
     pub freezes: BTreeMap<FreezeId, FreezeWish>,
     /// Why a version must not go to a target (`service/environment`), by both.
     pub locks: BTreeMap<(String, String), Lock>,
+    /// The flags of every release that was ever scheduled.
+    pub flags: BTreeMap<FlagId, Arc<super::registry::Record>>,
     /// What is live on each target, the newest last. Only versions that were good are here.
     pub live: BTreeMap<String, Vec<Live>>,
 }
