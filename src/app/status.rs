@@ -594,15 +594,18 @@ fn oncall_seen(state: &State) -> Map<String, Value> {
 
 /// The flags of all releases that are still in the code.
 pub fn flags(messages: &Messages, state: &State, scene: &Scene) -> Message {
+    say(messages, "flags.md", flags_seen(state, scene), scene)
+}
+
+fn flags_seen(state: &State, scene: &Scene) -> Map<String, Value> {
     let there = state.house.flags.values().filter(|record| record.cleaned.is_none());
     let rows: Vec<_> = there.map(|record| flag_value(record, state, scene)).collect();
-    say(messages, "flags.md", object(json!({ "flags": rows })), scene)
+    object(json!({ "flags": rows }))
 }
 
 /// All that is known of a flag.
 pub fn flag(messages: &Messages, state: &State, record: &Record, scene: &Scene) -> Message {
-    let seen = object(json!({ "flag": flag_value(record, state, scene) }));
-    let mut message = say(messages, "flag.md", seen, scene);
+    let mut message = say(messages, "flag.md", flag_seen(record, state, scene), scene);
     let id = &record.id;
     let gone = plain("It is gone", format!("flag clean {id}"));
     let kill = danger("Kill flag", format!("flag kill {id}"));
@@ -611,6 +614,10 @@ pub fn flag(messages: &Messages, state: &State, record: &Record, scene: &Scene) 
         message.buttons = vec![vec![set, kill, gone]];
     }
     message
+}
+
+fn flag_seen(record: &Record, state: &State, scene: &Scene) -> Map<String, Value> {
+    object(json!({ "flag": flag_value(record, state, scene) }))
 }
 
 fn flag_value(record: &Record, state: &State, scene: &Scene) -> Value {

@@ -106,6 +106,8 @@ fn every_shipped_plan_lints_without_a_refusal() {
     assert_snapshot!(said.collect::<Vec<_>>().join("\n"), @r"
     canary: no-artifact
     direct: no-artifact
+    flag-quick: no-artifact
+    flag-slow: no-artifact
     flag: no-artifact
     rolling: no-artifact
     web-shop-v1.2.0: rolling-with-migration

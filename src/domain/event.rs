@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checklist::{Item, Mark};
 use super::command::{EvidenceReport, FreezeWish, RunEnd, Vote};
-use super::ids::{
-    ActionName, AnnouncementId, FlagId, FreezeId, ItemId, PersonId, ReleaseId, Role,
-};
+use super::ids::{ActionName, AnnouncementId, FlagId, FreezeId, ItemId, PersonId, ReleaseId, Role};
 use super::metric::Judged;
 use super::plan::{ItemPhase, Plan};
 use super::policy::{Destination, Policy};

@@ -473,7 +473,8 @@ impl TryFrom<String> for Expiry {
 
     fn try_from(text: String) -> Result<Self, String> {
         if text.starts_with(['T', 't']) {
-            let offset: Offset = text.parse().map_err(|why: super::time::SpanError| why.to_string())?;
+            let offset: Offset =
+                text.parse().map_err(|why: super::time::SpanError| why.to_string())?;
             return Ok(Self::After(offset));
         }
         let wrong = |_| {

@@ -117,7 +117,9 @@ pub enum Refusal {
     WhichFlag { flag: String, known: String },
     #[error("{provider} cannot open {flag} for {share} %. {right}")]
     BadShare { flag: String, provider: String, share: String, right: String },
-    #[error("Nobody here can reach the flag {flag}. Add who keeps it to the configuration: {section}.")]
+    #[error(
+        "Nobody here can reach the flag {flag}. Add who keeps it to the configuration: {section}."
+    )]
     NobodyKeeps { flag: String, section: String },
     #[error("The argument {name} of {action} {wrong} {right}")]
     BadArgument { action: String, name: String, wrong: String, right: String },

@@ -102,12 +102,14 @@ fn kept_by<'a>(flag: &'a Flag, policy: &'a Policy) -> Option<&'a str> {
 
 /// What a release does to the flags.
 pub(super) fn follow(house: &mut Arc<House>, release: &Release, did: &Happened, at: Time) {
-    if let Happened::Scheduled { .. } | Happened::Rescheduled { .. } | Happened::Edited { .. } = did {
+    if let Happened::Scheduled { .. } | Happened::Rescheduled { .. } | Happened::Edited { .. } = did
+    {
         register(house, release, at);
     }
     if let Happened::StepStarted { action, with, .. } = did
         && action.as_str() == flag::KILL
-        && let Some(id) = changed_by(action.as_str(), with).filter(|id| house.flags.contains_key(id))
+        && let Some(id) =
+            changed_by(action.as_str(), with).filter(|id| house.flags.contains_key(id))
     {
         let record = Arc::make_mut(house).flags.get_mut(&id).expect("it has just been seen");
         Arc::make_mut(record).killed_at = Some(at);
@@ -179,13 +181,7 @@ pub fn changed_by(action: &str, with: &BTreeMap<String, String>) -> Option<FlagI
 }
 
 impl Record {
-    fn new(
-        id: &FlagId,
-        flag: &Flag,
-        provider: Option<&str>,
-        release: &Release,
-        at: Time,
-    ) -> Self {
+    fn new(id: &FlagId, flag: &Flag, provider: Option<&str>, release: &Release, at: Time) -> Self {
         Self {
             id: id.clone(),
             name: flag.name.clone(),
@@ -233,7 +229,9 @@ impl Record {
         let (Some(percent), RunOutcome::Worked) = (percent, how) else {
             self.doubt = Some(match how {
                 RunOutcome::Worked => "nobody knows to which share".into(),
-                RunOutcome::Failed(why) => format!("a change failed: {}", why.trim_end_matches('.')),
+                RunOutcome::Failed(why) => {
+                    format!("a change failed: {}", why.trim_end_matches('.'))
+                }
                 RunOutcome::TimedOut => "a change hit its time limit".into(),
                 RunOutcome::Stopped => "a change was stopped".into(),
                 RunOutcome::Unknown(why) => format!("a change has an unknown outcome: {why}"),
@@ -321,7 +319,8 @@ pub fn agenda(record: &Record, policy: &Policy) -> Vec<Due> {
         Some(owner) => policy.name_of(owner),
         None => "somebody",
     };
-    let mut list: Vec<_> = expiry(record, policy).into_iter().chain(clean_up(record, policy)).collect();
+    let mut list: Vec<_> =
+        expiry(record, policy).into_iter().chain(clean_up(record, policy)).collect();
     list.sort();
     let due = |(at, reminder): (Time, Reminder)| {
         let (key, what) = match &reminder {

@@ -19,6 +19,7 @@ mod discord_tls;
 mod discord_trouble;
 mod discord_world;
 mod engine;
+mod flag_registry;
 mod flags;
 mod flags_play;
 mod golden;

@@ -377,13 +377,7 @@ impl Delivery {
     }
 
     /// What opens it is stopped first.
-    async fn flag(
-        &self,
-        flag: &FlagId,
-        nth: u32,
-        call: &Call,
-        stops: &[(RunId, Call)],
-    ) -> Done {
+    async fn flag(&self, flag: &FlagId, nth: u32, call: &Call, stops: &[(RunId, Call)]) -> Done {
         self.stop_all(stops).await;
         let id = registry::run_id(flag, nth);
         match self.run_to_its_end(&id, call, &|_| {}).await {

@@ -61,13 +61,19 @@ fn of_flag(flag: &FlagId, did: &FlagDid, policy: &Policy) -> String {
             format!("{} threw the kill switch of the flag {flag}.", name(by))
         }
         FlagDid::ChangeEnded { end, .. } => {
-            format!("The change of the flag {flag} {} {}.", outcome(&end.outcome), after(end.took_ms))
+            format!(
+                "The change of the flag {flag} {} {}.",
+                outcome(&end.outcome),
+                after(end.took_ms)
+            )
         }
         FlagDid::OwnerReminded { reminder: Reminder::Expires { before } } => {
             format!("The owner of the flag {flag} was reminded {before} before it expires.")
         }
         FlagDid::OwnerReminded { reminder: Reminder::CleanUp { nth } } => {
-            format!("The owner of the flag {flag} was reminded to clean it up, for the {nth}. time.")
+            format!(
+                "The owner of the flag {flag} was reminded to clean it up, for the {nth}. time."
+            )
         }
         FlagDid::Cleaned { by } => {
             format!("{} said that the flag {flag} is gone from the code.", name(by))

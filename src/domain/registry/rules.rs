@@ -91,7 +91,10 @@ fn allowed<'a>(
     words::or(&names)
 }
 
-pub(super) fn releases<'a>(state: &'a State, record: &'a Record) -> impl Iterator<Item = &'a Release> {
+pub(super) fn releases<'a>(
+    state: &'a State,
+    record: &'a Record,
+) -> impl Iterator<Item = &'a Release> {
     record.releases.iter().rev().filter_map(|id| state.releases.get(id).map(AsRef::as_ref))
 }
 
@@ -127,7 +130,8 @@ pub(in super::super) fn disagreement(release: &Release, house: &House) -> Option
         return None;
     }
     let policy = house.policy();
-    let of_plan = release.plan.flags.iter().filter_map(|flag| house.flags.get(&id_of(flag, policy)));
+    let of_plan =
+        release.plan.flags.iter().filter_map(|flag| house.flags.get(&id_of(flag, policy)));
     of_plan.filter_map(|record| differs(release, record)).next()
 }
 
@@ -164,7 +168,8 @@ pub(in super::super) fn set(state: &State, by: &Actor, said: &FlagId, percent: f
             return already("flag set", what);
         }
         Some(change) if change.percent.is_none() => {
-            let hint = format!("The flag {} is being switched off; see how that ends.", record.name);
+            let hint =
+                format!("The flag {} is being switched off; see how that ends.", record.name);
             return Err(Refusal::NothingToDo { hint });
         }
         Some(_) | None => {}
@@ -206,9 +211,8 @@ fn not_against_a_plan(
     record: &Record,
     percent: f64,
 ) -> Result<(), Refusal> {
-    let goes_back = |release: &&Release| {
-        matches!(release.phase, Phase::RollingBack | Phase::RollbackFailed)
-    };
+    let goes_back =
+        |release: &&Release| matches!(release.phase, Phase::RollingBack | Phase::RollbackFailed);
     let wrong_phase = |release: &Release, hint: String| Refusal::WrongPhase {
         release: release.title(),
         phase: release.phase.name().into(),
@@ -260,10 +264,12 @@ pub(in super::super) fn kill(state: &State, by: &Actor, said: &FlagId) -> Decide
     let change = FlagDid::ChangeAsked { nth, percent: None, by: who.clone() };
     let mut events = vec![of_flag(record, change)];
     // Its stages would open it again.
-    events.extend(governing(state, record).filter(|release| release.held.is_none()).map(|release| {
-        let reason = format!("the flag {} was switched off", record.name);
-        did(&release.id, Happened::Held { reason, by: Some(who) })
-    }));
+    events.extend(governing(state, record).filter(|release| release.held.is_none()).map(
+        |release| {
+            let reason = format!("the flag {} was switched off", record.name);
+            did(&release.id, Happened::Held { reason, by: Some(who) })
+        },
+    ));
     Ok(events)
 }
 
@@ -327,11 +333,10 @@ fn is_alike(one: &Reminder, other: &Reminder) -> bool {
 /// A change that another one has overtaken tells nothing any more.
 pub(in super::super) fn changed(state: &State, flag: &FlagId, nth: u32, end: &RunEnd) -> Decided {
     let record = state.house.flags.get(flag);
-    let waits = |record: &&Arc<Record>| {
-        record.change.as_ref().is_some_and(|change| change.nth == nth)
-    };
-    let ended = record.filter(waits).map(|record| {
-        of_flag(record, FlagDid::ChangeEnded { nth, end: end.clone() })
-    });
+    let waits =
+        |record: &&Arc<Record>| record.change.as_ref().is_some_and(|change| change.nth == nth);
+    let ended = record
+        .filter(waits)
+        .map(|record| of_flag(record, FlagDid::ChangeEnded { nth, end: end.clone() }));
     Ok(ended.into_iter().collect())
 }

@@ -93,7 +93,10 @@ fn a_flag_is_known_once_a_release_that_has_it_is_scheduled() {
     let record = record(&world);
     let owner = record.owner.as_ref().map(PersonId::as_str);
     assert_eq!((record.name.as_str(), owner), (NAME, Some("paula")));
-    assert_eq!((record.purpose.as_str(), &record.releases), ("Opens the new dashboard.", &vec![id()]));
+    assert_eq!(
+        (record.purpose.as_str(), &record.releases),
+        ("Opens the new dashboard.", &vec![id()])
+    );
     assert_eq!(record.expires.map(|day| day.to_string()).as_deref(), Some("2027-02-01"));
     assert_eq!((&record.share, record.may_be_open()), (&None, false));
 }
@@ -148,7 +151,10 @@ fn a_step_of_a_release_tells_how_far_it_is_open() {
     let mut world = half_open();
     let by = record(&world).share.as_ref().map(|share| share.by.clone());
     assert_eq!((share(&world), by), (Some(50.0), Some(SetBy::Release(id()))));
-    world.by("john", Command::Rollback { release: id(), reason: None, commits: Commitment::default() });
+    world.by(
+        "john",
+        Command::Rollback { release: id(), reason: None, commits: Commitment::default() },
+    );
     world.run_ends(30, RunOutcome::Failed("the provider is down".into()));
     assert_eq!(share(&world), Some(50.0), "as far as anybody knows");
     let doubt = record(&world).doubt.as_deref();
@@ -235,7 +241,7 @@ fn a_change_is_an_effect_and_its_end_is_told_with_its_time() {
     ends(&mut world, RunOutcome::Worked);
     let by = SetBy::Person("maria".into());
     assert_eq!(record(&world).share.as_ref().map(|share| &share.by), Some(&by));
-    let told: Vec<_> = world.effects.iter().filter_map(|effect| said_to(effect)).collect();
+    let told: Vec<_> = world.effects.iter().filter_map(said_to).collect();
     assert_eq!(told, ["release-v1-2-0", "maria", "paula"]);
     // The end of something older says nothing.
     let end = RunEnd::without_output(RunOutcome::Worked);
@@ -260,7 +266,10 @@ fn the_kill_switch_holds_the_release_and_it_goes_on_only_with_its_flag() {
     world.effects.clear();
     assert_eq!(kills(&mut world, "john"), None);
     let hold = world.release().held.clone().expect("it is on hold");
-    assert_eq!((hold.reason.as_str(), hold.by.is_some()), ("the flag new_dashboard_ui was switched off", true));
+    assert_eq!(
+        (hold.reason.as_str(), hold.by.is_some()),
+        ("the flag new_dashboard_ui was switched off", true)
+    );
     let flag = world.effects.iter().find(|effect| matches!(effect, Effect::Flag { .. }));
     let Some(Effect::Flag { call, .. }) = flag else { panic!("{:?}", world.effects) };
     assert_eq!((call.action.as_str(), call.limit_ms), (KILL, 30_000));
@@ -285,9 +294,9 @@ fn what_still_opens_a_flag_is_stopped_before_it_is_killed() {
     let running = world.release().running().next().expect("the stage runs").id.clone();
     world.effects.clear();
     assert_eq!(kills(&mut world, "john"), None);
-    let stops = world.effects.iter().find_map(|effect| match effect {
-        Effect::Flag { stops, .. } => Some(stops),
-        _ => None,
+    let stops = world.effects.iter().find_map(|effect| {
+        let Effect::Flag { stops, .. } = effect else { return None };
+        Some(stops)
     });
     let stops: Vec<_> = stops.expect("the kill switch").iter().map(|(run, _)| run).collect();
     assert_eq!(stops, [&running]);
@@ -330,7 +339,10 @@ fn nobody_sets_a_flag_against_the_stage_that_stands_for_it() {
 #[test]
 fn nobody_opens_what_a_rollback_keeps_off() {
     let mut world = half_open();
-    world.by("john", Command::Rollback { release: id(), reason: None, commits: Commitment::default() });
+    world.by(
+        "john",
+        Command::Rollback { release: id(), reason: None, commits: Commitment::default() },
+    );
     assert_eq!(world.release().phase, Phase::RollingBack);
     let why = said(sets(&mut world, "maria", 50.0));
     assert!(why.contains("Its rollback keeps"), "{why}");
@@ -344,9 +356,9 @@ fn a_kill_switch_that_fails_is_told_and_can_be_thrown_again() {
     let again = world.by("maria", Command::KillFlag { flag: NAME.into() });
     assert!(matches!(again[..], [Event::AlreadySo { .. }]), "{again:?}");
     ends(&mut world, RunOutcome::Failed("the line is dead".into()));
-    let told = world.notices().filter_map(|notice| match &notice.kind {
-        NoticeKind::FlagChanged { trouble, people, .. } => Some((trouble.clone(), people.len())),
-        _ => None,
+    let told = world.notices().filter_map(|notice| {
+        let NoticeKind::FlagChanged { trouble, people, .. } = &notice.kind else { return None };
+        Some((trouble.clone(), people.len()))
     });
     assert!(told.collect::<Vec<_>>().contains(&(Some("failed: the line is dead".into()), 1)));
     assert!(record(&world).may_be_open());
@@ -415,7 +427,10 @@ fn what_is_open_for_everybody_is_to_be_cleaned_up_and_a_tracker_hears_of_it_once
     assert_eq!(sets(&mut world, "paula", 50.0), None);
     ends(&mut world, RunOutcome::Worked);
     let dues = agenda(record(&world), world.policy());
-    assert!(dues.iter().all(|due| due.key.starts_with("expires") || due.at > world.now + Duration::days(20)));
+    assert!(
+        dues.iter()
+            .all(|due| due.key.starts_with("expires") || due.at > world.now + Duration::days(20))
+    );
 }
 
 #[test]

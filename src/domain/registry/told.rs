@@ -1,5 +1,6 @@
 //! What the world is asked to do about a flag: to change it, and to remind people of it.
 
+use super::super::command::{RunEnd, RunOutcome};
 use super::super::effect::{Call, Effect, Target};
 use super::super::event::{FlagDid, Reminder};
 use super::super::flag;
@@ -7,7 +8,6 @@ use super::super::ids::{ActionName, FlagId, PersonId, RunId};
 use super::super::notice::{Notice, NoticeKind, PersonRef};
 use super::super::policy::{Destination, Policy};
 use super::super::react::{in_tenths, say, to_internal};
-use super::super::command::{RunEnd, RunOutcome};
 use super::super::state::{Release, Room, State};
 use super::super::time::{Span, Time};
 use super::rules::{releases, share_text};
