@@ -153,9 +153,11 @@ pub struct Surroundings {
 /// What is used without a file.
 const EMBEDDED: &str = include_str!("../config/default.toml");
 const EMBEDDED_NAME: &str = "the embedded default.toml";
-const EMBEDDED_PLANS: [(&str, &str); 5] = [
+const EMBEDDED_PLANS: [(&str, &str); 7] = [
     ("canary", include_str!("../config/plans/canary.toml")),
     ("direct", include_str!("../config/plans/direct.toml")),
+    ("flag-quick", include_str!("../config/plans/flag-quick.toml")),
+    ("flag-slow", include_str!("../config/plans/flag-slow.toml")),
     ("flag", include_str!("../config/plans/flag.toml")),
     ("rolling", include_str!("../config/plans/rolling.toml")),
     ("web-shop-v1.2.0", include_str!("../config/plans/web-shop-v1.2.0.toml")),

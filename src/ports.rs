@@ -445,6 +445,7 @@ pub enum Choose {
     Action,
     Person,
     Freeze,
+    Flag,
     Verb,
 }
 

@@ -13,9 +13,9 @@ use super::{acts, markup, status};
 use crate::domain::checklist::missing;
 use crate::domain::command::{RunOutcome, Vote};
 use crate::domain::flag;
-use crate::domain::ids::RunId;
+use crate::domain::ids::{FlagId, RunId};
 use crate::domain::notice::Brief;
-use crate::domain::plan::{Level, RollbackStep};
+use crate::domain::plan::{Flag, Level, RollbackStep};
 use crate::domain::policy::Policy;
 use crate::domain::react::reason_text;
 use crate::domain::report::step_name;
@@ -360,10 +360,34 @@ pub(super) fn phase_buttons(release: &Release, now: Time) -> Vec<Vec<Button>> {
         Phase::RollingBack => Vec::new(),
         Phase::Done | Phase::Scrubbed | Phase::RolledBack => vec![plain("Report", line("report"))],
     };
+    row.extend(kill_switches(release));
     let back = release.plan.rollback.as_ref().filter(|_| can_go_back(release));
     row.extend(back.map(|plan| roll_back(id, &release.plan.release.version, &plan.to)));
     row.chunks(5).map(<[Button]>::to_vec).collect()
 }
+
+/// While a release opens flags, each can be switched off where everybody looks.
+fn kill_switches(release: &Release) -> Vec<Button> {
+    if !release.phase.is_rolling_out() && release.phase != Phase::Watching {
+        return Vec::new();
+    }
+    let opened = |flag: &&Flag| {
+        let mut stages = release.plan.stages.iter().filter(|stage| flag::sets(stage));
+        let about = stages.any(|stage| stage.flag.as_ref() == Some(&flag.name));
+        about && flag::may_be_open(release, flag)
+    };
+    let opened: Vec<_> = release.plan.flags.iter().filter(opened).collect();
+    let label = |flag: &Flag| match opened.len() {
+        1 => "Kill flag".to_owned(),
+        _ => shortened(&format!("Kill {}", flag.name)),
+    };
+    let named = |flag: &Flag| FlagId::of(flag.provider.as_deref(), &flag.name);
+    let button = |flag: &&Flag| danger(&label(flag), format!("flag kill {}", named(flag)));
+    opened.iter().take(MOST_SWITCHES).map(button).collect()
+}
+
+/// More of them are in `flag list`.
+const MOST_SWITCHES: usize = 3;
 
 fn before_start(release: &Release, now: Time) -> Vec<Button> {
     let id = &release.id;

@@ -6,6 +6,7 @@
 mod answer;
 mod complete;
 mod find;
+mod flags;
 mod forms;
 mod kept;
 mod prefix;
@@ -528,6 +529,7 @@ impl Ear for Conversation {
 
 /// The words of the answers.
 pub const TEMPLATES: &[(&str, &str)] = &[
+    ("answer-confirm-kill.md", include_str!("../../messages/answer-confirm-kill.md")),
     ("answer-confirm-retry.md", include_str!("../../messages/answer-confirm-retry.md")),
     ("answer-confirm-rollback.md", include_str!("../../messages/answer-confirm-rollback.md")),
     ("answer-cut.md", include_str!("../../messages/answer-cut.md")),
@@ -551,6 +553,11 @@ pub const TEMPLATES: &[(&str, &str)] = &[
 pub fn samples() -> Vec<(&'static str, serde_json::Value)> {
     use serde_json::json;
     let mut samples = vec![
+        (
+            "answer-confirm-kill.md",
+            json!({"flag": "new_dashboard", "provider": "local", "purpose": "The new dashboard",
+                "share": "open for 25 %", "title": "Web shop v1.3.0"}),
+        ),
         (
             "answer-confirm-retry.md",
             json!({"step": "Pod 2", "why": "has an unknown outcome: we were away", "attempt": 1,

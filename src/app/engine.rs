@@ -18,6 +18,7 @@ use crate::domain::event::{Event, SCHEMA};
 use crate::domain::ids::ReleaseId;
 use crate::domain::react::react;
 use crate::domain::refusal::Refusal;
+use crate::domain::registry;
 use crate::domain::state::{Release, State};
 use crate::domain::time::Time;
 use crate::store::{
@@ -143,6 +144,7 @@ impl std::hash::Hash for Scope {
         match self {
             Self::Release(id) => (0, id.as_str()).hash(state),
             Self::Freeze(id) => (1, id.as_str()).hash(state),
+            Self::Flag(id) => (2, id.as_str()).hash(state),
         }
     }
 }
@@ -284,14 +286,15 @@ impl Engine {
 
     /// A release of any age: from memory, or, where it was filed away, from the log.
     pub async fn release(&self, id: &ReleaseId) -> anyhow::Result<Option<Arc<Release>>> {
-        let (known, filed) = {
+        let house = {
             let state = self.state();
-            (state.releases.get(id).cloned(), state.filed.contains(id))
+            let known = state.releases.get(id).cloned();
+            if known.is_some() || !state.filed.contains(id) {
+                return Ok(known);
+            }
+            state.house.clone()
         };
-        if known.is_some() || !filed {
-            return Ok(known);
-        }
-        replay::release(self.inner.store.reader(), id).await
+        replay::release(self.inner.store.reader(), id, house).await
     }
 
     /// The committed state and the entry up to which it adds up, to look at for longer.
@@ -409,6 +412,7 @@ fn due(scope: Scope, due: agenda::Due) -> Due {
     let scope_name = match &scope {
         Scope::Release(id) => format!("release/{id}"),
         Scope::Freeze(id) => format!("freeze/{id}"),
+        Scope::Flag(id) => format!("flag/{id}"),
     };
     let id = format!("clock/{scope_name}/{}/{}", due.key, due.at.to_rfc3339());
     Due { id, scope, due }
@@ -549,6 +553,8 @@ impl Writer {
             self.draft.evolve(&event, now);
             let seq = self.inner.store.head().seq + drafted.batch.entries.len() as u64 + 1;
             drafted.touch(&event);
+            let flags = registry::scopes(&self.draft, &event).into_iter();
+            drafted.scopes.extend(flags.map(Scope::Flag));
             if event.moves_freezes() {
                 let waiting = self.draft.releases.values().filter(|r| r.phase.is_before_deploy());
                 drafted.touched.extend(waiting.map(|release| release.id.clone()));
@@ -665,6 +671,7 @@ pub(super) fn name_of(event: &Event) -> (&str, String) {
         Event::Welcomed { .. } => ("welcomed", String::new()),
         Event::Locked { .. } => ("locked", String::new()),
         Event::Unlocked { .. } => ("unlocked", String::new()),
+        Event::Flag { did, .. } => (did.name(), String::new()),
     }
 }
 
@@ -714,7 +721,8 @@ impl Drafted {
             | Event::AlreadySo { .. }
             | Event::Welcomed { .. }
             | Event::Locked { .. }
-            | Event::Unlocked { .. } => {}
+            | Event::Unlocked { .. }
+            | Event::Flag { .. } => {}
         }
     }
 

@@ -396,6 +396,12 @@ pub enum Verb {
         #[command(subcommand)]
         freeze: Option<Freeze>,
     },
+    /// List feature flags, look at one, open it, switch it off, or say that it is gone
+    #[command(after_help = "flag list")]
+    Flag {
+        #[command(subcommand)]
+        flag: Option<Flag>,
+    },
     /// Overrule one thing that stands in the way, on the record
     ///
     /// Policy says who may. `status` names the obstacles: `seat:qa`, `item:…`, `evidence:staging`,
@@ -558,6 +564,55 @@ pub enum Freeze {
         /// Why
         #[arg(value_name = "REASON")]
         reason: Vec<String>,
+    },
+}
+
+/// What to do with the feature flags.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Flag {
+    /// List the flags of all releases: how far each is open, whose it is, when it expires
+    #[command(after_help = "flag list")]
+    List,
+    /// Show all that is known of a flag
+    #[command(after_help = "flag show new_dashboard")]
+    Show {
+        /// The flag
+        #[arg(value_name = "FLAG")]
+        name: Option<String>,
+    },
+    /// Open a flag for a share of everybody
+    ///
+    /// For its owner and for the captain. While a release opens it stage by stage, its plan says how
+    /// far: `advance` and `step-back` move it. To set another share, `hold` the release first.
+    #[command(after_help = "flag set new_dashboard 25%")]
+    Set {
+        /// The flag
+        #[arg(value_name = "FLAG")]
+        name: Option<String>,
+        /// The share in percent: `25%`
+        #[arg(value_name = "SHARE")]
+        share: Vec<String>,
+    },
+    /// Switch a flag off for everybody; asks once
+    ///
+    /// For its owner, the captain, whoever is on call and whoever may roll back. A release that is
+    /// opening it is put on hold. Its provider has it in moments; its clients follow within their
+    /// own poll interval.
+    #[command(after_help = "flag kill new_dashboard")]
+    Kill {
+        /// The flag
+        #[arg(value_name = "FLAG")]
+        name: Option<String>,
+        /// It was asked for twice
+        #[arg(long, hide = true)]
+        confirmed: bool,
+    },
+    /// Say that a flag is gone from the code; until then its owner is reminded
+    #[command(after_help = "flag clean new_dashboard")]
+    Clean {
+        /// The flag
+        #[arg(value_name = "FLAG")]
+        name: Option<String>,
     },
 }
 

@@ -186,6 +186,7 @@ fn tone(notice: &Notice) -> Tone {
         NoticeKind::SmokeTallied { passed, total, .. } => good_if(passed == total),
         NoticeKind::OutcomeSettled { worked, .. } => good_if(*worked),
         NoticeKind::FlagOff { trouble, .. } => good_if(trouble.is_none()),
+        NoticeKind::FlagChanged { trouble, .. } => good_if(trouble.is_none()),
         NoticeKind::RehearsalEnded { worked, .. } => good_if(*worked),
         NoticeKind::WentNoGo { .. }
         | NoticeKind::StepFailed { .. }
@@ -212,6 +213,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::RoomIsThread { .. }
         | NoticeKind::ClockLeapt { .. }
         | NoticeKind::FreezeAdded { .. }
+        | NoticeKind::FlagReminder { .. }
         | NoticeKind::Locked { .. } => Tone::Warning,
         NoticeKind::Announcement { .. }
         | NoticeKind::Opening { .. }
@@ -231,6 +233,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::HandedOver { .. }
         | NoticeKind::FreezeLifted { .. }
         | NoticeKind::Welcome { .. }
+        | NoticeKind::FlagTicket { .. }
         | NoticeKind::Report
         | NoticeKind::Unlocked { .. } => Tone::Plain,
     }
@@ -277,12 +280,30 @@ fn buttons(notice: &Notice) -> Vec<Vec<Button>> {
     if let NoticeKind::Welcome { plan, .. } = &notice.kind {
         return vec![vec![primary("Schedule it", format!("schedule {plan}"))]];
     }
+    let of_flag = of_flag(&notice.kind);
+    if !of_flag.is_empty() {
+        return vec![of_flag];
+    }
     let Some(brief) = &notice.brief else { return Vec::new() };
     if notice.public {
         return Vec::new();
     }
     let row = row(&notice.kind, &Row(brief));
     if row.is_empty() { Vec::new() } else { vec![row] }
+}
+
+/// A flag belongs to no single release.
+fn of_flag(kind: &NoticeKind) -> Vec<Button> {
+    if let NoticeKind::FlagChanged { id, trouble: Some(_), percent, .. } = kind {
+        let kill = danger("Kill flag", format!("flag kill {id}"));
+        let again = percent.map(|share| plain("Try again", format!("flag set {id} {share}%")));
+        return again.into_iter().chain([kill, plain("Look", format!("flag show {id}"))]).collect();
+    }
+    if let NoticeKind::FlagReminder { id, .. } = kind {
+        let gone = primary("It is gone", format!("flag clean {id}"));
+        return vec![gone, plain("Look", format!("flag show {id}"))];
+    }
+    Vec::new()
 }
 
 fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
@@ -329,6 +350,9 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         | NoticeKind::StageDone { .. }
         | NoticeKind::StepDone { .. }
         | NoticeKind::FlagOff { .. }
+        | NoticeKind::FlagChanged { .. }
+        | NoticeKind::FlagReminder { .. }
+        | NoticeKind::FlagTicket { .. }
         | NoticeKind::OutcomeSettled { worked: true, .. }
         | NoticeKind::Soaking { .. }
         | NoticeKind::Advanced { .. }
@@ -487,7 +511,8 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_poll.md" "_rollback.md"
         "advance-wanted.md" "advanced.md" "agenda.md" "card-live.md" "card-poll.md"
         "card-rollback-plan.md" "card-run.md" "changed-to-go.md" "check-wanted.md" "checklist.md"
-        "clock-leapt.md" "correction.md" "done.md" "escalation.md" "finished.md" "flag-off.md"
+        "clock-leapt.md" "correction.md" "done.md" "escalation.md" "finished.md"
+        "flag-changed.md" "flag-off.md" "flag-reminder.md" "flag-ticket.md" "flag.md" "flags.md"
         "freeze-added.md" "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md"
         "items-wanted.md" "list.md" "locked.md" "numbers.md" "oncall.md" "opening.md"
         "outcome-settled.md" "overridden.md" "progress.md" "rehearsal-ended.md" "report.md"

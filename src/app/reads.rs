@@ -13,6 +13,7 @@ use crate::domain::event::{Event, Happened};
 use crate::domain::notice::{Brief, Notice, NoticeKind};
 use crate::domain::policy::Policy;
 use crate::domain::react::CUSTOMERS;
+use crate::domain::registry::Record;
 use crate::domain::state::{Release, State};
 use crate::domain::time::{Time, show};
 use crate::domain::words;
@@ -73,6 +74,14 @@ pub fn oncall(look: &Look) -> Message {
 
 pub fn freezes(look: &Look) -> Message {
     status::freezes(look.messages, look.state, &look.scene())
+}
+
+pub fn flags(look: &Look) -> Message {
+    status::flags(look.messages, look.state, &look.scene())
+}
+
+pub fn flag(look: &Look, record: &Record) -> Message {
+    status::flag(look.messages, look.state, record, &look.scene())
 }
 
 /// What is still to be announced, as it would read if it went out now.

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::domain::event::{Event, Happened};
 use crate::domain::ids::ReleaseId;
-use crate::domain::state::{Release, State};
+use crate::domain::state::{House, Release, State};
 use crate::store::{Entry, Finding, Head, Pages, Reader, Snapshot, Store, Which, Witness, verify};
 
 /// Rises whenever the same log adds up to something else, or is written in another way. A change of
@@ -93,10 +93,15 @@ fn is_filing(event: &Event) -> bool {
 
 /// One release as its own entries tell it, also after it was filed away.
 ///
-/// Nothing of the house is in it but its freezes, which an ended release does not feel.
-pub async fn release(reader: &Reader, id: &ReleaseId) -> anyhow::Result<Option<Arc<Release>>> {
+/// Nothing of the house is in it but its freezes, which an ended release does not feel: so the house
+/// of today will do.
+pub async fn release(
+    reader: &Reader,
+    id: &ReleaseId,
+    house: Arc<House>,
+) -> anyhow::Result<Option<Arc<Release>>> {
     let which = Which { release: Some(id.to_string()), ..Which::default() };
-    let mut state = State::default();
+    let mut state = State { house, ..State::default() };
     each(reader.pages(which), |event, at| {
         if !is_filing(event) {
             state.evolve(event, at);

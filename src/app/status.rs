@@ -5,16 +5,17 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::messages::Messages;
-use super::notices::{Scene, facts, finish, plain, roughly};
+use super::notices::{Scene, danger, facts, finish, plain, roughly};
 use super::{acts, cards, markup};
 use crate::domain::agenda::{self, Scope};
 use crate::domain::authority;
 use crate::domain::checklist::{Item, ItemState, tally};
 use crate::domain::command::{Actor, Vote};
-use crate::domain::ids::{PersonId, Role};
+use crate::domain::ids::{PersonId, ReleaseId, Role};
 use crate::domain::notice::{Brief, PersonRef};
 use crate::domain::policy::{Policy, Right};
 use crate::domain::react::reason_text;
+use crate::domain::registry::{self, Record, SetBy};
 use crate::domain::report::step_name;
 use crate::domain::rollout::{how_it_ended, needs_a_person, wanted_approvals};
 use crate::domain::state::{Phase, Release, RunRecord, Seat, State};
@@ -480,6 +481,10 @@ fn named(state: &State, scope: &Scope) -> (String, Tz) {
             None => (id.to_string(), state.house.policy().zone),
         },
         Scope::Freeze(id) => (format!("freeze {id}"), state.house.policy().zone),
+        Scope::Flag(id) => match state.house.flags.get(id) {
+            Some(record) => (format!("flag {}", record.name), record.zone),
+            None => (format!("flag {id}"), state.house.policy().zone),
+        },
     }
 }
 
@@ -585,6 +590,65 @@ fn oncall_seen(state: &State) -> Map<String, Value> {
     };
     let open = state.releases.values().filter(|release| !release.phase.is_over());
     object(json!({ "open": open.map(|release| row(release)).collect::<Vec<_>>() }))
+}
+
+/// The flags of all releases that are still in the code.
+pub fn flags(messages: &Messages, state: &State, scene: &Scene) -> Message {
+    say(messages, "flags.md", flags_seen(state, scene), scene)
+}
+
+fn flags_seen(state: &State, scene: &Scene) -> Map<String, Value> {
+    let there = state.house.flags.values().filter(|record| record.cleaned.is_none());
+    let rows: Vec<_> = there.map(|record| flag_value(record, state, scene)).collect();
+    object(json!({ "flags": rows }))
+}
+
+/// All that is known of a flag.
+pub fn flag(messages: &Messages, state: &State, record: &Record, scene: &Scene) -> Message {
+    let mut message = say(messages, "flag.md", flag_seen(record, state, scene), scene);
+    let id = &record.id;
+    let gone = plain("It is gone", format!("flag clean {id}"));
+    let kill = danger("Kill flag", format!("flag kill {id}"));
+    let set = plain("Set the share", format!("flag set {id}"));
+    if record.cleaned.is_none() {
+        message.buttons = vec![vec![set, kill, gone]];
+    }
+    message
+}
+
+fn flag_seen(record: &Record, state: &State, scene: &Scene) -> Map<String, Value> {
+    object(json!({ "flag": flag_value(record, state, scene) }))
+}
+
+fn flag_value(record: &Record, state: &State, scene: &Scene) -> Value {
+    let policy = state.house.policy();
+    let name = |person: &PersonId| policy.name_of(person).to_owned();
+    let title = |id: &ReleaseId| state.releases.get(id).map_or(id.to_string(), |r| r.title());
+    let share = record.share.as_ref();
+    let by = share.map(|share| match &share.by {
+        SetBy::Person(person) => name(person),
+        SetBy::Release(release) => title(release),
+    });
+    let governing = registry::governing(state, record);
+    let planned = governing.and_then(|release| registry::stands_for(release, record));
+    let left = registry::expires_at(record).map(|end| (end - scene.now).num_seconds());
+    json!({
+        "name": record.name, "id": record.id, "provider": record.provider,
+        "owner": record.owner.as_ref().map(name), "purpose": record.purpose,
+        "expires": record.expires.map(|day| day.to_string()),
+        "left": left.map(roughly), "expired": left.is_some_and(|left| left <= 0),
+        "share": share.map(|share| registry::share_text(share.percent)),
+        "since": share.map(|share| share.at), "by": by, "doubt": record.doubt,
+        "changing": record.change.as_ref().map(|change| match change.percent {
+            Some(percent) => format!("set to {percent} %"),
+            None => "switched off".to_owned(),
+        }),
+        "full_since": record.full_since,
+        "releases": record.releases.iter().rev().map(title).collect::<Vec<_>>(),
+        "governed": governing.map(Release::title),
+        "planned": planned.map(|(stage, share)| json!({ "stage": stage, "share": share })),
+        "cleaned": record.cleaned.as_ref().map(|(at, by)| json!({ "at": at, "by": name(by) })),
+    })
 }
 
 /// Windows in which nothing starts, and versions that are locked.

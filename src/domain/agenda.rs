@@ -5,7 +5,7 @@ use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::command::Command;
-use super::ids::{AnnouncementId, FreezeId, ReleaseId};
+use super::ids::{AnnouncementId, FlagId, FreezeId, ReleaseId};
 use super::plan::{AnnounceAt, ItemPhase, PlannedAnnouncement};
 use super::policy::Policy;
 use super::state::{Phase, Rehearsal, Release, State};
@@ -85,6 +85,7 @@ impl Deadline {
 pub enum Scope {
     Release(ReleaseId),
     Freeze(FreezeId),
+    Flag(FlagId),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -108,6 +109,10 @@ pub fn agenda(state: &State, scope: &Scope) -> Vec<Due> {
             };
             state.house.freezes.get(id).map(due).into_iter().collect()
         }
+        Scope::Flag(id) => match state.house.flags.get(id) {
+            Some(record) => super::registry::agenda(record, state.house.policy()),
+            None => Vec::new(),
+        },
         Scope::Release(id) => match state.releases.get(id) {
             Some(release) => of_release(release, state.house.policy()),
             None => Vec::new(),
@@ -118,7 +123,8 @@ pub fn agenda(state: &State, scope: &Scope) -> Vec<Due> {
 /// Every scope there is.
 pub fn scopes(state: &State) -> impl Iterator<Item = Scope> {
     let releases = state.releases.keys().cloned().map(Scope::Release);
-    releases.chain(state.house.freezes.keys().cloned().map(Scope::Freeze))
+    let freezes = state.house.freezes.keys().cloned().map(Scope::Freeze);
+    releases.chain(freezes).chain(state.house.flags.keys().cloned().map(Scope::Flag))
 }
 
 /// What time will ask of one release, the earliest first.

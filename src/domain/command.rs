@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::agenda::Deadline;
 use super::checklist::Mark;
-use super::ids::{Account, ActionName, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId};
+use super::event::Reminder;
+use super::ids::{Account, ActionName, FlagId, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId};
 use super::metric::Reading;
 use super::plan::{EvidenceKind, Finding, Plan};
 use super::policy::Policy;
@@ -128,6 +129,18 @@ pub enum Command {
         target: String,
         version: String,
         reason: String,
+    },
+
+    // Flags, called by their name or by `provider/name`.
+    SetFlag {
+        flag: FlagId,
+        percent: f64,
+    },
+    KillFlag {
+        flag: FlagId,
+    },
+    CleanFlag {
+        flag: FlagId,
     },
 
     // A release before its deploy.
@@ -268,8 +281,17 @@ pub enum Command {
     FreezeOver {
         id: FreezeId,
     },
+    RemindOwner {
+        flag: FlagId,
+        reminder: Reminder,
+    },
 
     // Neighbours.
+    FlagChanged {
+        flag: FlagId,
+        nth: u32,
+        end: RunEnd,
+    },
     Ended {
         release: ReleaseId,
         run: RunId,
@@ -368,6 +390,11 @@ impl Command {
             | Self::Lock { .. }
             | Self::Unlock { .. }
             | Self::FreezeOver { .. }
+            | Self::SetFlag { .. }
+            | Self::KillFlag { .. }
+            | Self::CleanFlag { .. }
+            | Self::RemindOwner { .. }
+            | Self::FlagChanged { .. }
             | Self::Welcome { .. }
             | Self::Schedule { .. } => None,
             Self::Reschedule { release, .. }
@@ -448,7 +475,11 @@ impl Command {
             Self::DeclareRed { .. } => "red",
             Self::StepBack { .. } => "step-back",
             Self::File { .. } => "file",
-            Self::Tick { .. } | Self::FreezeOver { .. } => "tick",
+            Self::SetFlag { .. } => "flag set",
+            Self::KillFlag { .. } => "flag kill",
+            Self::CleanFlag { .. } => "flag clean",
+            Self::Tick { .. } | Self::FreezeOver { .. } | Self::RemindOwner { .. } => "tick",
+            Self::FlagChanged { .. } => "flag-changed",
             Self::Ended { .. } => "ended",
             Self::Posted { .. } => "posted",
             Self::NotPosted { .. } => "not-posted",

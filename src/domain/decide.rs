@@ -9,7 +9,9 @@ use super::policy::{Policy, Right};
 use super::refusal::Refusal;
 use super::state::{Release, State};
 use super::time::Time;
-use super::{announcement, filing, freeze, health, poll, rollback, rollout, schedule, settle};
+use super::{
+    announcement, filing, freeze, health, poll, registry, rollback, rollout, schedule, settle,
+};
 
 /// What a rule answers: events, or why not.
 pub type Decided = Result<Vec<Event>, Refusal>;
@@ -156,6 +158,11 @@ fn of_the_house(state: &State, by: &Actor, command: &Command, now: Time) -> Opti
         Command::Unlock { target, version, reason } => {
             freeze::unlock(state, by, target, version, reason)
         }
+        Command::SetFlag { flag, percent } => registry::set(state, by, flag, *percent),
+        Command::KillFlag { flag } => registry::kill(state, by, flag),
+        Command::CleanFlag { flag } => registry::clean(state, by, flag),
+        Command::RemindOwner { flag, reminder } => registry::remind(state, flag, reminder, now),
+        Command::FlagChanged { flag, nth, end } => registry::changed(state, flag, *nth, end),
         Command::Schedule { plan, start } => schedule::schedule(state, by, plan, start, now),
         Command::Reschedule { .. }
         | Command::Edit { .. }
@@ -267,6 +274,11 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
         | Command::Lock { .. }
         | Command::Unlock { .. }
         | Command::FreezeOver { .. }
+        | Command::SetFlag { .. }
+        | Command::KillFlag { .. }
+        | Command::CleanFlag { .. }
+        | Command::RemindOwner { .. }
+        | Command::FlagChanged { .. }
         | Command::Welcome { .. }
         | Command::Schedule { .. } => unreachable!("decided by the house"),
     }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{Account, PersonId, ReleaseId, RunId};
+use super::ids::{Account, FlagId, PersonId, ReleaseId, RunId};
 use super::notice::Notice;
 use super::policy::RoomHome;
 use super::state::{Card, Posted};
@@ -50,6 +50,15 @@ pub enum Effect {
         release: ReleaseId,
         run: RunId,
         call: Call,
+    },
+    /// Changes a flag because a person asked.
+    Flag {
+        flag: FlagId,
+        nth: u32,
+        call: Call,
+        /// What is opening it is stopped first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        stops: Vec<(RunId, Call)>,
     },
 }
 
@@ -103,6 +112,8 @@ impl Effect {
             Self::Run { run, .. } | Self::Look { run, .. } => format!("run/{run}"),
             // **Invariant:** a stop never waits behind what it stops.
             Self::Stop { run, .. } => format!("stop/{run}"),
+            // Nor does a kill switch.
+            Self::Flag { flag, call, .. } => format!("{}/{flag}", call.action),
         }
     }
 }

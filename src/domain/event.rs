@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::checklist::{Item, Mark};
 use super::command::{EvidenceReport, FreezeWish, RunEnd, Vote};
-use super::ids::{ActionName, AnnouncementId, FreezeId, ItemId, PersonId, ReleaseId, Role};
+use super::ids::{ActionName, AnnouncementId, FlagId, FreezeId, ItemId, PersonId, ReleaseId, Role};
 use super::metric::Judged;
 use super::plan::{ItemPhase, Plan};
 use super::policy::{Destination, Policy};
 use super::refusal::Refusal;
 use super::report::Result as ReleaseResult;
 use super::state::{Card, Posted, Room, Start, Step};
-use super::time::Time;
+use super::time::{Span, Time};
 use super::verdict::Reason;
 
 /// The version of the events' shape, hashed with each entry.
@@ -83,6 +83,56 @@ pub enum Event {
         release: ReleaseId,
         did: Happened,
     },
+    Flag {
+        flag: FlagId,
+        did: FlagDid,
+    },
+}
+
+/// What happened to a flag, other than by a step of a release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlagDid {
+    /// Somebody asked for another share; for none with the kill switch.
+    ChangeAsked {
+        nth: u32,
+        percent: Option<f64>,
+        by: PersonId,
+    },
+    ChangeEnded {
+        nth: u32,
+        end: RunEnd,
+    },
+    OwnerReminded {
+        reminder: Reminder,
+    },
+    /// It is gone from the code.
+    Cleaned {
+        by: PersonId,
+    },
+}
+
+impl FlagDid {
+    /// As it stands in the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ChangeAsked { percent: Some(_), .. } => "flag-set-asked",
+            Self::ChangeAsked { percent: None, .. } => "flag-kill-asked",
+            Self::ChangeEnded { .. } => "flag-change-ended",
+            Self::OwnerReminded { .. } => "flag-owner-reminded",
+            Self::Cleaned { .. } => "flag-cleaned",
+        }
+    }
+}
+
+/// Of what the owner of a flag is reminded.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reminder {
+    /// That it expires, so long before.
+    Expires { before: Span },
+    /// That it is still there, though it is open for everybody, or expired.
+    CleanUp { nth: u32 },
 }
 
 /// What happened to a release.
@@ -359,7 +409,8 @@ impl Event {
             | Self::FreezeEnded { .. }
             | Self::Welcomed { .. }
             | Self::Locked { .. }
-            | Self::Unlocked { .. } => None,
+            | Self::Unlocked { .. }
+            | Self::Flag { .. } => None,
         }
     }
 

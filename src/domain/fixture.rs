@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{Duration, NaiveDate};
 use chrono_tz::America::Los_Angeles;
 
-use super::agenda::{Scope, agenda};
+use super::agenda::{agenda, scopes};
 use super::checklist::Mark;
 use super::command::{Actor, Claims, Command, Commitment, Request, RunEnd, RunOutcome, Vote};
 use super::decide::decide;
@@ -343,7 +343,7 @@ impl World {
         let reason = Some("pod 2 does not start".to_owned());
         let commits = Commitment::default();
         world.by("john", Command::Rollback { release: id(), reason, commits });
-        for seconds in [60, 5, 3] {
+        for seconds in [1, 59, 5, 3] {
             world.run_ends(seconds, RunOutcome::Worked);
         }
         world
@@ -396,7 +396,8 @@ impl World {
             | Effect::Archive { .. }
             | Effect::Run { .. }
             | Effect::Look { .. }
-            | Effect::Stop { .. } => None,
+            | Effect::Stop { .. }
+            | Effect::Flag { .. } => None,
         })
     }
 
@@ -504,7 +505,8 @@ impl World {
     }
 
     fn next_due(&self) -> Option<super::agenda::Due> {
-        agenda(&self.state, &Scope::Release(id())).into_iter().next()
+        let all = scopes(&self.state).flat_map(|scope| agenda(&self.state, &scope));
+        all.min_by_key(|due| due.at)
     }
 }
 

@@ -91,20 +91,31 @@ pub(super) fn given(plan: &Plan, step: &Step, policy: &Policy) -> BTreeMap<Strin
     .unwrap_or_default()
 }
 
-/// The flags that a rollback switches off by itself: those that a stage of the plan is about, at a
-/// provider that we reach.
+/// The flags that a rollback switches off by itself: those that a stage of the plan is about or that
+/// a feature in its scope is behind, at a provider that we reach.
 pub fn to_kill<'a>(
     plan: &'a Plan,
     policy: &'a Policy,
 ) -> impl Iterator<Item = (usize, &'a Flag, &'a str)> {
-    let named =
-        |flag: &Flag| plan.stages.iter().any(|stage| stage.flag.as_ref() == Some(&flag.name));
+    let named = |flag: &Flag| is_opened(plan, flag) || has_feature(plan, flag);
     let flags = plan.flags.iter().enumerate().filter(move |(_, flag)| named(flag));
     flags.filter_map(|(index, flag)| Some((index, flag, provider(flag, policy)?)))
 }
 
+fn is_opened(plan: &Plan, flag: &Flag) -> bool {
+    plan.stages.iter().any(|stage| stage.flag.as_ref() == Some(&flag.name))
+}
+
+fn has_feature(plan: &Plan, flag: &Flag) -> bool {
+    plan.scope.features.iter().any(|feature| feature.flag.as_ref() == Some(&flag.name))
+}
+
 /// Whether the release may have opened it: a stage about it has begun, whatever became of that.
+/// What no stage opens, somebody opens by hand once the code behind it is there.
 pub fn may_be_open(release: &Release, flag: &Flag) -> bool {
+    if !is_opened(&release.plan, flag) {
+        return release.touched_target();
+    }
     let about = |step: &Step| match step {
         Step::Stage(stage) => {
             let stage = release.plan.stages.get(*stage);

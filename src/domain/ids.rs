@@ -52,11 +52,22 @@ names! {
     /// One try of one step: the idempotency key that the backend gets.
     RunId
     FreezeId
+    /// A flag at its provider: `unleash/checkout`, or `checkout` where nobody here keeps it.
+    FlagId
 }
 
 impl ReleaseId {
     pub fn of(service: &str, environment: &str, version: &str, attempt: u32) -> Self {
         Self(format!("{service}/{environment}/{version}#{attempt}"))
+    }
+}
+
+impl FlagId {
+    pub fn of(provider: Option<&str>, flag: &str) -> Self {
+        match provider {
+            Some(provider) => Self(format!("{provider}/{flag}")),
+            None => Self(flag.to_owned()),
+        }
     }
 }
 

@@ -359,13 +359,13 @@ fn flags(plan: &Plan, start: Option<&Start>) -> Vec<Finding> {
         match flag.expires {
             None => {
                 let what = format!("The flag {name} never expires.");
-                let mend = "Add `expires`: the day by which it is gone from the code.";
+                let mend = "Add `expires`: the day by which it is gone from the code, or `T+14d`.";
                 found.push(Finding::refuse("flag-without-expiry", what).mend(mend).at(at("name")));
             }
             Some(expires) => found.extend(start.and_then(|start| {
                 let what = format!("The flag {name} outlives the rollout by more than 14 days.");
                 let mend = "Plan its removal earlier.";
-                (expires > rolled_out(plan, start)? + FLAG_OUTLIVES)
+                (expires.day(start) > rolled_out(plan, start)? + FLAG_OUTLIVES)
                     .then(|| Finding::warn("flag-outlives", what).mend(mend).at(at("expires")))
             })),
         }

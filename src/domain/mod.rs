@@ -29,6 +29,7 @@ pub mod policy;
 pub mod poll;
 pub mod react;
 pub mod refusal;
+pub mod registry;
 pub mod report;
 pub mod rollback;
 pub mod rollout;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::checklist::Tally;
-use super::ids::{Account, ItemId, PersonId, ReleaseId, RunId};
+use super::ids::{Account, FlagId, ItemId, PersonId, ReleaseId, RunId};
 use super::policy::Policy;
 use super::state::{Release, Room};
 use super::time::Time;
@@ -104,6 +104,52 @@ pub enum NoticeKind {
         /// Why it may still be on.
         trouble: Option<String>,
         people: Vec<PersonRef>,
+    },
+    /// Somebody changed a flag by hand.
+    FlagChanged {
+        at: Time,
+        flag: String,
+        id: FlagId,
+        provider: String,
+        /// Nothing: the kill switch.
+        percent: Option<f64>,
+        by: String,
+        /// `0.4 s`; nothing where it was found done after an interruption.
+        after: Option<String>,
+        /// Why it may be otherwise.
+        trouble: Option<String>,
+        /// The release that is on hold for it.
+        held: Option<String>,
+        people: Vec<PersonRef>,
+    },
+    /// Its owner is to clean it up.
+    FlagReminder {
+        at: Time,
+        flag: String,
+        id: FlagId,
+        owner: Option<PersonRef>,
+        purpose: String,
+        /// How far it is open, as far as the log knows.
+        share: Option<String>,
+        full_since: Option<Time>,
+        expires: Option<String>,
+        /// Until then; negative once that is past.
+        days: Option<i64>,
+        nth: u32,
+        releases: Vec<String>,
+        /// Whether a ticket was asked for.
+        ticket: bool,
+    },
+    /// What a tracker is told, once for each flag.
+    FlagTicket {
+        flag: String,
+        id: FlagId,
+        owner: Option<String>,
+        purpose: String,
+        share: Option<String>,
+        full_since: Option<Time>,
+        expires: Option<String>,
+        releases: Vec<String>,
     },
     StepDone {
         at: Time,

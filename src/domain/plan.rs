@@ -445,7 +445,7 @@ pub struct Flag {
     #[serde(default)]
     pub purpose: String,
     #[serde(default)]
-    pub expires: Option<chrono::NaiveDate>,
+    pub expires: Option<Expiry>,
     #[serde(default)]
     pub provider: Option<String>,
     #[serde(default)]
@@ -458,6 +458,57 @@ pub struct Flag {
     /// The same, turned off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tested_off: Option<String>,
+}
+
+/// The day by which a flag is gone from the code: `2027-01-31`, or counted from the start: `T+14d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Expiry {
+    On(chrono::NaiveDate),
+    After(Offset),
+}
+
+impl TryFrom<String> for Expiry {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.starts_with(['T', 't']) {
+            let offset: Offset =
+                text.parse().map_err(|why: super::time::SpanError| why.to_string())?;
+            return Ok(Self::After(offset));
+        }
+        let wrong = |_| {
+            format!("`{text}` is no day: write one such as `2027-01-31`, or `T+14d` from the start")
+        };
+        text.parse().map(Self::On).map_err(wrong)
+    }
+}
+
+impl From<Expiry> for String {
+    fn from(expiry: Expiry) -> Self {
+        expiry.to_string()
+    }
+}
+
+impl std::fmt::Display for Expiry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::On(day) => write!(f, "{day}"),
+            Self::After(offset) => write!(f, "{offset}"),
+        }
+    }
+}
+
+impl Expiry {
+    /// In the zone of the release.
+    pub fn day(self, start: &super::state::Start) -> chrono::NaiveDate {
+        match self {
+            Self::On(day) => day,
+            Self::After(offset) => {
+                (start.at + offset.duration()).with_timezone(&start.zone).date_naive()
+            }
+        }
+    }
 }
 
 /// What a rollback does not take back: a mail to all customers, a message in somebody's queue.

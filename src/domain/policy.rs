@@ -289,6 +289,12 @@ pub struct Timing {
     pub no_data: Span,
     /// How long it has to be green at the gate before the rollout goes on.
     pub green_for: Span,
+    /// How long a kill switch is tried before a rollback goes on without it.
+    pub kill_switch: Span,
+    /// How long before a flag expires its owner is reminded.
+    pub flag_expires: Vec<Span>,
+    /// How often the owner of a flag that is open for everybody, or expired, is reminded of it.
+    pub flag_clean_up: Span,
 }
 
 impl Default for Timing {
@@ -308,6 +314,9 @@ impl Default for Timing {
             red_for: Span::minutes(1),
             no_data: Span::minutes(5),
             green_for: Span::minutes(1),
+            kill_switch: Span::seconds(30),
+            flag_expires: vec![Span::hours(7 * 24), Span::hours(24)],
+            flag_clean_up: Span::hours(7 * 24),
         }
     }
 }

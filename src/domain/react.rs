@@ -31,6 +31,7 @@ pub fn react(state: &State, event: &Event, at: Time) -> Vec<Effect> {
             }
             None => Vec::new(),
         },
+        Event::Flag { flag, did } => super::registry::react(state, flag, did, at),
         Event::FreezeAdded { freeze, .. } => {
             let target = match (&freeze.service, &freeze.environment) {
                 (Some(service), Some(environment)) => format!("{service}/{environment}"),
@@ -111,12 +112,12 @@ fn leapt(state: &State, from: Time, to: Time, at: Time) -> Vec<Effect> {
 pub const INTERNAL: &str = "internal";
 pub const CUSTOMERS: &str = "customers";
 
-fn to_internal(state: &State, kind: NoticeKind) -> Vec<Effect> {
+pub(super) fn to_internal(state: &State, kind: NoticeKind) -> Vec<Effect> {
     let to = state.house.policy().audiences.get(INTERNAL).cloned().unwrap_or_default();
     to.iter().map(|to| say(to, Notice { kind: kind.clone(), brief: None, public: false })).collect()
 }
 
-fn say(to: &Destination, notice: Notice) -> Effect {
+pub(super) fn say(to: &Destination, notice: Notice) -> Effect {
     let notice = Box::new(notice);
     let to = match to {
         Destination::Channel { platform, channel, .. } => {
@@ -714,7 +715,7 @@ fn refreshed(scene: &Scene, did: &Happened) -> Vec<Effect> {
 
 fn call(scene: &Scene, run: &RunRecord) -> Call {
     let action = scene.policy.actions.get(&run.action);
-    let planned = planned_limit(scene.release, &run.step);
+    let planned = planned_limit(scene, &run.step);
     let limit = planned.or(action.map(|action| action.limit)).unwrap_or(Span::minutes(10));
     Call {
         action: run.action.clone(),
@@ -724,16 +725,16 @@ fn call(scene: &Scene, run: &RunRecord) -> Call {
     }
 }
 
-fn planned_limit(release: &Release, step: &Step) -> Option<Span> {
-    let plan = release.plan.rollback.as_ref()?;
+fn planned_limit(scene: &Scene, step: &Step) -> Option<Span> {
+    let plan = scene.release.plan.rollback.as_ref()?;
     match step {
         Step::Rollback(at) => plan.steps.get(*at)?.limit,
         Step::RollbackVerify(at) => plan.verify.get(*at)?.limit,
+        Step::FlagOff(_) => Some(scene.policy.timing.kill_switch),
         Step::Stage(_)
         | Step::StageCheck { .. }
         | Step::Smoke(_)
         | Step::Timed(_)
-        | Step::FlagOff(_)
         | Step::Rehearse(_)
         | Step::Named(_) => None,
     }
@@ -798,7 +799,7 @@ fn flag_off(scene: &Scene, flag: usize, run: &RunRecord, took_ms: u64) -> Vec<Ef
 }
 
 /// `0.4 s`: of what is over before a person has looked.
-fn in_tenths(took_ms: u64) -> String {
+pub(super) fn in_tenths(took_ms: u64) -> String {
     let tenths = (took_ms + 50) / 100;
     format!("{}.{} s", tenths / 10, tenths % 10)
 }
@@ -1090,6 +1091,7 @@ mod tests {
     #[test]
     fn a_step_back_that_nobody_saw_end_is_told_once() {
         let mut world = rolling_back(World::stuck());
+        world.run_ends(1, RunOutcome::Worked);
         let before = world.notices().count();
         world.run_ends(8, RunOutcome::Unknown("we were away".into()));
         let told = told(&world, before);

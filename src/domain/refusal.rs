@@ -118,6 +118,14 @@ pub enum Refusal {
     NothingToDo { hint: String },
     #[error("The action {action} cannot be run from chat: the operator has not allowed it.")]
     ActionNotForChat { action: String },
+    #[error("Several providers keep a flag {flag}. Say which: {known}.")]
+    WhichFlag { flag: String, known: String },
+    #[error("{provider} cannot open {flag} for {share} %. {right}")]
+    BadShare { flag: String, provider: String, share: String, right: String },
+    #[error(
+        "Nobody here can reach the flag {flag}. Add who keeps it to the configuration: {section}."
+    )]
+    NobodyKeeps { flag: String, section: String },
     #[error("The argument {name} of {action} {wrong} {right}")]
     BadArgument { action: String, name: String, wrong: String, right: String },
     #[error("Nothing was deployed yet, so there is nothing to roll back. To call it off: `scrub`.")]

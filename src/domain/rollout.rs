@@ -15,6 +15,7 @@ use super::plan::Advance;
 use super::policy::Right;
 use super::poll;
 use super::refusal::Refusal;
+use super::registry;
 use super::report::step_name;
 use super::schedule;
 use super::state::{Phase, Release, RunRecord, State, Step};
@@ -281,6 +282,9 @@ pub(super) fn resume(case: &Case) -> Decided {
         && let Gate::Shut(_) = health::gate(release, stage, case.policy, case.now)
     {
         health::not_green(case, stage)?;
+    }
+    if let Some(refusal) = registry::disagreement(release, &case.state.house) {
+        return Err(refusal);
     }
     match release.unsettled() {
         Some(run) if !matches!(run.step, Step::Smoke(_) | Step::Timed(_)) => {

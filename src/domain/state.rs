@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::checklist::Item;
 use super::command::{EvidenceReport, FreezeWish, RunEnd, RunOutcome, Vote};
 use super::filing::Files;
-use super::ids::{ActionName, AnnouncementId, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId};
+use super::ids::{
+    ActionName, AnnouncementId, FlagId, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId,
+};
 use super::metric::{Judged, Light};
 use super::plan::{EvidenceKind, ItemPhase, Plan};
 use super::policy::{Destination, Policy};
@@ -45,6 +47,8 @@ pub struct House {
     /// Why a version must not go to a target (`service/environment`), by both.
     #[serde(with = "pairs")]
     pub locks: BTreeMap<(String, String), Lock>,
+    /// The flags of every release that was ever scheduled.
+    pub flags: BTreeMap<FlagId, Arc<super::registry::Record>>,
     /// What is live on each target and what was before, the newest last. Only versions that were
     /// good are here.
     pub live: BTreeMap<String, Vec<Live>>,

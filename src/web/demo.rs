@@ -50,7 +50,7 @@ async fn clock(State(demo): State<Demo>) -> Json<Value> {
         let state = engine.state();
         let of = match &scope {
             Scope::Release(id) => state.releases.get(id).map(|release| release.title()),
-            Scope::Freeze(_) => None,
+            Scope::Freeze(_) | Scope::Flag(_) => None,
         };
         let text = match of {
             Some(title) => format!("{title}: {}", due.about),

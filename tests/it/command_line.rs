@@ -5,10 +5,12 @@ use serde_json::Value;
 use crate::installed::{Ended, Installed};
 
 const SAMPLE: &str = "config/plans/web-shop-v1.2.0.toml";
-const PLANS: [&str; 5] = [
+const PLANS: [&str; 7] = [
     "config/plans/canary.toml",
     "config/plans/direct.toml",
     "config/plans/flag.toml",
+    "config/plans/flag-quick.toml",
+    "config/plans/flag-slow.toml",
     "config/plans/rolling.toml",
     SAMPLE,
 ];

@@ -20,6 +20,7 @@ mod discord_trouble;
 mod discord_world;
 mod engine;
 mod filing;
+mod flag_registry;
 mod flags;
 mod flags_play;
 mod golden;

@@ -59,7 +59,8 @@ pub(crate) fn worlds() -> Vec<(&'static str, World)> {
     let mut stopped = World::stuck();
     let commits = crate::domain::command::Commitment::default();
     stopped.by("john", Command::Rollback { release: id(), reason: None, commits });
-    stopped.run_ends(8, RunOutcome::Failed("exit status 2".into()));
+    stopped.run_ends(1, RunOutcome::Worked);
+    stopped.run_ends(7, RunOutcome::Failed("exit status 2".into()));
     vec![
         ("scheduled", World::scheduled()),
         ("counting down", World::counting_down()),

@@ -11,11 +11,12 @@ use crate::app::engine::Lost;
 use crate::domain::agenda::{self, Scope};
 use crate::domain::checklist::{Mark, missing};
 use crate::domain::command::Vote;
-use crate::domain::event::{Event, Happened};
-use crate::domain::ids::ReleaseId;
+use crate::domain::event::{Event, FlagDid, Happened};
+use crate::domain::ids::{FlagId, ReleaseId};
 use crate::domain::plan::Finding;
 use crate::domain::policy::Policy;
 use crate::domain::refusal::Refusal;
+use crate::domain::registry;
 use crate::domain::report::step_name;
 use crate::domain::state::{Phase, Release, State};
 use crate::domain::time::Time;
@@ -96,7 +97,8 @@ impl After<'_> {
             | Event::FreezeEnded { .. }
             | Event::Welcomed { .. }
             | Event::Locked { .. }
-            | Event::Unlocked { .. } => self.of_the_house(*seq, event),
+            | Event::Unlocked { .. }
+            | Event::Flag { .. } => self.of_the_house(*seq, event),
         }
     }
 
@@ -167,6 +169,7 @@ impl After<'_> {
                 (done.target, done.what) = (target.clone(), version.clone());
                 done.why.clone_from(reason);
             }
+            Event::Flag { flag, did } => self.of_a_flag(&mut done, flag, did),
             Event::Begun { .. }
             | Event::PolicyAdopted { .. }
             | Event::ClockJumped { .. }
@@ -178,6 +181,22 @@ impl After<'_> {
             | Event::Release { .. } => done.did = "other".into(),
         }
         self.words.message(Tone::Good, "answer-done.md", &done)
+    }
+
+    fn of_a_flag(&self, done: &mut Done, flag: &FlagId, did: &FlagDid) {
+        did.name().clone_into(&mut done.did);
+        let Some(record) = self.state.house.flags.get(flag) else { return };
+        done.what.clone_from(&record.name);
+        done.target = record.provider.clone().unwrap_or_default();
+        if let FlagDid::ChangeAsked { percent: Some(percent), .. } = did {
+            done.to = format!("{percent} %");
+        }
+        let governing = registry::governing(self.state, record);
+        if let Some(release) = governing.filter(|release| release.held.is_some()) {
+            done.title = release.title();
+            let planned = registry::stands_for(release, record);
+            done.from = planned.map(|(_, share)| format!("{share} %")).unwrap_or_default();
+        }
     }
 
     fn empty(&self, seq: u64, zone: Tz) -> Done {
@@ -335,7 +354,8 @@ pub(super) fn samples() -> Vec<serde_json::Value> {
                 vote-cast overridden risk-accepted handed-over said-by-hand room-kept started \
                 retry-asked step-started stage-approved stage-advanced rolled-out update-posted \
                 held resumed outcome-settled finished rollback-asked rehearsal-asked freeze-added \
-                freeze-lifted locked unlocked other";
+                freeze-lifted locked unlocked flag-set-asked flag-kill-asked \
+                flag-cleaned other";
     let sample = |did: &str| {
         let now = Some(Time::UNIX_EPOCH);
         let done = Done {
@@ -431,6 +451,9 @@ fn remedies(why: &Refusal, release: &Release) -> Vec<Button> {
         | Refusal::UnknownRelease { .. }
         | Refusal::UnknownName { .. }
         | Refusal::BadArgument { .. }
+        | Refusal::WhichFlag { .. }
+        | Refusal::BadShare { .. }
+        | Refusal::NobodyKeeps { .. }
         | Refusal::PlanRefused { .. }
         | Refusal::InThePast { .. }
         | Refusal::AlreadyLive { .. }

@@ -4,6 +4,7 @@ use super::find::{self, Room};
 use super::shelf::PlanShelf;
 use super::short;
 use crate::app::grammar::{self, Argument, Choose, CommandSpec, Type};
+use crate::domain::registry::{self, Record};
 use crate::domain::state::{Release, State};
 use crate::ports::Completion;
 
@@ -114,6 +115,7 @@ impl Asked<'_> {
                 let freezes = self.state.house.freezes.iter();
                 freezes.map(|(id, freeze)| (id.to_string(), freeze.reason.clone())).collect()
             }
+            Some(Choose::Flag) => self.flags(),
             Some(Choose::Verb) => verbs(&grammar::specification()),
             None => Vec::new(),
         }
@@ -154,6 +156,17 @@ impl Asked<'_> {
         let Some(policy) = &self.state.house.policy else { return Vec::new() };
         let open = policy.actions.iter().filter(|(_, action)| action.from_chat);
         open.map(|(name, action)| (name.to_string(), action.shows.clone())).collect()
+    }
+
+    /// By name, and by more where the name alone would not tell. Those that are gone come last.
+    fn flags(&self) -> Vec<Word> {
+        let mut all: Vec<_> = self.state.house.flags.values().collect();
+        all.sort_by_key(|record| record.cleaned.is_some());
+        let name = |record: &Record| match registry::find(&self.state.house, &record.name) {
+            Ok(found) if found.id == record.id => record.name.clone(),
+            Ok(_) | Err(_) => record.id.to_string(),
+        };
+        all.into_iter().map(|record| (name(record), record.purpose.clone())).collect()
     }
 
     fn people(&self) -> Vec<Word> {

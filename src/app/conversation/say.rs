@@ -13,6 +13,7 @@ use crate::app::reads;
 use crate::domain::flag;
 use crate::domain::plan::RollbackPlan;
 use crate::domain::policy::Policy;
+use crate::domain::registry::{self, Record};
 use crate::domain::report::step_name;
 use crate::domain::rollout::how_it_ended;
 use crate::domain::state::{Release, RunRecord};
@@ -44,6 +45,15 @@ struct Confirm<'a> {
     running: bool,
     database: Option<&'a str>,
     constraints: &'a [String],
+}
+
+#[derive(Serialize)]
+struct ConfirmKill<'a> {
+    flag: &'a str,
+    provider: &'a str,
+    purpose: &'a str,
+    share: Option<String>,
+    title: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -182,6 +192,30 @@ impl Words<'_> {
             command,
             fields: Vec::new(),
             submit: format!("Roll back to {}", plan.to),
+            style: Style::Danger,
+        }
+    }
+
+    /// What switching a flag off will do, before it does.
+    pub(super) fn confirm_kill(
+        self,
+        record: &Record,
+        governing: Option<&Release>,
+        command: String,
+    ) -> Form {
+        let confirm = ConfirmKill {
+            flag: &record.name,
+            provider: record.provider.as_deref().unwrap_or_default(),
+            purpose: &record.purpose,
+            share: record.share.as_ref().map(|share| registry::share_text(share.percent)),
+            title: governing.filter(|release| release.held.is_none()).map(Release::title),
+        };
+        Form {
+            title: format!("Switch off {}", record.name),
+            text: self.blocks("answer-confirm-kill.md", &confirm),
+            command,
+            fields: Vec::new(),
+            submit: "Kill flag".into(),
             style: Style::Danger,
         }
     }

@@ -54,7 +54,7 @@ pub(super) enum Meant {
 
 /// It goes no further: this is the answer.
 pub(super) type Stop = Box<Reply>;
-type Understood<T = Meant> = Result<T, Stop>;
+pub(super) type Understood<T = Meant> = Result<T, Stop>;
 
 /// One thing that was said, and all that is known at that moment.
 pub(super) struct Turn<'a> {
@@ -70,11 +70,11 @@ pub(super) struct Turn<'a> {
     pub is_form: bool,
 }
 
-fn ask(command: Command) -> Understood {
+pub(super) fn ask(command: Command) -> Understood {
     Ok(Meant::Ask(Box::new(command)))
 }
 
-fn given(option: &Option<String>) -> Option<&str> {
+pub(super) fn given(option: &Option<String>) -> Option<&str> {
     option.as_deref().map(str::trim).filter(|given| !given.is_empty())
 }
 
@@ -124,6 +124,7 @@ impl<'a> Turn<'a> {
                 self.lock(false, given(version), &text(reason), given(target))
             }
             Verb::Freeze { freeze } => self.freeze(freeze.as_ref()),
+            Verb::Flag { flag } => self.flag(flag.as_ref()),
             Verb::Override { release, obstacle, reason } => {
                 self.overrule(self.one(release)?, given(obstacle), &text(reason))
             }
@@ -254,7 +255,7 @@ impl<'a> Turn<'a> {
     }
 
     /// What is wrong, in the form that it came from or as a sentence.
-    fn wrong(&self, release: Option<&Release>, draft: Draft, what: &str) -> Stop {
+    pub(super) fn wrong(&self, release: Option<&Release>, draft: Draft, what: &str) -> Stop {
         match self.is_form {
             true => self.form(release, draft, Some(what)),
             false => self.wrong_line(what),
@@ -269,14 +270,14 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn wrong_line(&self, what: &str) -> Stop {
+    pub(super) fn wrong_line(&self, what: &str) -> Stop {
         let verb = self.said.words.first().map(String::as_str).unwrap_or_default();
         let example = grammar::Guide::of(verb).map(|guide| guide.example);
         Box::new(Reply::Private(self.words.wrong(what, example.as_deref())))
     }
 
     /// Every required field is filled and none is too long; else the form, with what was typed.
-    fn complete(&self, release: Option<&Release>, draft: Draft) -> Understood<()> {
+    pub(super) fn complete(&self, release: Option<&Release>, draft: Draft) -> Understood<()> {
         let long = |field: &&Field| field.value.chars().count() > TEXT_LIMIT;
         if let Some(field) = draft.fields.iter().find(long) {
             let text = match is_noun(&field.label) {

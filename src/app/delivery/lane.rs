@@ -210,6 +210,12 @@ fn undelivered(effect: &Effect, why: &str, unknown: bool) -> Option<Command> {
             let outcome = if unknown { RunOutcome::Unknown(why) } else { RunOutcome::Failed(why) };
             return Some(Command::Ended { release, run, end: RunEnd::without_output(outcome) });
         }
+        Effect::Flag { flag, nth, .. } => {
+            let (flag, nth, why) = (flag.clone(), *nth, why.to_owned());
+            let outcome = if unknown { RunOutcome::Unknown(why) } else { RunOutcome::Failed(why) };
+            let end = RunEnd::without_output(outcome);
+            return Some(Command::FlagChanged { flag, nth, end });
+        }
         Effect::Stop { .. } | Effect::Refresh { .. } => return None,
     };
     let (to, why) = (effect.lane(), why.to_owned());

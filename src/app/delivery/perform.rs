@@ -13,9 +13,11 @@ use crate::app::grammar::Paper;
 use crate::app::{cards, markup, notices, reads};
 use crate::domain::command::{Command, RunEnd, RunOutcome};
 use crate::domain::effect::{Call, Effect, RoomWish, Target};
-use crate::domain::ids::{ReleaseId, RunId};
+use crate::domain::flag;
+use crate::domain::ids::{FlagId, ReleaseId, RunId};
 use crate::domain::notice::{Notice, NoticeKind};
 use crate::domain::policy::RoomHome;
+use crate::domain::registry;
 use crate::domain::state::{Card, CardKind, Posted, Room};
 use crate::ports::{
     self, Chat, Failure, Letter, MessageRef, Outcome, Place, Ran, Receipt, Run, Sighting,
@@ -61,6 +63,7 @@ impl Delivery {
             Effect::Run { release, run, call } => self.run(release, run, call).await,
             Effect::Look { release, run, call } => self.look_after(release, run, call).await,
             Effect::Stop { release, run, call } => self.stop(release, run, call).await.into(),
+            Effect::Flag { flag, nth, call, stops } => self.flag(flag, *nth, call, stops).await,
             Effect::Refresh { .. } => Done::Settled(None),
         }
     }
@@ -91,6 +94,9 @@ impl Delivery {
             | Effect::Refresh { .. } => self.perform(waiting, effect).await,
             Effect::Run { release, run, call } | Effect::Look { release, run, call } => {
                 self.look_after(release, run, call).await
+            }
+            Effect::Flag { flag, nth, call, stops } => {
+                self.look_after_flag(flag, *nth, call, stops).await
             }
         }
     }
@@ -316,24 +322,107 @@ impl Delivery {
     // Runs
 
     async fn run(&self, release: &ReleaseId, id: &RunId, call: &Call) -> Done {
-        let run = run_of(id, call);
         let seen = |line: &str| self.heard(release, id, line);
-        let ran = self.0.world.neighbours().deployer.run(&run, &seen);
-        let tried = tokio::select! {
-            tried = ran => tried,
-            () = self.0.stop.cancelled() => return Done::Interrupted,
-        };
-        let end = match tried {
-            Ok(ran) => end_of(ran),
-            // It did not happen: as good as failed, and safe to try again by hand.
-            Err(Failure::Permanent { why }) => RunEnd::without_output(RunOutcome::Failed(why)),
-            Err(Failure::Unknown { why }) => RunEnd::without_output(RunOutcome::Unknown(why)),
-            Err(failure @ (Failure::Transient { .. } | Failure::NoEntry { .. })) => {
-                return Done::Failed(failure);
-            }
+        let end = match self.run_to_its_end(id, call, &seen).await {
+            Ok(end) => end,
+            Err(done) => return done,
         };
         self.forget(id);
         Done::Settled(Some(Command::Ended { release: release.clone(), run: id.clone(), end }))
+    }
+
+    async fn run_to_its_end(
+        &self,
+        id: &RunId,
+        call: &Call,
+        seen: &ports::Line<'_>,
+    ) -> Result<RunEnd, Done> {
+        if self.is_killed(id, call) {
+            return Ok(RunEnd::without_output(RunOutcome::Stopped));
+        }
+        let tried = tokio::select! {
+            tried = self.try_to_run(id, call, seen) => tried,
+            () = self.0.stop.cancelled() => return Err(Done::Interrupted),
+        };
+        match tried {
+            Ok(ran) => Ok(end_of(ran)),
+            // It did not happen: as good as failed, and safe to try again by hand.
+            Err(Failure::Permanent { why }) => Ok(RunEnd::without_output(RunOutcome::Failed(why))),
+            Err(Failure::Unknown { why }) => Ok(RunEnd::without_output(RunOutcome::Unknown(why))),
+            Err(failure @ (Failure::Transient { .. } | Failure::NoEntry { .. })) => {
+                Err(Done::Failed(failure))
+            }
+        }
+    }
+
+    /// A flag that was killed while it was being opened is killed once more: nobody can tell which
+    /// of the two calls its provider heard last.
+    async fn try_to_run(
+        &self,
+        id: &RunId,
+        call: &Call,
+        seen: &ports::Line<'_>,
+    ) -> Result<Ran, Failure> {
+        let deployer = &self.0.world.neighbours().deployer;
+        let run = run_of(id, call);
+        let ran = deployer.run(&run, seen).await?;
+        if !self.is_killed(id, call) {
+            return Ok(ran);
+        }
+        let with = call.with.iter().filter(|(name, _)| *name != "percent");
+        let with = with.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let limit = Duration::from_millis(call.limit_ms);
+        deployer.run(&Run { action: flag::KILL.to_owned(), with, limit, ..run }, seen).await?;
+        Ok(Ran { outcome: Outcome::Stopped, ..ran })
+    }
+
+    /// Whether the kill switch of the flag that it opens was thrown since it was asked for.
+    fn is_killed(&self, id: &RunId, call: &Call) -> bool {
+        let opens = call.action.as_str() == flag::SET;
+        let flag = registry::changed_by(call.action.as_str(), &call.with).filter(|_| opens);
+        let state = self.0.engine.state();
+        let Some(record) = flag.and_then(|flag| state.house.flags.get(&flag)) else { return false };
+        let mut releases = record.releases.iter().filter_map(|release| state.releases.get(release));
+        let run = releases.find_map(|release| release.runs.iter().find(|run| run.id == *id));
+        record.is_killed_since(id, run.map(|run| run.began))
+    }
+
+    /// What opens it is stopped first.
+    async fn flag(&self, flag: &FlagId, nth: u32, call: &Call, stops: &[(RunId, Call)]) -> Done {
+        self.stop_all(stops).await;
+        let id = registry::run_id(flag, nth);
+        match self.run_to_its_end(&id, call, &|_| {}).await {
+            Ok(end) => Done::Settled(Some(Command::FlagChanged { flag: flag.clone(), nth, end })),
+            Err(done) => done,
+        }
+    }
+
+    /// A change that a crash left behind may be done again; what is so already is found to be so.
+    async fn look_after_flag(
+        &self,
+        flag: &FlagId,
+        nth: u32,
+        call: &Call,
+        stops: &[(RunId, Call)],
+    ) -> Done {
+        self.stop_all(stops).await;
+        let id = registry::run_id(flag, nth);
+        let deployer = &self.0.world.neighbours().deployer;
+        match deployer.look(&run_of(&id, call)).await {
+            Ok(Sighting::Ended(ran)) if !self.is_killed(&id, call) => {
+                let end = end_of(ran);
+                Done::Settled(Some(Command::FlagChanged { flag: flag.clone(), nth, end }))
+            }
+            Ok(_) | Err(_) => self.flag(flag, nth, call, &[]).await,
+        }
+    }
+
+    async fn stop_all(&self, stops: &[(RunId, Call)]) {
+        for (id, call) in stops {
+            if let Err(failure) = self.0.world.neighbours().deployer.stop(&run_of(id, call)).await {
+                warn!(run.id = %id, %failure, "run `{id}` cannot be stopped: {failure}");
+            }
+        }
     }
 
     /// A run that a crash left behind: one that lives is running, one that ended may say how.

@@ -2,9 +2,9 @@
 
 use crate::domain::checklist::Mark;
 use crate::domain::command::{RunOutcome, Vote};
-use crate::domain::event::{Event, Happened};
+use crate::domain::event::{Event, FlagDid, Happened, Reminder};
 use crate::domain::health;
-use crate::domain::ids::PersonId;
+use crate::domain::ids::{FlagId, PersonId};
 use crate::domain::plan::Finding;
 use crate::domain::policy::{Destination, Policy};
 use crate::domain::react::reason_text;
@@ -50,7 +50,46 @@ pub fn describe(event: &Event, policy: &Policy) -> String {
             format!("{version} was unlocked on {target}: {}", ended(reason))
         }
         Event::Release { did, .. } => of_release(did, policy),
+        Event::Flag { flag, did } => of_flag(flag, did, policy),
     }
+}
+
+fn of_flag(flag: &FlagId, did: &FlagDid, policy: &Policy) -> String {
+    let name = |person: &PersonId| policy.name_of(person).to_owned();
+    match did {
+        FlagDid::ChangeAsked { percent: Some(percent), by, .. } => {
+            format!("{} asked for the flag {flag} at {percent} %.", name(by))
+        }
+        FlagDid::ChangeAsked { percent: None, by, .. } => {
+            format!("{} threw the kill switch of the flag {flag}.", name(by))
+        }
+        FlagDid::ChangeEnded { end, .. } => {
+            format!(
+                "The change of the flag {flag} {} {}.",
+                outcome(&end.outcome),
+                after(end.took_ms)
+            )
+        }
+        FlagDid::OwnerReminded { reminder: Reminder::Expires { before } } => {
+            format!("The owner of the flag {flag} was reminded {before} before it expires.")
+        }
+        FlagDid::OwnerReminded { reminder: Reminder::CleanUp { nth } } => {
+            format!(
+                "The owner of the flag {flag} was reminded to clean it up, for the {nth}. time."
+            )
+        }
+        FlagDid::Cleaned { by } => {
+            format!("{} said that the flag {flag} is gone from the code.", name(by))
+        }
+    }
+}
+
+/// `in under 1 s`, `after 2 s`.
+fn after(took_ms: u64) -> String {
+    let took = i64::try_from(took_ms).unwrap_or(i64::MAX);
+    let took = time::took(chrono::Duration::milliseconds(took));
+    let when = if took_ms < 1_000 { "in" } else { "after" };
+    format!("{when} {took}")
 }
 
 /// With its full stop.
@@ -156,10 +195,8 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
             format!("{} began ({action}{again}).", step_text(step))
         }
         Happened::StepEnded { step, end, .. } => {
-            let took = i64::try_from(end.took_ms).unwrap_or(i64::MAX);
-            let took = time::took(chrono::Duration::milliseconds(took));
-            let when = if end.took_ms < 1_000 { "in" } else { "after" };
-            format!("{} {} {when} {took}.", step_text(step), outcome(&end.outcome))
+            let after = after(end.took_ms);
+            format!("{} {} {after}.", step_text(step), outcome(&end.outcome))
         }
         Happened::OutcomeSettled { step, worked, by, reason, .. } => {
             let how = if *worked { "worked" } else { "failed" };

@@ -23,7 +23,7 @@ const GROUPS: [Group; 6] = [
     },
     Group {
         title: "Rollout",
-        verbs: &["start", "update", "advance", "hold", "resume", "retry", "outcome", "run"],
+        verbs: &["start", "update", "advance", "hold", "resume", "retry", "outcome", "run", "flag"],
     },
     Group { title: "Go back", verbs: &["rollback", "red", "step-back", "lock", "unlock"] },
     Group { title: "Afterwards", verbs: &["verify", "complete", "keep", "report", "notes"] },
@@ -188,9 +188,9 @@ pub(super) fn is_needed(verb: &str, argument: &str) -> bool {
 }
 
 /// What a platform that takes few commands may put behind another word. Discord takes twenty-five.
-const FAR: [&str; 17] = [
+const FAR: [&str; 18] = [
     "new", "edit", "evidence", "lock", "unlock", "override", "accept", "handover", "keep", "run",
-    "oncall", "notes", "plan", "audit", "document", "verify", "roles",
+    "oncall", "notes", "plan", "audit", "document", "verify", "roles", "complete",
 ];
 
 /// Every command with its arguments, hidden ones left out.
@@ -249,6 +249,7 @@ fn choose(arg: &clap::Arg) -> Option<Choose> {
         "ACTION" => Some(Choose::Action),
         "PERSON" => Some(Choose::Person),
         "FREEZE" => Some(Choose::Freeze),
+        "FLAG" => Some(Choose::Flag),
         "VERB" => Some(Choose::Verb),
         _ => None,
     }

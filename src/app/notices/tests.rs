@@ -397,6 +397,23 @@ fn going_back() -> Vec<NoticeKind> {
     ]
 }
 
+fn reminder(nth: u32, days: i64, ticket: bool) -> NoticeKind {
+    NoticeKind::FlagReminder {
+        at: time("2026-12-15T18:00:00Z"),
+        flag: "new_dashboard".to_owned(),
+        id: "local/new_dashboard".into(),
+        owner: Some(who("paula")),
+        purpose: "The new dashboard".to_owned(),
+        share: Some("open for 100 %".to_owned()),
+        full_since: (nth > 0).then(|| time("2026-12-08T18:00:00Z")),
+        expires: Some("2027-01-15".to_owned()),
+        days: Some(days),
+        nth,
+        releases: vec!["Web shop v1.3.0".to_owned()],
+        ticket,
+    }
+}
+
 fn of_the_house() -> Vec<NoticeKind> {
     let text = |text: &str| text.to_owned();
     let (target, version) = (text("web-shop/production"), text("v1.2.0"));
@@ -418,6 +435,55 @@ fn of_the_house() -> Vec<NoticeKind> {
             captain: text("maria"),
             start: time("2026-12-15T18:00:00Z"),
             zone: chrono_tz::America::Los_Angeles,
+        },
+        NoticeKind::FlagChanged {
+            at: time("2026-12-15T18:22:00Z"),
+            flag: text("new_dashboard"),
+            id: "local/new_dashboard".into(),
+            provider: text("local"),
+            percent: None,
+            by: text("john"),
+            after: Some(text("0.1 s")),
+            trouble: None,
+            held: Some(text("Web shop v1.3.0")),
+            people: vec![],
+        },
+        NoticeKind::FlagChanged {
+            at: time("2026-12-15T18:22:00Z"),
+            flag: text("new_dashboard"),
+            id: "local/new_dashboard".into(),
+            provider: text("local"),
+            percent: Some(25.0),
+            by: text("paula"),
+            after: Some(text("0.1 s")),
+            trouble: None,
+            held: None,
+            people: vec![],
+        },
+        NoticeKind::FlagChanged {
+            at: time("2026-12-15T18:22:00Z"),
+            flag: text("checkout"),
+            id: "unleash/checkout".into(),
+            provider: text("unleash"),
+            percent: None,
+            by: text("john"),
+            after: Some(text("30.0 s")),
+            trouble: Some(text("failed: tried until the time limit: `unleash` cannot be reached")),
+            held: None,
+            people: vec![who("john")],
+        },
+        reminder(0, 7, false),
+        reminder(1, 31, true),
+        reminder(2, -6, false),
+        NoticeKind::FlagTicket {
+            flag: text("new_dashboard"),
+            id: "local/new_dashboard".into(),
+            owner: Some(text("paula")),
+            purpose: text("The new dashboard"),
+            share: Some(text("open for 100 %")),
+            full_since: Some(time("2026-12-15T18:22:00Z")),
+            expires: Some(text("2027-01-15")),
+            releases: vec![text("Web shop v1.3.0")],
         },
         NoticeKind::FreezeLifted { id: text("christmas"), reason: text("everyone is back") },
         NoticeKind::Unlocked {

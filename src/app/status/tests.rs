@@ -3,7 +3,7 @@
 use super::*;
 use crate::app::cards::tests::worlds;
 use crate::app::notices::tests::{messages, read_aloud, scene};
-use crate::domain::command::{Command, FreezeWish};
+use crate::domain::command::{Command, FreezeWish, RunEnd, RunOutcome};
 use crate::domain::fixture::{World, time};
 
 fn now(world: &World) -> Scene<'static> {
@@ -65,12 +65,61 @@ pub(crate) fn samples() -> Vec<(String, Value)> {
         let (release, scene) = (world.release(), now(&world));
         add("checklist.md", checklist_seen(release, world.policy(), &scene), &scene);
         add("oncall.md", oncall_seen(&world.state), &scene);
+        add("flags.md", flags_seen(&world.state, &scene), &scene);
         add("freezes.md", freezes_seen(&world.state, &scene), &scene);
+    }
+    for world in [World::scheduled(), flag_half_open(), flag_in_doubt()] {
+        let record = world.state.house.flags.values().next().expect("the sample's flag");
+        let (seen, scene) = (flag_seen(record, &world.state, &now(&world)), now(&world));
+        add("flag.md", seen, &scene);
+        add("flags.md", flags_seen(&world.state, &scene), &scene);
     }
     add("roles.md", roles_seen(empty.policy()), &now(&empty));
     add("list.md", list_seen(&empty.state, &now(&empty)).0, &now(&empty));
     add("agenda.md", agenda_seen(&empty.state, None, &now(&empty)), &now(&empty));
     all
+}
+
+fn flag_changed(percent: Option<f64>, outcome: RunOutcome) -> World {
+    let mut world = World::counting_down();
+    let flag = crate::domain::ids::FlagId::from("local/new_dashboard_ui");
+    let change = match percent {
+        Some(percent) => Command::SetFlag { flag: flag.clone(), percent },
+        None => Command::KillFlag { flag: flag.clone() },
+    };
+    world.by("paula", change);
+    let end = RunEnd::without_output(outcome);
+    world.asks(Actor::Neighbour, Command::FlagChanged { flag, nth: 1, end });
+    world
+}
+
+fn flag_half_open() -> World {
+    let mut world = flag_changed(Some(100.0), RunOutcome::Worked);
+    let flag = "local/new_dashboard_ui".into();
+    world.by("maria", Command::SetFlag { flag, percent: 50.0 });
+    world
+}
+
+fn flag_in_doubt() -> World {
+    flag_changed(None, RunOutcome::Failed("the provider is down".into()))
+}
+
+#[test]
+fn how_the_flags_read() {
+    let mut book = String::new();
+    let mut gone = flag_changed(Some(100.0), RunOutcome::Worked);
+    let release = crate::domain::fixture::id();
+    gone.by("maria", Command::Scrub { release, reason: "no".into() });
+    gone.by("paula", Command::CleanFlag { flag: "new_dashboard_ui".into() });
+    for world in [World::new(), World::scheduled(), flag_half_open(), flag_in_doubt(), gone] {
+        let all = flags(&messages(), &world.state, &now(&world));
+        book.push_str(&format!("── list\n{}\n\n", read_aloud(&all)));
+        for record in world.state.house.flags.values() {
+            let one = flag(&messages(), &world.state, record, &now(&world));
+            book.push_str(&format!("── one\n{}\n\n", read_aloud(&one)));
+        }
+    }
+    insta::assert_snapshot!(book);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A feature-flag release: its stages open a flag, and its rollback closes it first.
 
 use super::super::command::{Command, Commitment, RunOutcome};
+use super::super::effect::Effect;
 use super::super::event::Happened;
 use super::super::fixture::{World, id, plan, policy};
 use super::super::notice::NoticeKind;
@@ -110,6 +111,26 @@ fn a_flag_that_stays_on_is_told_and_the_way_back_goes_on() {
 fn a_flag_that_nothing_has_opened_is_left_alone() {
     let world = World::soaking_with(flagged());
     assert_eq!(steps(&asked_back(world)), [Step::Rollback(0)]);
+}
+
+#[test]
+fn a_flag_that_only_a_feature_names_is_switched_off_too() {
+    let plan = plan();
+    assert_eq!(plan.scope.features[0].flag.as_deref(), Some("new_dashboard_ui"));
+    assert!(!plan.stages.iter().any(|stage| stage.flag.is_some()), "no stage opens it");
+    let mut world = asked_back(World::soaking_with(plan.clone()));
+    assert_eq!(steps(&world), [Step::FlagOff(0)]);
+    let limits = world.effects.iter().filter_map(|effect| {
+        let Effect::Run { call, .. } = effect else { return None };
+        (call.action.as_str() == KILL).then_some(call.limit_ms)
+    });
+    assert_eq!(limits.collect::<Vec<_>>(), [30_000], "well under a minute, whoever is down");
+    world.run_ends(30, RunOutcome::Failed("the provider is down".into()));
+    assert_eq!(steps(&world), [Step::Rollback(0)]);
+    // What nothing has is not asked for.
+    let mut bare = plan;
+    bare.scope.features[0].flag = None;
+    assert_eq!(to_kill(&bare, &policy()).count(), 0);
 }
 
 #[test]

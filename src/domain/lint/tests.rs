@@ -569,3 +569,23 @@ fn flags_are_the_whole_way_back_only_of_what_flags_opened() {
     plan.stages.pop();
     assert!(judged(&plan).contains(&"flags-do-not-suffice at rollback.flags_suffice".to_owned()));
 }
+
+#[test]
+fn an_expiry_that_counts_from_the_start_is_judged_with_it() {
+    let flag = |expires: &str| {
+        with(&format!(
+            "[[flag]]\nname = \"search\"\nowner = \"john\"\nexpires = \"{expires}\"\n\
+             tested_on = \"staging\"\ntested_off = \"staging\"\n"
+        ))
+    };
+    let judged = |expires: &str| {
+        let start = start("2026-12-15 10:00");
+        named(&lint(&flag(expires), &policy(), Some(&start), &Facts::default()))
+    };
+    assert!(!judged("T+14d").iter().any(|rule| rule.starts_with("flag-outlives")));
+    assert!(judged("T+40d").contains(&"flag-outlives at flag[0].expires".to_owned()));
+    let wrong =
+        toml::from_str::<Plan>(&format!("{PLAN}\n[[flag]]\nname = \"x\"\nexpires = \"soon\"\n"));
+    let why = wrong.expect_err("it is no day").to_string();
+    assert!(why.contains("write one such as `2027-01-31`, or `T+14d`"), "{why}");
+}

@@ -9,6 +9,7 @@ use crate::domain::filing::{self, Filed};
 use crate::domain::health;
 use crate::domain::plan::Finding;
 use crate::domain::policy::Policy;
+use crate::domain::registry;
 use crate::domain::report::step_name;
 use crate::domain::rollout::how_it_ended;
 
@@ -29,7 +30,8 @@ impl State {
             | Event::FreezeEnded { .. }
             | Event::Welcomed { .. }
             | Event::Locked { .. }
-            | Event::Unlocked { .. } => Arc::make_mut(&mut self.house).evolve(event, at),
+            | Event::Unlocked { .. }
+            | Event::Flag { .. } => Arc::make_mut(&mut self.house).evolve(event, at),
         }
         if let Event::PolicyAdopted { .. }
         | Event::FreezeAdded { .. }
@@ -55,6 +57,7 @@ impl State {
         if let Happened::Scheduled { .. } = did {
             let mut release = opened(id, did, at);
             release.frozen = self.house.freeze_over(&release.plan, release.start.at);
+            registry::follow(&mut self.house, &release, did, at);
             self.releases.insert(id.clone(), Arc::new(release));
             return;
         }
@@ -72,6 +75,7 @@ impl State {
         if let Happened::Rescheduled { .. } = did {
             release.frozen = self.house.freeze_over(&release.plan, release.start.at);
         }
+        registry::follow(&mut self.house, release, did, at);
         if let Happened::RolledOut = did {
             went_live(Arc::make_mut(&mut self.house), release, at);
         } else if let Happened::RolledBack { .. } = did {
@@ -109,6 +113,11 @@ impl House {
             }
             Event::Unlocked { target, version, .. } => {
                 self.locks.remove(&(target.clone(), version.clone()));
+            }
+            Event::Flag { flag, did } => {
+                if let Some(record) = self.flags.get_mut(flag) {
+                    Arc::make_mut(record).evolve(did, at);
+                }
             }
             Event::Release { .. }
             | Event::SnapshotTaken { .. }
