@@ -613,6 +613,7 @@ pub(super) fn name_of(event: &Event) -> (&str, String) {
         Event::Welcomed { .. } => ("welcomed", String::new()),
         Event::Locked { .. } => ("locked", String::new()),
         Event::Unlocked { .. } => ("unlocked", String::new()),
+        Event::GateTurnedAway { .. } => ("gate-turned-away", String::new()),
     }
 }
 
@@ -661,7 +662,8 @@ impl Drafted {
             | Event::AlreadySo { .. }
             | Event::Welcomed { .. }
             | Event::Locked { .. }
-            | Event::Unlocked { .. } => {}
+            | Event::Unlocked { .. }
+            | Event::GateTurnedAway { .. } => {}
         }
     }
 

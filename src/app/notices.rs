@@ -223,6 +223,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::StepDone { .. }
         | NoticeKind::Soaking { .. }
         | NoticeKind::AdvanceWanted { .. }
+        | NoticeKind::Cohort { .. }
         | NoticeKind::Advanced { .. }
         | NoticeKind::Update { .. }
         | NoticeKind::Resumed { .. }
@@ -331,6 +332,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         | NoticeKind::FlagOff { .. }
         | NoticeKind::OutcomeSettled { worked: true, .. }
         | NoticeKind::Soaking { .. }
+        | NoticeKind::Cohort { .. }
         | NoticeKind::Advanced { .. }
         | NoticeKind::Update { .. }
         | NoticeKind::Resumed { .. }
@@ -487,7 +489,7 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_poll.md" "_rollback.md"
         "advance-wanted.md" "advanced.md" "agenda.md" "card-live.md" "card-poll.md"
         "card-rollback-plan.md" "card-run.md" "changed-to-go.md" "check-wanted.md" "checklist.md"
-        "clock-leapt.md" "correction.md" "done.md" "escalation.md" "finished.md" "flag-off.md"
+        "clock-leapt.md" "cohort.md" "correction.md" "done.md" "escalation.md" "finished.md" "flag-off.md"
         "freeze-added.md" "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md"
         "items-wanted.md" "list.md" "locked.md" "numbers.md" "oncall.md" "opening.md"
         "outcome-settled.md" "overridden.md" "progress.md" "rehearsal-ended.md" "report.md"

@@ -68,6 +68,69 @@ impl Limit {
     }
 }
 
+/// What a unit is in the smallest of its kind: milliseconds, bytes.
+const UNITS: [(&str, &str, f64); 12] = [
+    ("ms", "time", 1.0),
+    ("s", "time", 1_000.0),
+    ("min", "time", 60_000.0),
+    ("B", "size", 1.0),
+    ("KB", "size", 1_000.0),
+    ("kB", "size", 1_000.0),
+    ("MB", "size", 1_000_000.0),
+    ("GB", "size", 1_000_000_000.0),
+    ("KiB", "size", 1_024.0),
+    ("MiB", "size", 1_048_576.0),
+    ("GiB", "size", 1_073_741_824.0),
+    ("%", "share", 1.0),
+];
+
+fn unit(name: &str) -> Option<(&'static str, f64)> {
+    let known = UNITS.iter().find(|(known, _, _)| *known == name)?;
+    Some((known.1, known.2))
+}
+
+/// A number as people and programs write it. What could be read in two ways is not read.
+pub fn plain_number(said: &str) -> Result<f64, String> {
+    let wrong = || format!("`{}` is not a number.", super::words::excerpt(said));
+    let said = said.trim();
+    if let Some((_, after)) = said.split_once(',')
+        && (after.len() == 3 || said.contains('.'))
+    {
+        let shown = super::words::excerpt(said);
+        return Err(format!("`{shown}` can be read in two ways. Write it without the comma."));
+    }
+    let number: f64 = said.replace(',', ".").parse().map_err(|_| wrong())?;
+    if number.is_finite() { Ok(number) } else { Err(wrong()) }
+}
+
+impl Limit {
+    /// What was measured, in the limit's own unit: `2.1`, `2100 ms` for `LCP < 2.5 s`.
+    pub fn read(&self, said: &str) -> Result<f64, String> {
+        let said = said.trim();
+        let of_number = |c: char| c.is_ascii_digit() || ".,-+eE".contains(c);
+        let end = said.find(|c| !of_number(c)).unwrap_or(said.len());
+        let (number, given) = said.split_at(end);
+        let (number, given) = (plain_number(number), given.trim());
+        if given.is_empty() || given == self.unit {
+            return number.map_err(|_| plain_number(said).err().unwrap_or_default());
+        }
+        match (number, unit(given), unit(&self.unit)) {
+            (Ok(number), Some((kind, factor)), Some((wanted, by))) if kind == wanted => {
+                Ok(number * factor / by)
+            }
+            (Ok(_), _, _) => {
+                let given = super::words::excerpt(given);
+                let wanted = match self.unit.as_str() {
+                    "" => "a number without a unit".to_owned(),
+                    unit => format!("a number in {unit}"),
+                };
+                Err(format!("{self} takes {wanted}, and not `{given}`."))
+            }
+            (Err(_), _, _) => Err(plain_number(said).err().unwrap_or_default()),
+        }
+    }
+}
+
 impl FromStr for Limit {
     type Err = String;
 
@@ -80,10 +143,11 @@ impl FromStr for Limit {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let value: f64 = rest[..digits].parse().map_err(|_| wrong())?;
         let name = name.trim().to_owned();
-        if name.is_empty() {
+        let own = rest[digits..].trim();
+        if name.is_empty() || own.contains(['<', '>', '=']) {
             return Err(wrong());
         }
-        Ok(Self { name, above, value, unit: rest[digits..].trim().to_owned() })
+        Ok(Self { name, above, value, unit: own.to_owned() })
     }
 }
 

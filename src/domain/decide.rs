@@ -9,7 +9,7 @@ use super::policy::{Policy, Right};
 use super::refusal::Refusal;
 use super::state::{Release, State};
 use super::time::Time;
-use super::{announcement, freeze, health, poll, rollback, rollout, schedule, settle};
+use super::{announcement, freeze, gate, health, poll, rollback, rollout, schedule, settle};
 
 /// What a rule answers: events, or why not.
 pub type Decided = Result<Vec<Event>, Refusal>;
@@ -145,6 +145,7 @@ fn of_the_house(state: &State, by: &Actor, command: &Command, now: Time) -> Opti
         Command::Unlock { target, version, reason } => {
             freeze::unlock(state, by, target, version, reason)
         }
+        Command::AskGate { waiting, target } => gate::ask(state, waiting, target.as_ref()),
         Command::Schedule { plan, start } => schedule::schedule(state, by, plan, start, now),
         Command::Reschedule { .. }
         | Command::Edit { .. }
@@ -169,6 +170,7 @@ fn of_the_house(state: &State, by: &Actor, command: &Command, now: Time) -> Opti
         | Command::Outcome { .. }
         | Command::Rollback { .. }
         | Command::RehearseRollback { .. }
+        | Command::ReportNumber { .. }
         | Command::Measured { .. }
         | Command::DeclareRed { .. }
         | Command::StepBack { .. }
@@ -227,6 +229,7 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
             rollback::rollback(case, reason.as_ref(), commits)
         }
         Command::RehearseRollback { .. } => rollback::rehearse(case),
+        Command::ReportNumber { number, .. } => health::report(case, number),
         Command::Measured { stage, readings, .. } => health::measured(case, *stage, readings),
         Command::DeclareRed { reason, .. } => health::declare(case, reason),
         Command::StepBack { .. } => health::step_back(case),
@@ -254,6 +257,7 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
         | Command::Unlock { .. }
         | Command::FreezeOver { .. }
         | Command::Welcome { .. }
+        | Command::AskGate { .. }
         | Command::Schedule { .. } => unreachable!("decided by the house"),
     }
 }

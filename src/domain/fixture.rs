@@ -395,7 +395,8 @@ impl World {
             | Effect::Archive { .. }
             | Effect::Run { .. }
             | Effect::Look { .. }
-            | Effect::Stop { .. } => None,
+            | Effect::Stop { .. }
+            | Effect::AnswerGate { .. } => None,
         })
     }
 

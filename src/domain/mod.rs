@@ -18,6 +18,7 @@ pub mod event;
 pub(crate) mod fixture;
 pub mod flag;
 pub mod freeze;
+pub mod gate;
 pub mod health;
 pub mod ids;
 pub mod lint;

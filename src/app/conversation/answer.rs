@@ -95,7 +95,8 @@ impl After<'_> {
             | Event::FreezeEnded { .. }
             | Event::Welcomed { .. }
             | Event::Locked { .. }
-            | Event::Unlocked { .. } => self.of_the_house(*seq, event),
+            | Event::Unlocked { .. }
+            | Event::GateTurnedAway { .. } => self.of_the_house(*seq, event),
         }
     }
 
@@ -173,6 +174,7 @@ impl After<'_> {
             | Event::Refused { .. }
             | Event::FreezeEnded { .. }
             | Event::Welcomed { .. }
+            | Event::GateTurnedAway { .. }
             | Event::Release { .. } => done.did = "other".into(),
         }
         self.words.message(Tone::Good, "answer-done.md", &done)

@@ -210,6 +210,9 @@ fn undelivered(effect: &Effect, why: &str, unknown: bool) -> Option<Command> {
             let outcome = if unknown { RunOutcome::Unknown(why) } else { RunOutcome::Failed(why) };
             return Some(Command::Ended { release, run, end: RunEnd::without_output(outcome) });
         }
+        Effect::AnswerGate { release, .. } => {
+            (release.clone()?, "the answer to a deployment that waits for it")
+        }
         Effect::Stop { .. } | Effect::Refresh { .. } => return None,
     };
     let (to, why) = (effect.lane(), why.to_owned());

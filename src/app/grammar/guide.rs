@@ -23,7 +23,9 @@ const GROUPS: [Group; 6] = [
     },
     Group {
         title: "Rollout",
-        verbs: &["start", "update", "advance", "hold", "resume", "retry", "outcome", "run"],
+        verbs: &[
+            "start", "update", "metric", "advance", "hold", "resume", "retry", "outcome", "run",
+        ],
     },
     Group { title: "Go back", verbs: &["rollback", "red", "step-back", "lock", "unlock"] },
     Group { title: "Afterwards", verbs: &["verify", "complete", "keep", "report", "notes"] },
@@ -168,6 +170,7 @@ pub(super) fn is_needed(verb: &str, argument: &str) -> bool {
         ("scrub", &["reason"]),
         ("edit", &["plan"]),
         ("evidence", &["kind", "result"]),
+        ("metric", &["query", "value"]),
         ("no-go", &["reason"]),
         ("update", &["text"]),
         ("hold", &["reason"]),
@@ -188,9 +191,9 @@ pub(super) fn is_needed(verb: &str, argument: &str) -> bool {
 }
 
 /// What a platform that takes few commands may put behind another word. Discord takes twenty-five.
-const FAR: [&str; 17] = [
+const FAR: [&str; 18] = [
     "new", "edit", "evidence", "lock", "unlock", "override", "accept", "handover", "keep", "run",
-    "oncall", "notes", "plan", "audit", "document", "verify", "roles",
+    "oncall", "notes", "plan", "audit", "document", "verify", "roles", "metric",
 ];
 
 /// Every command with its arguments, hidden ones left out.
