@@ -31,8 +31,8 @@ use crate::app::messages::Messages;
 use crate::app::people::People;
 use crate::app::{grammar, times, words};
 use crate::config::{
-    self, Access, Bearer, Config, Ending, FlagProvider, GitHubLogin, MailTls, MetricsLogin, MetricsTarget,
-    Surroundings,
+    self, Access, Bearer, Config, Ending, FlagProvider, GitHubLogin, MailTls, MetricsLogin,
+    MetricsTarget, Surroundings,
 };
 use crate::demo;
 use crate::domain::command::{Actor, Command, Request};

@@ -96,7 +96,8 @@ fn is_dns(name: &str) -> bool {
 fn github(judge: &mut Judge<'_>, own: &file::GitHubGate) -> Option<GitHubTarget> {
     let secret = judge.token(&format!("{GITHUB}.secret"), &own.secret);
     let previous = own.previous_secret.as_ref();
-    let previous = previous.and_then(|from| judge.token(&format!("{GITHUB}.previous_secret"), from));
+    let previous =
+        previous.and_then(|from| judge.token(&format!("{GITHUB}.previous_secret"), from));
     let api_url = own.api_url.as_deref().unwrap_or("https://api.github.com");
     let api_url = judge.address(&format!("{GITHUB}.api_url"), api_url);
     let repositories = repositories(judge, own);
@@ -127,7 +128,8 @@ fn repositories(
         let key = format!("{GITHUB}.repositories.{name}");
         let parts: Vec<_> = name.split('/').collect();
         let sound = |part: &str| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         };
         if !matches!(parts.as_slice(), [owner, name] if sound(owner) && sound(name)) {
             let what = format!("`{}` is not a repository", excerpt(name));
@@ -137,8 +139,7 @@ fn repositories(
         for (theirs, ours) in &repository.environments {
             judge.slug(&format!("{key}.environments.{theirs}"), "environment", ours);
         }
-        let (service, environments) =
-            (repository.service.clone(), repository.environments.clone());
+        let (service, environments) = (repository.service.clone(), repository.environments.clone());
         repositories.insert(name.clone(), GitHubRepository { service, environments });
     }
     repositories

@@ -308,7 +308,8 @@ fn from_ci(judge: &mut Judge<'_>, key: &str, own: &file::Query) {
     {
         if is_there {
             let what = format!("`{field}` has no meaning for source = \"ci\"");
-            let mend = "leave it out: `tminus metric RELEASE NAME NUMBER --baseline NUMBER` says both";
+            let mend =
+                "leave it out: `tminus metric RELEASE NAME NUMBER --baseline NUMBER` says both";
             judge.wrong(&format!("{key}.{field}"), what, mend);
         }
     }
@@ -316,7 +317,8 @@ fn from_ci(judge: &mut Judge<'_>, key: &str, own: &file::Query) {
 
 /// The others only know how it is now.
 fn has_past(file: &File, source: &str) -> bool {
-    source == CI || file.metrics.get(source).is_some_and(|source| source.kind == SourceKind::Prometheus)
+    source == CI
+        || file.metrics.get(source).is_some_and(|source| source.kind == SourceKind::Prometheus)
 }
 
 fn source(judge: &mut Judge<'_>, key: &str, file: &File, own: &file::Query) -> Option<String> {

@@ -104,10 +104,14 @@ fn every_shipped_plan_lints_without_a_refusal() {
         format!("{}: {}", plan.name, rules.join(", "))
     });
     assert_snapshot!(said.collect::<Vec<_>>().join("\n"), @r"
+    blue-green: no-artifact
     canary: no-artifact
     direct: no-artifact
     flag: no-artifact
+    recreate: no-artifact
     rolling: no-artifact
+    steps: no-artifact
+    team-first: no-artifact
     web-shop-v1.2.0: rolling-with-migration
     ");
 }
@@ -151,7 +155,7 @@ fn installed(text: &str) -> (tempfile::TempDir, PathBuf) {
     }
     let key = rcgen::KeyPair::generate().expect("a key");
     let authority = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate");
-    for name in ["mail-ca.pem", "metrics-ca.pem"] {
+    for name in ["mail-ca.pem", "metrics-ca.pem", "github-app.pem"] {
         let path = folder.path().join("secrets").join(name);
         fs::write(path, authority.pem()).expect("a file");
     }

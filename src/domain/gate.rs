@@ -101,8 +101,10 @@ pub fn find<'a>(
         several => {
             let several: Vec<_> = several.iter().map(|release| release.title()).collect();
             let several = super::words::and(&several);
-            Err(format!("Several releases of {target} are open, and it is not clear which one is \
-                         meant: {several}."))
+            Err(format!(
+                "Several releases of {target} are open, and it is not clear which one is \
+                         meant: {several}."
+            ))
         }
     }
 }
@@ -149,8 +151,7 @@ pub fn answer(release: &Release, question: Question, policy: &Policy, now: Time)
     let further = match question {
         Question::Rollback => return going_back(release, now),
         Question::Rollout => begun(release, policy, now),
-        Question::MoreTraffic => begun(release, policy, now)
-            .and_then(|()| numbers(release, now)),
+        Question::MoreTraffic => begun(release, policy, now).and_then(|()| numbers(release, now)),
         Question::Promotion => begun(release, policy, now)
             .and_then(|()| numbers(release, now))
             .and_then(|()| for_everybody(release, policy, now)),
@@ -343,11 +344,7 @@ pub struct Waiter {
 const MOST_COMMENTS: u32 = 9;
 
 /// Somebody asks. They get a place in the one release that is meant, or are turned away.
-pub(super) fn ask(
-    state: &State,
-    waiting: &Waiting,
-    target: Option<&(String, String)>,
-) -> Decided {
+pub(super) fn ask(state: &State, waiting: &Waiting, target: Option<&(String, String)>) -> Decided {
     let Some((service, environment)) = target else {
         let why = format!("{} of {} is not set up here.", waiting.environment, waiting.place);
         return turned_away(waiting, why);
@@ -366,9 +363,7 @@ pub(super) fn ask(
         return already(release, "gate", "It waits, or was answered, already.");
     }
     match find(state, &subject, Question::Rollout) {
-        Ok(release) => {
-            Ok(vec![did(&release.id, Happened::GateAsked { waiting: waiting.clone() })])
-        }
+        Ok(release) => Ok(vec![did(&release.id, Happened::GateAsked { waiting: waiting.clone() })]),
         Err(why) => turned_away(waiting, why),
     }
 }
@@ -389,8 +384,11 @@ pub(super) fn next(release: &Release, policy: &Policy, now: Time) -> Option<Happ
             Answer::NotYet(_) => Word::Comment,
         };
         let news = waiter.last.as_ref() != Some(&text) && waiter.comments < MOST_COMMENTS;
-        (word != Word::Comment || news)
-            .then_some(Happened::GateAnswered { waiter: place, word, text })
+        (word != Word::Comment || news).then_some(Happened::GateAnswered {
+            waiter: place,
+            word,
+            text,
+        })
     })
 }
 

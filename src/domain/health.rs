@@ -9,7 +9,9 @@ use super::agenda::Deadline;
 use super::command::Number;
 use super::decide::{Case, Decided};
 use super::event::Happened;
-use super::metric::{CI, Demands, Line, baseline_of, Judged, Light, Reading, Rule, Untold, judge, number};
+use super::metric::{
+    CI, Demands, Judged, Light, Line, Reading, Rule, Untold, baseline_of, judge, number,
+};
 use super::plan::{Metric, MetricGate, Strategy};
 use super::policy::{Policy, Right};
 use super::refusal::Refusal;

@@ -128,10 +128,10 @@ pub enum NoticeKind {
         waits_for: Vec<String>,
         people: Vec<PersonRef>,
         /// As long as the plan gives it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default)]
         soaked_ms: Option<i64>,
         /// What stands against it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default)]
         why: Option<String>,
     },
     /// A group of people has the new version, and is asked how it is.

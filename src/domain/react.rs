@@ -7,8 +7,8 @@ use super::command::{EvidenceReport, Vote};
 use super::effect::{Call, Effect, RoomWish, Target};
 use super::event::{Event, Happened};
 use super::flag;
-use super::health;
 use super::gate::Word;
+use super::health;
 use super::ids::{Account, ItemId, PersonId, ReleaseId, Role, slug};
 use super::metric::Judged;
 use super::notice::{Brief, Notice, NoticeKind, PersonRef, ReasonText, WantedItem};
@@ -937,8 +937,9 @@ fn waits_at(scene: &Scene, stage: usize, people: Vec<PersonRef>) -> Option<Notic
 fn decision_wanted(scene: &Scene, stage: usize, reason: Option<&String>) -> Vec<Effect> {
     let captain = &scene.release.captain;
     let kind = waits_at(scene, stage, vec![scene.person(captain)]);
-    let Some(NoticeKind::AdvanceWanted { at, stage: name, number, next, waits_for, people, .. }) =
-        kind
+    let Some(NoticeKind::AdvanceWanted {
+        at, stage: name, number, next, waits_for, people, ..
+    }) = kind
     else {
         return Vec::new();
     };

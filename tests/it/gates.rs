@@ -230,7 +230,8 @@ async fn flagger_goes_as_far_as_our_own_rollout_and_back_with_it() {
 async fn whoever_is_not_flagger_learns_nothing() {
     let here = installed("");
     let running = here.start().await;
-    let post = |name: &str| running.client().post(format!("{}/gates/flagger/{name}", running.address));
+    let post =
+        |name: &str| running.client().post(format!("{}/gates/flagger/{name}", running.address));
     let body = json!({ "name": "web-shop", "namespace": "shop", "metadata": {} });
     let send = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status();
     assert_eq!(send(post("rollback").json(&body)).await, 401);
@@ -377,7 +378,9 @@ async fn review(
     if header("accept") != "application/vnd.github+json" || header("user-agent").is_empty() {
         return hub.problem(format!("headers: {headers:?}"));
     }
-    let Ok(mut told) = serde_json::from_slice::<Value>(&body) else { return hub.problem("no JSON") };
+    let Ok(mut told) = serde_json::from_slice::<Value>(&body) else {
+        return hub.problem("no JSON");
+    };
     if let Some(what) = against_the_schema(&told) {
         return hub.problem(what);
     }
@@ -549,8 +552,10 @@ async fn what_is_forged_old_too_large_or_leads_elsewhere_is_not_taken() {
         "http://169.254.169.254/repos/example/web-shop/actions/runs/7/deployment_protection_rule",
         "https://api.github.com.evil.example/repos/example/web-shop/actions/runs/7/\
          deployment_protection_rule",
-        &format!("{api}@evil.example/repos/example/web-shop/actions/runs/7/\
-                  deployment_protection_rule"),
+        &format!(
+            "{api}@evil.example/repos/example/web-shop/actions/runs/7/\
+                  deployment_protection_rule"
+        ),
         &format!("{api}/repos/example/other/actions/runs/7/deployment_protection_rule"),
         &format!("{api}/repos/example/web-shop/actions/runs/7/../8/deployment_protection_rule"),
         &format!("{api}/repos/example/web-shop/actions/runs/7/deployment_protection_rule?a=b"),

@@ -41,7 +41,9 @@ async fn every_template_can_be_chosen_by_its_name() {
 fn all_of_them_are_here() {
     let found = std::fs::read_dir("config/plans").unwrap();
     let mut found: Vec<_> = found
-        .map(|entry| Path::new(&entry.unwrap().file_name()).with_extension("").display().to_string())
+        .map(|entry| {
+            Path::new(&entry.unwrap().file_name()).with_extension("").display().to_string()
+        })
         .filter(|name| !name.starts_with("web-shop"))
         .collect();
     found.sort();

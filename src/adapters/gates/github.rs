@@ -160,7 +160,10 @@ impl Gatekeeper for GitHub {
     async fn tell(&self, word: &GateWord) -> Result<(), Failure> {
         // **Invariant:** the address is ours: nothing of it comes from what was posted to us but
         // a name that was checked and a number.
-        let (owner, name) = word.place.split_once('/').filter(|(o, n)| is_name(o) && is_name(n))
+        let (owner, name) = word
+            .place
+            .split_once('/')
+            .filter(|(o, n)| is_name(o) && is_name(n))
             .ok_or_else(|| Failure::permanent("that is not the name of a repository"))?;
         let url = format!(
             "{}/repos/{owner}/{name}/actions/runs/{}/deployment_protection_rule",
@@ -207,9 +210,7 @@ async fn refused(response: Response) -> Failure {
     match status {
         StatusCode::UNAUTHORIZED => Failure::no_entry(why),
         // Its limits come as 403 as well, and then say for how long.
-        StatusCode::FORBIDDEN if after.is_some() => {
-            Failure::Transient { why, retry_after: after }
-        }
+        StatusCode::FORBIDDEN if after.is_some() => Failure::Transient { why, retry_after: after },
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
         | StatusCode::SERVICE_UNAVAILABLE

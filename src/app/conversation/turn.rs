@@ -668,7 +668,8 @@ impl<'a> Turn<'a> {
             };
             mark = if limit.holds(number) { Mark::Pass } else { Mark::Fail };
             let bare = said.ends_with(|c: char| c.is_ascii_digit());
-            let unit = if bare && !limit.unit.is_empty() { &format!(" {}", limit.unit) } else { "" };
+            let unit =
+                if bare && !limit.unit.is_empty() { &format!(" {}", limit.unit) } else { "" };
             why = Some(format!("{said}{unit} ({limit})"));
         }
         let item = found.map_or_else(|| ItemId::new(wanted), |item| item.id.clone());
@@ -721,7 +722,9 @@ impl<'a> Turn<'a> {
         let chosen = given(query).unwrap_or_default().to_owned();
         let what = match names.is_empty() {
             true => line("query", "What was measured", query, true),
-            false => Field { value: chosen.clone(), ..choice("query", "What was measured", &names) },
+            false => {
+                Field { value: chosen.clone(), ..choice("query", "What was measured", &names) }
+            }
         };
         let fields = vec![
             what,
@@ -729,13 +732,11 @@ impl<'a> Turn<'a> {
             line("baseline", "The same of the stable group", baseline, false),
             line("of", "Which one of several", of, false),
         ];
-        let draft = || {
-            Draft::new(&format!("A number for {}", release.title()), "Report", fields.clone())
-        };
+        let draft =
+            || Draft::new(&format!("A number for {}", release.title()), "Report", fields.clone());
         self.complete(Some(release), draft())?;
         let number = |said: &str| {
-            checklist::plain_number(said)
-                .map_err(|what| self.wrong(Some(release), draft(), &what))
+            checklist::plain_number(said).map_err(|what| self.wrong(Some(release), draft(), &what))
         };
         let number = Number {
             query: chosen,

@@ -25,8 +25,7 @@ fn told(world: &World, question: Question) -> Answer {
 fn gated() -> Plan {
     let mut plan = plan();
     plan.release.strategy = Strategy::Canary;
-    plan.stages[1].metrics =
-        vec![MetricGate { name: "errors".into(), ..MetricGate::default() }];
+    plan.stages[1].metrics = vec![MetricGate { name: "errors".into(), ..MetricGate::default() }];
     plan
 }
 
@@ -185,7 +184,10 @@ fn a_no_go_turns_away_and_so_does_what_nobody_has_set_up() {
     world.no_go("sam", "support", "the hotline is short-staffed");
     let (word, text) = words(&world).pop().expect("it is told");
     assert_eq!(word, Word::Rejected);
-    assert!(text.contains("Support") && !text.contains("hotline"), "no quotes outside: {text}");
+    assert!(
+        text.contains("support said NO-GO") && !text.contains("hotline"),
+        "no quotes outside: {text}"
+    );
     for target in [None, Some(("web-shop", "staging")), Some(("other", "production"))] {
         let mut world = World::ready();
         let heard = asks(&mut world, waiting(), target);

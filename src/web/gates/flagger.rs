@@ -93,12 +93,8 @@ async fn asked(
         _ => return no(StatusCode::NOT_FOUND, "there is no hook of that name here"),
     };
     let Some(subject) = door.subject(&hook) else { return unmapped(&hook) };
-    let answer = gate::answer_on(
-        &door.served.engine.state(),
-        &subject,
-        question,
-        door.served.engine.now(),
-    );
+    let answer =
+        gate::answer_on(&door.served.engine.state(), &subject, question, door.served.engine.now());
     match &answer {
         Answer::Go(text) => (StatusCode::OK, format!("{text}\n")),
         // No 5xx and no 429: those it would try again at once.
@@ -182,8 +178,8 @@ impl Door {
 }
 
 fn refusal(event: &Event) -> Option<String> {
-    let (Event::Refused { why, .. }
-    | Event::Release { did: Happened::Refused { why, .. }, .. }) = event
+    let (Event::Refused { why, .. } | Event::Release { did: Happened::Refused { why, .. }, .. }) =
+        event
     else {
         return None;
     };

@@ -134,8 +134,8 @@ fn is_signed(secret: &str, signature: &str, body: &[u8]) -> bool {
     let Some(given) = (0..64).step_by(2).map(byte).collect::<Option<Vec<u8>>>() else {
         return false;
     };
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
-        .expect("HMAC takes a key of any length");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
     mac.update(body);
     mac.verify_slice(&given).is_ok()
 }
@@ -174,8 +174,10 @@ impl Door {
 
     /// The run's number, if the callback is where it has to be, letter for letter.
     fn run_of(&self, place: &str, callback: &str) -> Result<u64, String> {
-        let (before, after) =
-            (format!("{}/repos/{place}/actions/runs/", self.own.api), "/deployment_protection_rule");
+        let (before, after) = (
+            format!("{}/repos/{place}/actions/runs/", self.own.api),
+            "/deployment_protection_rule",
+        );
         let run = callback.strip_prefix(&before).and_then(|rest| rest.strip_suffix(after));
         let run = run.filter(|run| run.bytes().all(|byte| byte.is_ascii_digit()));
         run.and_then(|run| run.parse().ok())
