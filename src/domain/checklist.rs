@@ -251,3 +251,52 @@ pub fn tally(items: &[Item]) -> Tally {
 pub fn missing(items: &[Item]) -> impl Iterator<Item = &Item> {
     items.iter().filter(|item| item.phase <= ItemPhase::T30m && !item.state.is_green())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each limit of the library, with what is within it and what is not.
+    #[test]
+    fn a_number_is_judged_in_the_unit_in_which_it_was_measured() {
+        let cases = [
+            ("lighthouse > 90", vec!["91", "90.5"], vec!["90", "12"]),
+            (
+                "LCP < 2.5 s",
+                vec!["2.4", "2,4", "2.4 s", "2400 ms", "0.03 min"],
+                vec!["2.5", "2600ms"],
+            ),
+            ("INP < 200 ms", vec!["199", "0.19 s"], vec!["200", "0.2 s", "1 s"]),
+            ("CLS < 0.1", vec!["0.09", "0"], vec!["0.1", "1"]),
+            (
+                "bundle < 500 KB",
+                vec!["499", "499000 B", "0.4 MB", "480 KiB"],
+                vec!["500", "0.5 MB"],
+            ),
+            ("api p99 < 200 ms", vec!["187"], vec!["250", "0.2 s"]),
+            ("adoption > 20 %", vec!["21", "20.5 %"], vec!["20", "3%"]),
+        ];
+        for (limit, within, beyond) in cases {
+            let limit: Limit = limit.parse().expect("a limit");
+            for said in within {
+                assert!(limit.holds(limit.read(said).expect(said)), "{said} for {limit}");
+            }
+            for said in beyond {
+                assert!(!limit.holds(limit.read(said).expect(said)), "{said} for {limit}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_or_in_none_is_not_read() {
+        let limit: Limit = "LCP < 2.5 s".parse().expect("a limit");
+        for said in
+            ["", "soon", "NaN", "inf", "-inf", "1,200", "1.200,5", "2 KB", "2 %", "s", "2 3"]
+        {
+            assert!(limit.read(said).is_err(), "{said}: {:?}", limit.read(said));
+        }
+        let plain: Limit = "CLS < 0.1".parse().expect("a limit");
+        let why = plain.read("5 ms").expect_err("it has no unit");
+        assert_eq!(why, "CLS < 0.1 takes a number without a unit, and not `ms`.");
+    }
+}

@@ -143,7 +143,7 @@ fn installed(more: &str) -> Installed {
 }
 
 async fn scheduled(running: &Running) {
-    said(running, MARIA, &format!("schedule \"{}\" --plan shop", at(0))).await;
+    said(running, MARIA, &format!("schedule shop \"{}\"", at(0))).await;
 }
 
 async fn started(running: &Running) {
@@ -219,7 +219,8 @@ async fn flagger_goes_as_far_as_our_own_rollout_and_back_with_it() {
     until("it advances", resume).await;
     until("promotion", async || may(&running, "confirm-promotion").await).await;
 
-    said(&running, MARIA, "rollback v1.2.0 it was a drill --from v1.2.0 --to v1.1.9").await;
+    let back = "rollback --from v1.2.0 --to v1.1.9 --confirmed";
+    said(&running, MARIA, back).await;
     until("back", async || may(&running, "rollback").await).await;
     for name in UP {
         assert!(!may(&running, name).await, "{name}");
@@ -277,7 +278,7 @@ async fn what_flagger_does_is_told_in_the_room_once() {
     let log = here.deeds().await;
     let told = |text: &str| log.iter().filter(|entry| entry.contains(text)).count();
     assert_eq!(told("flagger: Advance web-shop.shop canary weight 20."), 1, "{log:#?}");
-    assert_eq!(told("waiting for approval"), 1, "{log:#?}");
+    assert_eq!(told("flagger: Halt advancement"), 1, "{log:#?}");
     let unknown = json!({ "namespace": "other", "metadata": { "eventMessage": "hello" } });
     assert_eq!(hook(&running, "event", &unknown).await.0, 409);
 }

@@ -31,7 +31,7 @@ async fn every_template_is_sound_and_comes_to_its_end() {
 async fn every_template_can_be_chosen_by_its_name() {
     let program = Program::start().await;
     for (nth, name) in PLANS.iter().enumerate() {
-        let line = format!("schedule v2.{nth}.0 in {}h --plan {name}", 73 + nth);
+        let line = format!("schedule {name} in {}h --version v2.{nth}.0", 73 + nth);
         let answer = program.say("maria", &line).await;
         assert!(answer.contains(&format!("v2.{nth}.0 is scheduled")), "{name}: {answer}");
     }
