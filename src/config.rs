@@ -7,6 +7,7 @@ mod discord;
 mod document;
 mod file;
 mod flags;
+mod gates;
 mod judge;
 mod mail;
 mod metrics;
@@ -36,6 +37,7 @@ pub use actions::{Actions, Ending, ProgramAction, WebhookAction};
 pub use discord::{DiscordMode, DiscordRegistration, DiscordTarget};
 pub use file::{Channel, Log, LogFormat, MailTls};
 pub use flags::{FlagProgram, FlagProvider, UnleashTarget};
+pub use gates::{FlaggerTarget, GateTargets, GitHubLogin, GitHubRepository, GitHubTarget};
 pub use mail::{Mail, MailList};
 pub use metrics::{
     MetricsAddress, MetricsLogin, MetricsProgram, MetricsTarget, QUERY_PLACEHOLDERS, with_samples,
@@ -65,6 +67,8 @@ pub struct Config {
     pub metrics: BTreeMap<String, MetricsTarget>,
     /// What plans may ask of them, by name.
     pub api_tokens: Vec<ApiToken>,
+    /// Who may ask us before they go on.
+    pub gates: GateTargets,
     /// Plans to schedule from, by name.
     pub plans: Vec<PlanFile>,
     /// Where they are, so that a new one is found without a restart; absent for the embedded ones.
@@ -153,13 +157,17 @@ pub struct Surroundings {
 /// What is used without a file.
 const EMBEDDED: &str = include_str!("../config/default.toml");
 const EMBEDDED_NAME: &str = "the embedded default.toml";
-const EMBEDDED_PLANS: [(&str, &str); 7] = [
+const EMBEDDED_PLANS: [(&str, &str); 11] = [
+    ("blue-green", include_str!("../config/plans/blue-green.toml")),
     ("canary", include_str!("../config/plans/canary.toml")),
     ("direct", include_str!("../config/plans/direct.toml")),
     ("flag-quick", include_str!("../config/plans/flag-quick.toml")),
     ("flag-slow", include_str!("../config/plans/flag-slow.toml")),
     ("flag", include_str!("../config/plans/flag.toml")),
+    ("recreate", include_str!("../config/plans/recreate.toml")),
     ("rolling", include_str!("../config/plans/rolling.toml")),
+    ("steps", include_str!("../config/plans/steps.toml")),
+    ("team-first", include_str!("../config/plans/team-first.toml")),
     ("web-shop-v1.2.0", include_str!("../config/plans/web-shop-v1.2.0.toml")),
 ];
 
@@ -250,7 +258,9 @@ fn state(file: &File, base: Option<&Path>, surroundings: &Surroundings) -> PathB
 fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
     let people = judge::people(judge, &file);
     let roles = judge::roles(judge, &file);
-    let (machines, mut api_tokens) = judge::machines(judge, &file);
+    let (mut machines, mut api_tokens) = judge::machines(judge, &file);
+    let gates = gates::gates(judge, &file);
+    machines.extend(gates::machines(&gates));
     let (sections, mut actions) = actions::actions(judge, &file.actions);
     let providers = flags::flags(judge, &file);
     if !providers.is_empty() {
@@ -304,6 +314,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         flags: providers,
         metrics: metrics::sources(judge, &file),
         api_tokens,
+        gates,
         plans,
         plans_directory,
         plan_problems,

@@ -739,6 +739,7 @@ struct Numbers {
     /// Failed requests, in percent.
     error_rate: f64,
     /// Milliseconds.
+    p75: f64,
     p95: f64,
 }
 
@@ -746,9 +747,10 @@ async fn numbers(State(shop): State<Shop>) -> Json<BTreeMap<String, Numbers>> {
     let mut all: BTreeMap<String, Numbers> = BTreeMap::new();
     for pod in PODS.map(|pod| shop.pod_health(pod)) {
         let Some(version) = pod.version else { continue };
-        let entry = all.entry(version).or_insert(Numbers { error_rate: 0.04, p95: 187.0 });
+        let entry =
+            all.entry(version).or_insert(Numbers { error_rate: 0.04, p75: 96.0, p95: 187.0 });
         if pod.why.is_some() {
-            *entry = Numbers { error_rate: 31.0, p95: 4_200.0 };
+            *entry = Numbers { error_rate: 31.0, p75: 2_900.0, p95: 4_200.0 };
         }
     }
     Json(all)

@@ -236,6 +236,7 @@ pub async fn doctor(options: &Options, json: bool, out: Out<'_>) -> anyhow::Resu
     looks.extend(measurements(&config).await);
     looks.extend(slack(&config).await);
     looks.extend(discord(&config).await);
+    looks.extend(gates(&config).await);
     looks.push(log(&config).await);
     looks.extend(clock(&config).await);
     looks.push(writer(&config).await);
@@ -485,6 +486,24 @@ fn named(config: &Config, wanted: &str) -> (Vec<String>, Vec<String>) {
     let groups: BTreeSet<String> =
         groups.filter(|group| group.split('/').next() == Some(wanted)).cloned().collect();
     (channels.into_iter().collect(), groups.into_iter().collect())
+}
+
+/// Whether those who ask us can be answered.
+async fn gates(config: &Config) -> Vec<Look> {
+    let flagger = config.gates.flagger.as_ref().map(|own| {
+        let known = own.canaries.len();
+        good(format!("Flagger may ask, about {known} canaries by name"))
+    });
+    let Some(own) = &config.gates.github else { return flagger.into_iter().collect() };
+    let what = "GitHub's deployments that wait";
+    let github = match serve::github(own) {
+        Ok(github) => match github.doctor().await {
+            Ok(name) => good(format!("{what}: answered as {name}")),
+            Err(why) => bad(what, why),
+        },
+        Err(why) => bad(what, why.to_string()),
+    };
+    flagger.into_iter().chain([github]).collect()
 }
 
 async fn log(config: &Config) -> Look {

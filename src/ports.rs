@@ -483,6 +483,30 @@ pub struct Letter {
 }
 
 // ---------------------------------------------------------------------------------------------
+// Gates of others
+
+/// What we say to a deployment that waits for our word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GateWord {
+    /// A repository.
+    pub place: String,
+    pub run: u64,
+    pub environment: String,
+    /// In whose name we speak.
+    pub installation: Option<u64>,
+    /// Whether it may go on; nothing: how things stand, while it waits.
+    pub go: Option<bool>,
+    pub text: String,
+}
+
+/// Keeps deployments waiting until it has heard from us. The same decision twice decides nothing
+/// new.
+#[async_trait]
+pub trait Gatekeeper: Send + Sync {
+    async fn tell(&self, word: &GateWord) -> Result<(), Failure>;
+}
+
+// ---------------------------------------------------------------------------------------------
 // Deploying
 
 /// One run of one action that the operator declared.

@@ -20,6 +20,7 @@ use crate::adapters::chat::slack::{self, Slack, SlackSettings};
 use crate::adapters::courier;
 use crate::adapters::deploy::{self, Backends, FlagCommand, FlagCommands};
 use crate::adapters::flags::{self, FlagBackend, FlagFile, Unleash};
+use crate::adapters::gates::{self, GitHub};
 use crate::adapters::metrics::{self, Sources};
 use crate::app::clock::{self, Clock};
 use crate::app::conversation::{Conversation, PlanShelf, Platforms};
@@ -30,14 +31,14 @@ use crate::app::messages::Messages;
 use crate::app::people::People;
 use crate::app::{chores, grammar, times, words};
 use crate::config::{
-    self, Access, Bearer, Config, Ending, FlagProvider, MailTls, MetricsLogin, MetricsTarget,
-    Surroundings,
+    self, Access, Bearer, Config, Ending, FlagProvider, GitHubLogin, MailTls, MetricsLogin,
+    MetricsTarget, Surroundings,
 };
 use crate::demo;
 use crate::domain::command::{Actor, Command, Request};
 use crate::domain::policy::Right;
 use crate::domain::state::Start;
-use crate::ports::{Chat, Courier, Directory, Flags};
+use crate::ports::{Chat, Courier, Directory, Flags, Gatekeeper};
 use crate::store::{Finding, OpenError, Store, Which, damaged};
 use crate::web::{self, Served, StartOver, Token};
 
@@ -193,6 +194,7 @@ impl House {
             chats: platforms.chats.clone(),
             couriers: self.couriers.clone(),
             deployer: self.backends.clone(),
+            gates: gatekeepers(&self.config)?,
             people: platforms.people.clone(),
         };
         let delivery = Delivery::start(
@@ -288,6 +290,7 @@ impl House {
             stop.clone(),
         );
         let mut router = web::router(served.clone()).merge(self.backends.router());
+        router = router.merge(web::gates::router(served.clone(), served_gates(&self.config)));
         let Some(console) = &self.console else { return Ok(router) };
         router = router.merge(console.clone().router(conversation.clone()));
         if self.config.demo {
@@ -553,6 +556,43 @@ fn flag_command(name: &str, own: &config::FlagProgram) -> FlagCommand {
         timeout: own.timeout,
     };
     FlagCommand::new(name, commands)
+}
+
+/// Who may ask us, and with which proof.
+fn served_gates(config: &Config) -> web::gates::Gates {
+    let flagger = config.gates.flagger.as_ref().map(|own| web::gates::Flagger {
+        token: own.token.expose().to_owned(),
+        canaries: own.canaries.clone(),
+    });
+    let github = config.gates.github.as_ref().map(|own| {
+        let repositories = own.repositories.iter().map(|(name, known)| {
+            let (service, environments) = (known.service.clone(), known.environments.clone());
+            (name.clone(), web::gates::Repository { service, environments })
+        });
+        web::gates::GitHub {
+            secrets: own.secrets.iter().map(|secret| secret.expose().to_owned()).collect(),
+            api: own.api_url.clone(),
+            repositories: repositories.collect(),
+        }
+    });
+    web::gates::Gates { flagger, github }
+}
+
+/// Whom we tell later.
+fn gatekeepers(config: &Config) -> anyhow::Result<BTreeMap<String, Arc<dyn Gatekeeper>>> {
+    let mut keepers: BTreeMap<String, Arc<dyn Gatekeeper>> = BTreeMap::new();
+    if let Some(own) = &config.gates.github {
+        keepers.insert("github".to_owned(), Arc::new(github(own)?));
+    }
+    Ok(keepers)
+}
+
+pub(crate) fn github(own: &config::GitHubTarget) -> anyhow::Result<GitHub> {
+    let login = match &own.login {
+        GitHubLogin::Token(token) => gates::github::Login::Token(token.expose().to_owned()),
+        GitHubLogin::App { id, key } => gates::github::Login::app(*id, key.expose())?,
+    };
+    Ok(GitHub::new(&own.api_url, login, own.timeout))
 }
 
 /// What tells this log from every other one: the hash of its first entry.

@@ -5,6 +5,7 @@ pub mod courier;
 pub mod deploy;
 mod fill;
 pub mod flags;
+pub mod gates;
 pub mod metrics;
 mod output;
 mod process;

@@ -20,7 +20,7 @@ use super::messages::Messages;
 use super::people::People;
 use crate::domain::ids::RunId;
 use crate::domain::state::Card;
-use crate::ports::{Chat, Courier, Deployer, Message};
+use crate::ports::{Chat, Courier, Deployer, Gatekeeper, Message};
 use crate::store::{self, Waiting};
 
 /// Those who do what we ask, by the names under which the effects know them.
@@ -29,6 +29,8 @@ pub struct Neighbours {
     pub chats: BTreeMap<String, Arc<dyn Chat>>,
     pub couriers: BTreeMap<String, Arc<dyn Courier>>,
     pub deployer: Arc<dyn Deployer>,
+    /// Whose deployments wait for our word.
+    pub gates: BTreeMap<String, Arc<dyn Gatekeeper>>,
     /// Who can tell what people are called whom no configuration names.
     pub people: Arc<People>,
 }

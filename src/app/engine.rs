@@ -672,6 +672,7 @@ pub(super) fn name_of(event: &Event) -> (&str, String) {
         Event::Locked { .. } => ("locked", String::new()),
         Event::Unlocked { .. } => ("unlocked", String::new()),
         Event::Flag { did, .. } => (did.name(), String::new()),
+        Event::GateTurnedAway { .. } => ("gate-turned-away", String::new()),
     }
 }
 
@@ -722,7 +723,8 @@ impl Drafted {
             | Event::Welcomed { .. }
             | Event::Locked { .. }
             | Event::Unlocked { .. }
-            | Event::Flag { .. } => {}
+            | Event::Flag { .. }
+            | Event::GateTurnedAway { .. } => {}
         }
     }
 

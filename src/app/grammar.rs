@@ -177,6 +177,30 @@ pub enum Verb {
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,
     },
+    /// Report a number that stages are judged by, as CI does
+    ///
+    /// The configuration names it, as a query with `source = "ci"`. What is not reported, or too
+    /// long ago, holds the stage.
+    #[command(after_help = "metric v1.2.0 error-rate 0.31\n\
+        metric v1.2.0 error-rate 0.31 --baseline 0.30\n\
+        metric v1.2.0 p95 187 --of /checkout")]
+    Metric {
+        /// The release
+        #[arg(value_name = "RELEASE")]
+        release: Option<String>,
+        /// What was measured
+        #[arg(value_name = "QUERY")]
+        query: Option<String>,
+        /// The number
+        #[arg(value_name = "NUMBER", allow_negative_numbers = true)]
+        value: Option<String>,
+        /// The same of the stable group
+        #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+        baseline: Option<String>,
+        /// Which one of several: an endpoint, for example
+        #[arg(long, value_name = "LINE")]
+        of: Option<String>,
+    },
     /// Sign GO for your seat
     ///
     /// Only if you hold several seats you have to say which: `--as qa`. A vote can be changed until

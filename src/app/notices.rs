@@ -225,6 +225,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::StepDone { .. }
         | NoticeKind::Soaking { .. }
         | NoticeKind::AdvanceWanted { .. }
+        | NoticeKind::Cohort { .. }
         | NoticeKind::Advanced { .. }
         | NoticeKind::Update { .. }
         | NoticeKind::Resumed { .. }
@@ -355,6 +356,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         | NoticeKind::FlagTicket { .. }
         | NoticeKind::OutcomeSettled { worked: true, .. }
         | NoticeKind::Soaking { .. }
+        | NoticeKind::Cohort { .. }
         | NoticeKind::Advanced { .. }
         | NoticeKind::Update { .. }
         | NoticeKind::Resumed { .. }
@@ -511,7 +513,7 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "_ballots.md" "_checklist.md" "_head.md" "_late.md" "_next.md" "_poll.md" "_rollback.md"
         "advance-wanted.md" "advanced.md" "agenda.md" "card-live.md" "card-poll.md"
         "card-rollback-plan.md" "card-run.md" "changed-to-go.md" "check-wanted.md" "checklist.md"
-        "clock-leapt.md" "correction.md" "done.md" "escalation.md" "finished.md"
+        "clock-leapt.md" "cohort.md" "correction.md" "done.md" "escalation.md" "finished.md"
         "flag-changed.md" "flag-off.md" "flag-reminder.md" "flag-ticket.md" "flag.md" "flags.md"
         "freeze-added.md" "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md"
         "items-wanted.md" "list.md" "locked.md" "numbers.md" "oncall.md" "opening.md"

@@ -112,6 +112,7 @@ async fn wake(
         chats: stage.chats(&engine.state()),
         couriers: stage.couriers(&engine.state()),
         deployer: stage.clone(),
+        gates: std::collections::BTreeMap::new(),
         people: Arc::default(),
     });
     Delivery::start(

@@ -51,6 +51,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) machines: BTreeMap<String, Machine>,
     #[serde(default)]
+    pub(super) gates: Gates,
+    #[serde(default)]
     pub(super) timing: Timing,
     #[serde(default)]
     pub(super) rules: Rules,
@@ -392,7 +394,7 @@ pub(super) struct Source {
 #[serde(deny_unknown_fields)]
 pub(super) struct Query {
     pub(super) source: Option<String>,
-    pub(super) query: String,
+    pub(super) query: Option<String>,
     pub(super) baseline: Option<String>,
     #[serde(default)]
     pub(super) unit: String,
@@ -411,6 +413,45 @@ pub(super) struct Machine {
     pub(super) token: SecretFrom,
     #[serde(default)]
     pub(super) may: BTreeSet<Right>,
+}
+
+/// Who may ask us before they go on.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Gates {
+    pub(super) flagger: Option<Flagger>,
+    pub(super) github: Option<GitHubGate>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Flagger {
+    pub(super) token: SecretFrom,
+    #[serde(default)]
+    pub(super) canaries: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GitHubGate {
+    pub(super) secret: SecretFrom,
+    pub(super) previous_secret: Option<SecretFrom>,
+    pub(super) app: Option<u64>,
+    pub(super) private_key: Option<SecretFrom>,
+    pub(super) token: Option<SecretFrom>,
+    pub(super) api_url: Option<String>,
+    #[serde(default = "ten_seconds")]
+    pub(super) timeout: Span,
+    #[serde(default)]
+    pub(super) repositories: BTreeMap<String, GitHubRepository>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GitHubRepository {
+    pub(super) service: String,
+    #[serde(default)]
+    pub(super) environments: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]

@@ -52,7 +52,7 @@ impl Judge<'_> {
         }
     }
 
-    fn token(&mut self, key: &str, from: &SecretFrom) -> Option<Secret> {
+    pub(super) fn token(&mut self, key: &str, from: &SecretFrom) -> Option<Secret> {
         let secret = self.secret(key, from)?;
         if secret.expose().len() < SHORTEST_TOKEN {
             let what = format!("the token is shorter than {SHORTEST_TOKEN} characters");

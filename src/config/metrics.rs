@@ -10,7 +10,7 @@ use super::judge::Judge;
 use super::mail::authorities;
 use super::problem::{did_you_mean, excerpt};
 use super::secret::Secret;
-use crate::domain::metric::{Query, QueryKind};
+use crate::domain::metric::{CI, Query, QueryKind, baseline_of};
 
 /// A source of measurements.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +65,10 @@ pub(super) fn sources(judge: &mut Judge<'_>, file: &File) -> BTreeMap<String, Me
     for (name, own) in &file.metrics {
         let key = format!("metrics.{name}");
         judge.slug(&key, "source of metrics", name);
+        if name == CI {
+            let what = "`ci` is where the numbers are that pipelines report";
+            judge.wrong(&key, what, "choose another name, or leave the section out");
+        }
         strangers(judge, &key, own);
         let target = match own.kind {
             SourceKind::Prometheus => address(judge, &key, own).map(MetricsTarget::Prometheus),
@@ -255,7 +259,10 @@ pub(super) fn queries(judge: &mut Judge<'_>, file: &File) -> BTreeMap<String, Qu
     for (name, own) in &file.queries {
         let key = format!("queries.{name}");
         judge.slug(&key, "query", name);
-        let texts = [("query", Some(&own.query)), ("baseline", own.baseline.as_ref())];
+        if own.source.as_deref() == Some(CI) {
+            from_ci(judge, &key, own);
+        }
+        let texts = [("query", own.query.as_ref()), ("baseline", own.baseline.as_ref())];
         for (field, text) in texts.into_iter().filter_map(|(field, text)| Some((field, text?))) {
             let key = format!("{key}.{field}");
             if text.trim().is_empty() {
@@ -270,9 +277,20 @@ pub(super) fn queries(judge: &mut Judge<'_>, file: &File) -> BTreeMap<String, Qu
             judge.wrong(&format!("{key}.kind"), what, did_you_mean(&own.kind, kinds));
         }
         let Some(source) = source(judge, &key, file, own) else { continue };
+        let (asked, baseline) = match (source.as_str(), &own.query) {
+            (CI, _) => (name.clone(), Some(baseline_of(name))),
+            (_, Some(asked)) => (asked.clone(), own.baseline.clone()),
+            (_, None) => {
+                if !judge.misread {
+                    let what = format!("[{key}] has no query, so there is nothing to ask");
+                    judge.wrong(&key, what, "add `query`, as its source understands it");
+                }
+                continue;
+            }
+        };
         let query = Query {
-            query: own.query.clone(),
-            baseline: own.baseline.clone(),
+            query: asked,
+            baseline,
             unit: own.unit.clone(),
             title: own.title.clone().unwrap_or_else(|| titled(name)),
             kind: kind.unwrap_or_default(),
@@ -284,13 +302,30 @@ pub(super) fn queries(judge: &mut Judge<'_>, file: &File) -> BTreeMap<String, Qu
     queries
 }
 
+/// Pipelines report numbers: nobody is asked.
+fn from_ci(judge: &mut Judge<'_>, key: &str, own: &file::Query) {
+    for (field, is_there) in [("query", own.query.is_some()), ("baseline", own.baseline.is_some())]
+    {
+        if is_there {
+            let what = format!("`{field}` has no meaning for source = \"ci\"");
+            let mend =
+                "leave it out: `tminus metric RELEASE NAME NUMBER --baseline NUMBER` says both";
+            judge.wrong(&format!("{key}.{field}"), what, mend);
+        }
+    }
+}
+
 /// The others only know how it is now.
 fn has_past(file: &File, source: &str) -> bool {
-    file.metrics.get(source).is_some_and(|source| source.kind == SourceKind::Prometheus)
+    source == CI
+        || file.metrics.get(source).is_some_and(|source| source.kind == SourceKind::Prometheus)
 }
 
 fn source(judge: &mut Judge<'_>, key: &str, file: &File, own: &file::Query) -> Option<String> {
     if let Some(source) = &own.source {
+        if source == CI {
+            return Some(source.clone());
+        }
         judge.name(&format!("{key}.source"), "source of metrics", "metrics", source);
         return Some(source.clone());
     }

@@ -23,6 +23,7 @@ pub enum Deadline {
     MissStart,
     RemindMissed(u32),
     EndSoak(usize),
+    DecideStage(usize),
     /// Red has lasted and was not measured since.
     RedLasts,
     /// Nobody vetoed it.
@@ -61,6 +62,10 @@ impl Deadline {
             Self::EndSoak(stage) => match plan.stages.get(*stage) {
                 Some(stage) => format!("{} has soaked", stage.name),
                 None => "end of the soak".into(),
+            },
+            Self::DecideStage(stage) => match plan.stages.get(*stage) {
+                Some(stage) => format!("ask the captain to decide on {}", stage.name),
+                None => "ask the captain to decide".into(),
             },
             Self::RedLasts => "look whether it is still red".into(),
             Self::RollBackRed => "roll back, unless somebody holds it".into(),
@@ -160,6 +165,7 @@ fn key_of(deadline: &Deadline) -> String {
         Deadline::MissStart => "miss-start".into(),
         Deadline::RemindMissed(nth) => format!("remind-missed/{nth}"),
         Deadline::EndSoak(stage) => format!("end-soak/{stage}"),
+        Deadline::DecideStage(stage) => format!("decide/{stage}"),
         Deadline::RedLasts => "red-lasts".into(),
         Deadline::RollBackRed => "roll-back-red".into(),
         Deadline::HoldUntold => "hold-untold".into(),
@@ -213,7 +219,14 @@ fn announcements(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
 fn of_phase(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
     match release.phase {
         Phase::CountingDown | Phase::Ready => before_start(release, policy),
-        Phase::Deploying { .. } | Phase::AtGate { .. } => silence(release, policy),
+        Phase::Deploying { .. } => silence(release, policy),
+        // Who has days to decide is not asked for news every quarter of an hour.
+        Phase::AtGate { stage } => match super::rollout::decide_by(release, stage) {
+            Some(at) if !release.overdue.contains(&stage) => {
+                vec![(at, Deadline::DecideStage(stage))]
+            }
+            Some(_) | None => silence(release, policy),
+        },
         Phase::Soaking { stage, until } => vec![(until, Deadline::EndSoak(stage))],
         Phase::Watching
         | Phase::Done

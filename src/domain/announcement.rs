@@ -97,6 +97,7 @@ pub(super) fn tick(case: &Case, deadline: &Deadline) -> Decided {
             case.did(Happened::SilenceNoticed { nth: *nth, who })
         }
         Deadline::RedLasts => super::health::red_lasts(case),
+        Deadline::DecideStage(stage) => super::rollout::overdue(case, *stage),
         Deadline::RollBackRed => super::health::roll_back_red(case),
         Deadline::HoldUntold => super::health::hold_untold(case),
         Deadline::RecallCheck(check) => case.did(Happened::CheckRecalled { check: *check }),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::agenda::Deadline;
 use super::checklist::Mark;
 use super::event::Reminder;
+use super::gate::Waiting;
 use super::ids::{Account, ActionName, FlagId, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId};
 use super::metric::Reading;
 use super::plan::{EvidenceKind, Finding, Plan};
@@ -142,6 +143,12 @@ pub enum Command {
     CleanFlag {
         flag: FlagId,
     },
+    /// A deployment of somebody else's waits for our word. Which service and environment of ours
+    /// it is about, the configuration knows, or nobody.
+    AskGate {
+        waiting: Waiting,
+        target: Option<(String, String)>,
+    },
 
     // A release before its deploy.
     Schedule {
@@ -244,6 +251,11 @@ pub enum Command {
         reason: String,
     },
 
+    /// CI hands in a number that stages are judged by.
+    ReportNumber {
+        release: ReleaseId,
+        number: Number,
+    },
     /// What the sources answered.
     Measured {
         release: ReleaseId,
@@ -337,6 +349,20 @@ pub struct EvidenceReport {
     pub note: Option<String>,
 }
 
+/// A number from CI.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Number {
+    /// The query whose answer it is.
+    pub query: String,
+    pub value: f64,
+    /// The same of the stable group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<f64>,
+    /// Which one of several: an endpoint.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub line: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Vote {
@@ -396,6 +422,7 @@ impl Command {
             | Self::RemindOwner { .. }
             | Self::FlagChanged { .. }
             | Self::Welcome { .. }
+            | Self::AskGate { .. }
             | Self::Schedule { .. } => None,
             Self::Reschedule { release, .. }
             | Self::Edit { release, .. }
@@ -420,6 +447,7 @@ impl Command {
             | Self::Outcome { release, .. }
             | Self::Rollback { release, .. }
             | Self::RehearseRollback { release }
+            | Self::ReportNumber { release, .. }
             | Self::Measured { release, .. }
             | Self::DeclareRed { release, .. }
             | Self::StepBack { release }
@@ -446,6 +474,7 @@ impl Command {
             Self::LiftFreeze { .. } => "freeze lift",
             Self::Lock { .. } => "lock",
             Self::Unlock { .. } => "unlock",
+            Self::AskGate { .. } => "gate",
             Self::Schedule { .. } => "schedule",
             Self::Reschedule { .. } => "reschedule",
             Self::Edit { .. } => "edit",
@@ -471,6 +500,7 @@ impl Command {
             Self::Outcome { .. } => "outcome",
             Self::Rollback { .. } => "rollback",
             Self::RehearseRollback { .. } => "rollback --dry-run",
+            Self::ReportNumber { .. } => "metric",
             Self::Measured { .. } => "measured",
             Self::DeclareRed { .. } => "red",
             Self::StepBack { .. } => "step-back",

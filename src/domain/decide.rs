@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 use super::state::{Release, State};
 use super::time::Time;
 use super::{
-    announcement, filing, freeze, health, poll, registry, rollback, rollout, schedule, settle,
+    announcement, filing, freeze, gate, health, poll, registry, rollback, rollout, schedule, settle,
 };
 
 /// What a rule answers: events, or why not.
@@ -163,6 +163,7 @@ fn of_the_house(state: &State, by: &Actor, command: &Command, now: Time) -> Opti
         Command::CleanFlag { flag } => registry::clean(state, by, flag),
         Command::RemindOwner { flag, reminder } => registry::remind(state, flag, reminder, now),
         Command::FlagChanged { flag, nth, end } => registry::changed(state, flag, *nth, end),
+        Command::AskGate { waiting, target } => gate::ask(state, waiting, target.as_ref()),
         Command::Schedule { plan, start } => schedule::schedule(state, by, plan, start, now),
         Command::Reschedule { .. }
         | Command::Edit { .. }
@@ -187,6 +188,7 @@ fn of_the_house(state: &State, by: &Actor, command: &Command, now: Time) -> Opti
         | Command::Outcome { .. }
         | Command::Rollback { .. }
         | Command::RehearseRollback { .. }
+        | Command::ReportNumber { .. }
         | Command::Measured { .. }
         | Command::DeclareRed { .. }
         | Command::StepBack { .. }
@@ -246,6 +248,7 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
             rollback::rollback(case, reason.as_ref(), commits)
         }
         Command::RehearseRollback { .. } => rollback::rehearse(case),
+        Command::ReportNumber { number, .. } => health::report(case, number),
         Command::Measured { stage, readings, .. } => health::measured(case, *stage, readings),
         Command::DeclareRed { reason, .. } => health::declare(case, reason),
         Command::StepBack { .. } => health::step_back(case),
@@ -280,6 +283,7 @@ fn of_a_release(case: &Case, command: &Command) -> Decided {
         | Command::RemindOwner { .. }
         | Command::FlagChanged { .. }
         | Command::Welcome { .. }
+        | Command::AskGate { .. }
         | Command::Schedule { .. } => unreachable!("decided by the house"),
     }
 }

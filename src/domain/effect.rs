@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::gate::{Waiting, Word};
 use super::ids::{Account, FlagId, PersonId, ReleaseId, RunId};
 use super::notice::Notice;
 use super::policy::RoomHome;
@@ -60,6 +61,14 @@ pub enum Effect {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         stops: Vec<(RunId, Call)>,
     },
+    /// Tells a deployment that waits for us what it may do.
+    AnswerGate {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        release: Option<ReleaseId>,
+        waiting: Waiting,
+        word: Word,
+        text: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +119,9 @@ impl Effect {
             Self::Archive { platform, channel, .. } => format!("{platform}/{channel}"),
             Self::OpenRoom { release, home, .. } => format!("room/{}/{release}", home.platform),
             Self::Run { run, .. } | Self::Look { run, .. } => format!("run/{run}"),
+            Self::AnswerGate { waiting, .. } => {
+                format!("{}:{}/{}", waiting.gate, waiting.place, waiting.run)
+            }
             // **Invariant:** a stop never waits behind what it stops.
             Self::Stop { run, .. } => format!("stop/{run}"),
             // Nor does a kill switch.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::checklist::{Item, Mark};
-use super::command::{EvidenceReport, FreezeWish, RunEnd, Vote};
+use super::command::{EvidenceReport, FreezeWish, Number, RunEnd, Vote};
+use super::gate::{Waiting, Word};
 use super::ids::{ActionName, AnnouncementId, FlagId, FreezeId, ItemId, PersonId, ReleaseId, Role};
 use super::metric::Judged;
 use super::plan::{ItemPhase, Plan};
@@ -78,6 +79,11 @@ pub enum Event {
         target: String,
         version: String,
         reason: String,
+    },
+    /// Somebody waits for our word on what no release of ours is about.
+    GateTurnedAway {
+        waiting: Waiting,
+        why: String,
     },
     Release {
         release: ReleaseId,
@@ -306,9 +312,18 @@ pub enum Happened {
         role: Role,
         person: PersonId,
     },
+    /// It has soaked for as long as the plan gives it, and nobody has decided.
+    StageOverdue {
+        stage: usize,
+        why: Option<String>,
+    },
     StageAdvanced {
         stage: usize,
         by: Option<PersonId>,
+    },
+    NumberReported {
+        number: Number,
+        by: String,
     },
     /// What the numbers say, where that is news.
     Measured {
@@ -335,6 +350,16 @@ pub enum Happened {
     UpdatePosted {
         text: String,
         by: String,
+    },
+    /// A deployment of somebody else's waits for our word.
+    GateAsked {
+        waiting: Waiting,
+    },
+    /// It hears it, or how things stand; by its place among those who wait.
+    GateAnswered {
+        waiter: usize,
+        word: Word,
+        text: String,
     },
     SilenceNoticed {
         nth: u32,
@@ -410,7 +435,8 @@ impl Event {
             | Self::Welcomed { .. }
             | Self::Locked { .. }
             | Self::Unlocked { .. }
-            | Self::Flag { .. } => None,
+            | Self::Flag { .. }
+            | Self::GateTurnedAway { .. } => None,
         }
     }
 
@@ -467,12 +493,16 @@ impl Happened {
             Self::SoakEnded { .. } => "soak-ended",
             Self::AdvanceAsked { .. } => "advance-asked",
             Self::StageApproved { .. } => "stage-approved",
+            Self::StageOverdue { .. } => "stage-overdue",
             Self::StageAdvanced { .. } => "stage-advanced",
+            Self::NumberReported { .. } => "number-reported",
             Self::Measured { .. } => "measured",
             Self::TurnedRed { .. } => "turned-red",
             Self::SteppedBack { .. } => "stepped-back",
             Self::Filed => "filed",
             Self::UpdatePosted { .. } => "update-posted",
+            Self::GateAsked { .. } => "gate-asked",
+            Self::GateAnswered { .. } => "gate-answered",
             Self::SilenceNoticed { .. } => "silence-noticed",
             Self::Held { .. } => "held",
             Self::Resumed { .. } => "resumed",

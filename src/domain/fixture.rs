@@ -397,7 +397,8 @@ impl World {
             | Effect::Run { .. }
             | Effect::Look { .. }
             | Effect::Stop { .. }
-            | Effect::Flag { .. } => None,
+            | Effect::Flag { .. }
+            | Effect::AnswerGate { .. } => None,
         })
     }
 

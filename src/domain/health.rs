@@ -6,12 +6,16 @@
 use chrono::Duration;
 
 use super::agenda::Deadline;
+use super::command::Number;
 use super::decide::{Case, Decided};
 use super::event::Happened;
-use super::metric::{Demands, Judged, Light, Reading, Rule, Untold, judge, number};
+use super::metric::{
+    CI, Demands, Judged, Light, Line, Reading, Rule, Untold, baseline_of, judge, number,
+};
 use super::plan::{Metric, MetricGate, Strategy};
 use super::policy::{Policy, Right};
 use super::refusal::Refusal;
+use super::rollout::may_wait;
 use super::state::{Health, Phase, Release};
 use super::time::{Span, Time};
 use super::words;
@@ -68,6 +72,62 @@ fn as_gate(metric: &Metric) -> Option<MetricGate> {
 // ---------------------------------------------------------------------------------------------
 // A measurement comes in
 
+/// CI hands a number in. It is judged when it is measured: here it is only kept.
+pub(super) fn report(case: &Case, number: &Number) -> Decided {
+    let who = case.may(Right::Evidence)?;
+    if case.release.phase.is_over() {
+        return Err(case.wrong_phase("Numbers come too late for it."));
+    }
+    let from_ci = case.policy.queries.iter().filter(|(_, query)| query.source == CI);
+    let names: Vec<_> = from_ci.map(|(name, _)| name.as_str()).collect();
+    if !names.contains(&number.query.as_str()) {
+        return Err(Refusal::UnknownName {
+            what: format!("A number from CI called {}", words::excerpt(&number.query)),
+            hint: match names.is_empty() {
+                true => "The configuration has no query with `source = \"ci\"`.".into(),
+                false => format!("It takes {}.", words::and(&names)),
+            },
+        });
+    }
+    let all = [Some(number.value), number.baseline];
+    if all.into_iter().flatten().any(|value| !value.is_finite()) {
+        let hint = "What is no number cannot be judged: leave it out, and it holds.".into();
+        return Err(Refusal::NothingToDo { hint });
+    }
+    if number.line.chars().count() > 100 {
+        return Err(Refusal::TooLong { text: "The name of the line".into(), limit: 100 });
+    }
+    case.did(Happened::NumberReported { number: number.clone(), by: who.name() })
+}
+
+/// As many points as a line keeps, and as many lines as a number has.
+const KEPT: usize = 200;
+const MOST_LINES: usize = 50;
+
+impl Release {
+    pub(super) fn keep_number(&mut self, number: &Number, at: Time) {
+        let own = (number.query.clone(), Some(number.value));
+        let base = (baseline_of(&number.query), number.baseline);
+        for (name, value) in [own, base] {
+            let Some(value) = value else { continue };
+            let lines = self.numbers.entry(name).or_default();
+            let place = lines.iter().position(|line| line.name == number.line);
+            let place = place.unwrap_or_else(|| {
+                if lines.len() == MOST_LINES {
+                    lines.remove(0);
+                }
+                lines.push(Line { name: number.line.clone(), points: Vec::new() });
+                lines.len() - 1
+            });
+            let points = &mut lines[place].points;
+            if points.len() == KEPT {
+                points.remove(0);
+            }
+            points.push((at, value));
+        }
+    }
+}
+
 /// It is on record if it says something new, if it decides, or if it is time again.
 pub(super) fn measured(case: &Case, stage: Option<usize>, readings: &[Reading]) -> Decided {
     let Some(watched) = watched(case.release).filter(|watched| watched.stage == stage) else {
@@ -77,7 +137,10 @@ pub(super) fn measured(case: &Case, stage: Option<usize>, readings: &[Reading]) 
     let metrics = watched.gates.iter().map(|gate| {
         let query = policy.queries.get(&gate.name);
         let reading = readings.iter().find(|reading| reading.name == gate.name);
-        let demands = Demands::of(gate, policy.timing.measure_every);
+        let demands = match query.is_some_and(|query| query.source == CI) {
+            true => Demands::of_ci(gate),
+            false => Demands::of(gate, policy.timing.measure_every),
+        };
         judge(gate, query, reading, demands, case.now)
     });
     let before = last_health(case, stage);
@@ -117,7 +180,10 @@ fn is_news(case: &Case, before: Option<&Health>, metrics: &[Judged]) -> bool {
     };
     let decides = match case.release.phase {
         Phase::AtGate { stage } => {
-            case.release.held.is_none() && !case.release.advance_asked.contains(&stage)
+            // Where there are days to decide in, only green decides before they are over.
+            let waits = may_wait(case.release, stage) && overall(metrics) != Light::Green;
+            let asked = case.release.advance_asked.contains(&stage);
+            case.release.held.is_none() && !asked && !waits
         }
         Phase::CountingDown
         | Phase::Ready
@@ -437,6 +503,9 @@ fn untold_at(release: &Release, watched: &Watched, policy: &Policy) -> Option<Ti
         return Some(watched.since.max(release.waiting_since()) + patience);
     };
     if let Phase::AtGate { stage } = release.phase {
+        if may_wait(release, stage) {
+            return None;
+        }
         let asked = release.advance_asked.contains(&stage);
         let open = release.is_overridden(&obstacle(stage));
         return (!asked && !open).then(|| release.waiting_since() + patience);

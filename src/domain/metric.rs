@@ -35,6 +35,14 @@ pub struct Query {
     pub has_past: bool,
 }
 
+/// The source of the numbers that CI hands in.
+pub const CI: &str = "ci";
+
+/// Under which name CI's number for the stable group is kept.
+pub fn baseline_of(query: &str) -> String {
+    format!("{query}/baseline")
+}
+
 /// What a number means, and with it which limits it has if a stage names none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -126,7 +134,7 @@ pub enum Answer {
 }
 
 /// Numbers in the order of time.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     pub name: String,
     pub points: Vec<(Time, f64)>,
@@ -352,6 +360,12 @@ impl Demands {
         let pace = pace.duration();
         let fresh = gate.fresh.map_or(pace * 3, Span::duration);
         Self { samples: gate.samples.map_or(3, |samples| samples as usize), fresh }
+    }
+
+    /// What CI hands in comes when a job ends, not at our pace.
+    pub fn of_ci(gate: &MetricGate) -> Self {
+        let fresh = gate.fresh.map_or(Duration::minutes(15), Span::duration);
+        Self { samples: gate.samples.map_or(1, |samples| samples as usize), fresh }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod filing;
 pub(crate) mod fixture;
 pub mod flag;
 pub mod freeze;
+pub mod gate;
 pub mod health;
 pub mod ids;
 pub mod lint;

@@ -173,6 +173,20 @@ pub enum NoticeKind {
         next: Option<String>,
         waits_for: Vec<String>,
         people: Vec<PersonRef>,
+        /// As long as the plan gives it.
+        #[serde(default)]
+        soaked_ms: Option<i64>,
+        /// What stands against it.
+        #[serde(default)]
+        why: Option<String>,
+    },
+    /// A group of people has the new version, and is asked how it is.
+    Cohort {
+        at: Time,
+        stage: String,
+        cohort: Option<String>,
+        traffic: Option<f64>,
+        feedback: Option<String>,
     },
     Advanced {
         at: Time,

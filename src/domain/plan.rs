@@ -243,6 +243,16 @@ pub struct Stage {
     pub approvers: Vec<Role>,
     #[serde(default)]
     pub cohort: Option<String>,
+    /// By when, counted like `soak`, somebody has to decide: from the soak's end until then it may
+    /// go on as soon as it is green.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decide_by: Option<Span>,
+    /// The audience that is told when the new version is there for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+    /// What that audience is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<String>,
     /// The flag that opens this stage's cohort, for its `traffic` where the stage has no action.
     #[serde(default)]
     pub flag: Option<String>,

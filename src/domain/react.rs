@@ -7,6 +7,7 @@ use super::command::{EvidenceReport, Vote};
 use super::effect::{Call, Effect, RoomWish, Target};
 use super::event::{Event, Happened};
 use super::flag;
+use super::gate::Word;
 use super::health;
 use super::ids::{Account, ItemId, PersonId, ReleaseId, Role, slug};
 use super::metric::Judged;
@@ -56,6 +57,10 @@ pub fn react(state: &State, event: &Event, at: Time) -> Vec<Effect> {
         Event::Unlocked { target, version, reason } => {
             let (target, version) = (target.clone(), version.clone());
             to_internal(state, NoticeKind::Unlocked { target, version, reason: reason.clone() })
+        }
+        Event::GateTurnedAway { waiting, why } => {
+            let (waiting, text) = (waiting.clone(), why.clone());
+            vec![Effect::AnswerGate { release: None, waiting, word: Word::Rejected, text }]
         }
         Event::Begun { .. }
         | Event::PolicyAdopted { .. }
@@ -237,9 +242,10 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         | Happened::AlreadySo { .. }
         | Happened::Filed
         | Happened::RiskAccepted { .. }
-        | Happened::StageApproved { .. }
         | Happened::SilenceNoticed { nth: 0, .. }
         | Happened::RetryAsked { .. }
+        | Happened::GateAsked { .. }
+        | Happened::NumberReported { .. }
         | Happened::EvidenceReported { report: EvidenceReport { .. }, .. }
         | Happened::ItemMarked { .. }
         | Happened::VotesAsked
@@ -316,6 +322,8 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         Happened::StepEnded { step, attempt, .. } => step_ended(scene, step, *attempt),
         Happened::StageDeployed { stage, .. } => stage_deployed(scene, *stage),
         Happened::AdvanceAsked { stage } => advance_wanted(scene, *stage),
+        Happened::StageOverdue { stage, why } => decision_wanted(scene, *stage, why.as_ref()),
+        Happened::StageApproved { stage, role, person } => approved(scene, *stage, role, person),
         Happened::StageAdvanced { stage, by } => {
             let next = release.plan.stages.get(stage + 1).map(|stage| stage.name.clone());
             scene.room(NoticeKind::Advanced {
@@ -324,6 +332,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
                 by: scene.by(by),
             })
         }
+        Happened::GateAnswered { waiter, word, text } => gate_answered(scene, *waiter, *word, text),
         Happened::UpdatePosted { text, by } => scene.room(NoticeKind::Update {
             at,
             text: text.clone(),
@@ -480,6 +489,42 @@ pub fn reason_text(reason: &Reason, policy: &Policy) -> String {
             format!("Frozen until {until}: {why}.")
         }
     }
+}
+
+/// The same for those outside, who need no names and no quotes: `the GO of QA`.
+pub fn in_brief(reason: &Reason, policy: &Policy) -> String {
+    match reason {
+        Reason::Silent { role } => format!("the sign-off of {}", policy.title_of(role)),
+        Reason::SaidNoGo { role, .. } => format!("{} said NO-GO", policy.title_of(role)),
+        Reason::OnlyTheRequester { .. } => "a second person's sign-off".into(),
+        Reason::ItemOpen { section, name, .. } => format!("{section}: {name}"),
+        Reason::ItemFailed { section, name, .. } => format!("{section}: {name} failed"),
+        Reason::EvidenceFailed { kind, .. } => format!("{} failed", kind.name()),
+        Reason::EvidenceMissing { kind } => format!("evidence of {}", kind.name()),
+        Reason::Frozen { .. } => "a freeze".into(),
+    }
+}
+
+/// The deployment hears it; so does the room, once it is decided.
+fn gate_answered(scene: &Scene, waiter: usize, word: Word, text: &str) -> Vec<Effect> {
+    let Some(waiter) = scene.release.gates.get(waiter) else { return Vec::new() };
+    let waiting = waiter.waiting.clone();
+    let may = match word {
+        Word::Approved => Some("may go on"),
+        Word::Rejected => Some("was turned down"),
+        Word::Comment => None,
+    };
+    let mut effects = match may {
+        Some(may) => {
+            let (place, run) = (&waiting.place, waiting.run);
+            let text = format!("Run {run} of {place} {may}.");
+            scene.room(NoticeKind::Update { at: scene.at, text, by: "tminus".into() })
+        }
+        None => Vec::new(),
+    };
+    let (release, text) = (Some(scene.release.id.clone()), text.to_owned());
+    effects.push(Effect::AnswerGate { release, waiting, word, text });
+    effects
 }
 
 fn remind(scene: &Scene, before: &str, roles: &[Role]) -> Vec<Effect> {
@@ -846,22 +891,82 @@ fn stage_deployed(scene: &Scene, stage: usize) -> Vec<Effect> {
             days: until - at > chrono::Duration::hours(12),
         }));
     }
+    if let Some(audience) = &plan.notice {
+        let (cohort, feedback) = (plan.cohort.clone(), plan.feedback.clone());
+        let (stage, traffic) = (plan.name.clone(), plan.traffic);
+        let kind = NoticeKind::Cohort { at, stage, cohort, traffic, feedback };
+        effects.extend(scene.to(scene.audience(audience), kind));
+    }
     effects
 }
 
+/// Everybody in the room sees it; who has to approve is asked like a voter.
 fn advance_wanted(scene: &Scene, stage: usize) -> Vec<Effect> {
+    let wanted = wanted_approvals(scene.release, stage);
+    let rules = || wanted.iter().filter_map(|role| Some((role, scene.policy.roles.get(role)?)));
+    let members: BTreeSet<&PersonId> = rules().flat_map(|(_, rules)| &rules.members).collect();
+    let people = match wanted.is_empty() {
+        true => vec![scene.person(&scene.release.captain)],
+        false => members.iter().map(|member| scene.person(member)).collect(),
+    };
+    let Some(kind) = waits_at(scene, stage, people) else { return Vec::new() };
+    let mut effects = scene.room(kind.clone());
+    effects.extend(members.into_iter().flat_map(|member| scene.tell(member, kind.clone())));
+    effects.extend(rules().flat_map(|(role, rules)| {
+        rules.groups.iter().filter_map(move |group| {
+            let people = vec![PersonRef::group(group, scene.policy.title_of(role))?];
+            scene.tell_group(group, waits_at(scene, stage, people)?)
+        })
+    }));
+    effects
+}
+
+fn waits_at(scene: &Scene, stage: usize, people: Vec<PersonRef>) -> Option<NoticeKind> {
     let release = scene.release;
-    let Some(plan) = release.plan.stages.get(stage) else { return Vec::new() };
+    let plan = release.plan.stages.get(stage)?;
     let wanted = wanted_approvals(release, stage);
-    let waits_for = wanted.iter().map(|role| scene.policy.title_of(role).to_owned()).collect();
-    scene.room(NoticeKind::AdvanceWanted {
+    Some(NoticeKind::AdvanceWanted {
         at: scene.at,
         stage: plan.name.clone(),
         number: stage + 1,
         next: release.plan.stages.get(stage + 1).map(|next| next.name.clone()),
-        waits_for,
-        people: vec![scene.person(&release.captain)],
+        waits_for: wanted.iter().map(|role| scene.policy.title_of(role).to_owned()).collect(),
+        people,
+        soaked_ms: None,
+        why: None,
     })
+}
+
+/// The room, and the captain wherever they are.
+fn decision_wanted(scene: &Scene, stage: usize, reason: Option<&String>) -> Vec<Effect> {
+    let captain = &scene.release.captain;
+    let kind = waits_at(scene, stage, vec![scene.person(captain)]);
+    let Some(NoticeKind::AdvanceWanted {
+        at, stage: name, number, next, waits_for, people, ..
+    }) = kind
+    else {
+        return Vec::new();
+    };
+    let by = scene.release.plan.stages.get(stage).and_then(|stage| stage.decide_by);
+    let soaked_ms = by.map(|by| by.duration().num_milliseconds());
+    let (why, stage) = (reason.cloned(), name);
+    let kind =
+        NoticeKind::AdvanceWanted { at, stage, number, next, waits_for, people, soaked_ms, why };
+    let mut effects = scene.room(kind.clone());
+    effects.extend(scene.tell(captain, kind));
+    effects
+}
+
+fn approved(scene: &Scene, stage: usize, role: &Role, person: &PersonId) -> Vec<Effect> {
+    let Some(plan) = scene.release.plan.stages.get(stage) else { return Vec::new() };
+    let left = wanted_approvals(scene.release, stage);
+    let left: Vec<_> = left.iter().map(|role| scene.policy.title_of(role)).collect();
+    let rest = match left.is_empty() {
+        true => String::new(),
+        false => format!("; {} still has to", words::and(&left)),
+    };
+    let text = format!("{} approves {}{rest}", scene.policy.title_of(role), plan.name);
+    scene.room(NoticeKind::Update { at: scene.at, text, by: scene.name(person) })
 }
 
 fn numbers(scene: &Scene, stage: Option<usize>, metrics: &[Judged]) -> Vec<Effect> {

@@ -213,6 +213,26 @@ fn unfinished_check(release: &Release, stage: usize) -> Option<Step> {
         .find(|step| release.run(step).and_then(RunRecord::worked) != Some(true))
 }
 
+/// Until when the stage may wait for a decision, where its plan says so.
+pub fn decide_by(release: &Release, stage: usize) -> Option<Time> {
+    let by = release.plan.stages.get(stage)?.decide_by?;
+    Some(release.stage_since? + by.duration())
+}
+
+/// Whether there is time to wait for better numbers before anybody has to decide.
+pub fn may_wait(release: &Release, stage: usize) -> bool {
+    decide_by(release, stage).is_some() && !release.overdue.contains(&stage)
+}
+
+/// The plan gives it no more time: the captain decides.
+pub(super) fn overdue(case: &Case, stage: usize) -> Decided {
+    let why = match health::gate(case.release, stage, case.policy, case.now) {
+        Gate::Shut(why) => Some(why),
+        Gate::Open | Gate::Wait => None,
+    };
+    case.did(Happened::StageOverdue { stage, why })
+}
+
 /// Roles whose approval this stage still waits for.
 pub fn wanted_approvals(release: &Release, stage: usize) -> Vec<Role> {
     let given = release.approvals.get(&stage);

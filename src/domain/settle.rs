@@ -6,11 +6,12 @@ use super::command::RunOutcome;
 use super::decide::did;
 use super::event::{Event, Happened};
 use super::flag;
+use super::gate;
 use super::health::{self, Gate};
 use super::ids::{ActionName, ReleaseId};
 use super::policy::Policy;
 use super::report;
-use super::rollout::{arguments, how_it_ended, needs_a_person};
+use super::rollout::{arguments, how_it_ended, may_wait, needs_a_person};
 use super::state::{Phase, Rehearsal, Release, RunRecord, State, Step};
 use super::time::{Span, Time};
 use super::verdict;
@@ -79,7 +80,10 @@ fn next(release: &Release, policy: &Policy, now: Time) -> Option<Happened> {
         Phase::RolledBack | Phase::Scrubbed => finished(release),
         Phase::Done | Phase::RollbackFailed => None,
     };
-    of_phase.or_else(|| rehearsing(release, policy)).or_else(|| super::asking::answered(release))
+    of_phase
+        .or_else(|| rehearsing(release, policy))
+        .or_else(|| super::asking::answered(release))
+        .or_else(|| gate::next(release, policy, now))
 }
 
 fn verdict_reached(release: &Release, policy: &Policy) -> Option<Happened> {
@@ -178,6 +182,7 @@ fn at_gate(release: &Release, stage: usize, policy: &Policy, now: Time) -> Optio
         Gate::Wait => return None,
         // It was asked while it was green; whoever answers is told that it no longer is.
         Gate::Shut(_) if release.advance_asked.contains(&stage) => return None,
+        Gate::Shut(_) if may_wait(release, stage) => return None,
         Gate::Shut(why) => return held_by_us(release, why),
     }
     if needs_a_person(release, stage) {

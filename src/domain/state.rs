@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::checklist::Item;
 use super::command::{EvidenceReport, FreezeWish, RunEnd, RunOutcome, Vote};
 use super::filing::Files;
+use super::gate::Waiter;
 use super::ids::{
     ActionName, AnnouncementId, FlagId, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId,
 };
-use super::metric::{Judged, Light};
+use super::metric::{Judged, Light, Line};
 use super::plan::{EvidenceKind, ItemPhase, Plan};
 use super::policy::{Destination, Policy};
 use super::report::Result as ReleaseResult;
@@ -118,12 +119,16 @@ pub struct Release {
     pub prompts: u32,
     pub approvals: BTreeMap<usize, BTreeMap<Role, PersonId>>,
     pub advance_asked: BTreeSet<usize>,
+    /// The stages that have soaked as long as they may without a decision.
+    pub overdue: BTreeSet<usize>,
     /// Since when the stage's traffic is what it is.
     pub stage_since: Option<Time>,
     pub resumed_at: Option<Time>,
     /// What the numbers said last.
     pub health: Option<Health>,
     pub red: Option<Red>,
+    /// What CI has handed in, by query; each line in the order of time.
+    pub numbers: BTreeMap<String, Vec<Line>>,
     /// It was taken back to an earlier share, and waits for a person to go on.
     pub stepped_back: bool,
     pub smoke: Option<(usize, usize)>,
@@ -134,6 +139,8 @@ pub struct Release {
     pub reopened: BTreeSet<ItemId>,
     pub rehearsal: Rehearsal,
     pub rollback: Option<Rollback>,
+    /// Who waits for our word before a deployment of theirs goes on.
+    pub gates: Vec<Waiter>,
     pub result: Option<ReleaseResult>,
 }
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod demo;
+pub mod gates;
 mod health;
 
 use std::sync::Arc;

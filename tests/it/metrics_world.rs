@@ -62,6 +62,11 @@ pub(crate) struct MetricsWorld {
 impl MetricsWorld {
     /// Both groups are healthy and busy, and Prometheus has numbers of both.
     pub(crate) async fn start() -> Self {
+        Self::start_after("").await
+    }
+
+    /// The same, with what it has measured before, in the text of OpenMetrics.
+    pub(crate) async fn start_after(past: &str) -> Self {
         let shop = Arc::new(Shop::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let exporter = listener.local_addr().unwrap().port();
@@ -70,6 +75,9 @@ impl MetricsWorld {
         let keep = TempDir::new().unwrap();
         let (url, client) = (String::new(), Client::new());
         let mut world = Self { keep, shop, exporter, url, prometheus: None, client };
+        if !past.is_empty() {
+            world.remember(past).await;
+        }
         world.begin().await;
         for group in ["canary", "stable"] {
             world.seen(&error_rate(group), |percent| percent.is_finite()).await;
@@ -137,6 +145,16 @@ impl MetricsWorld {
     /// Waits until Prometheus has no number any more.
     pub(crate) async fn unseen(&self, query: &str) {
         until(query, async || self.now(query).await.is_none()).await;
+    }
+
+    async fn remember(&self, past: &str) {
+        let (text, data) = (self.keep.path().join("past.txt"), self.keep.path().join("data"));
+        std::fs::write(&text, past).unwrap();
+        std::fs::create_dir(&data).unwrap();
+        let mut promtool = Command::new(prometheus().with_file_name("promtool"));
+        let promtool = promtool.args(["tsdb", "create-blocks-from", "openmetrics"]);
+        let made = promtool.arg(&text).arg(&data).output().await.unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
 
     /// Prometheus cannot choose a free port itself, and what is free now may be taken by then.

@@ -98,7 +98,8 @@ impl After<'_> {
             | Event::Welcomed { .. }
             | Event::Locked { .. }
             | Event::Unlocked { .. }
-            | Event::Flag { .. } => self.of_the_house(*seq, event),
+            | Event::Flag { .. }
+            | Event::GateTurnedAway { .. } => self.of_the_house(*seq, event),
         }
     }
 
@@ -178,6 +179,7 @@ impl After<'_> {
             | Event::Refused { .. }
             | Event::FreezeEnded { .. }
             | Event::Welcomed { .. }
+            | Event::GateTurnedAway { .. }
             | Event::Release { .. } => done.did = "other".into(),
         }
         self.words.message(Tone::Good, "answer-done.md", &done)

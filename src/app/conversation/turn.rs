@@ -12,13 +12,14 @@ use crate::app::grammar::{self, Act, Ended, Found, Freeze, Paper, Verb, Wrong, t
 use crate::app::reads::{self, Look};
 use crate::app::times::{self, TimeError};
 use crate::domain::authority;
-use crate::domain::checklist::{Item, Mark};
+use crate::domain::checklist::{self, Item, Mark};
 use crate::domain::command::{
-    Actor, Command, Commitment, EvidenceReport, FreezeWish, Request, Vote,
+    Actor, Command, Commitment, EvidenceReport, FreezeWish, Number, Request, Vote,
 };
 use crate::domain::decide::decide;
 use crate::domain::event::{Event, Happened};
 use crate::domain::ids::{ActionName, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId, slug};
+use crate::domain::metric::CI;
 use crate::domain::plan::{EvidenceKind, Finding, Plan};
 use crate::domain::policy::{Policy, Right};
 use crate::domain::poll::TEXT_LIMIT;
@@ -96,6 +97,7 @@ impl<'a> Turn<'a> {
             Verb::Edit { release, plan } => self.edit(given(release), given(plan)),
             Verb::Checklist { release, .. } => self.checklist(self.one(release)?),
             Verb::Evidence { release, .. } => self.evidence(self.one(release)?),
+            Verb::Metric { release, .. } => self.metric(self.one(release)?),
             Verb::Go { release, role, revision } => self.go(given(release), given(role), *revision),
             Verb::NoGo { release, .. } => self.no_go(self.one(release)?),
             Verb::Start { release, revision } => self.start(self.one(release)?, *revision),
@@ -661,12 +663,15 @@ impl<'a> Turn<'a> {
         let mut why = given(reason).map(str::to_owned);
         let mut mark = mark;
         if let (Some(limit), Some(said)) = (limit, given(value)) {
-            let Ok(number) = said.replace(',', ".").parse::<f64>() else {
-                let what = format!("`{}` is not a number.", crate::domain::words::excerpt(said));
-                return Err(self.wrong(Some(release), draft(), &what));
+            let number = match limit.read(said) {
+                Ok(number) => number,
+                Err(what) => return Err(self.wrong(Some(release), draft(), &what)),
             };
             mark = if limit.holds(number) { Mark::Pass } else { Mark::Fail };
-            why = Some(format!("{said} {} ({limit})", limit.unit));
+            let bare = said.ends_with(|c: char| c.is_ascii_digit());
+            let unit =
+                if bare && !limit.unit.is_empty() { &format!(" {}", limit.unit) } else { "" };
+            why = Some(format!("{said}{unit} ({limit})"));
         }
         let item = found.map_or_else(|| ItemId::new(wanted), |item| item.id.clone());
         let link = given(link).map(str::to_owned);
@@ -704,6 +709,43 @@ impl<'a> Turn<'a> {
         let (link, note) = (given(link).map(str::to_owned), given(note).map(str::to_owned));
         let report = EvidenceReport { kind, result, link, note };
         ask(Command::Report { release: release.id.clone(), report })
+    }
+
+    fn metric(&self, release: &Release) -> Understood {
+        let Verb::Metric { query, value, baseline, of, .. } = &self.said.verb else {
+            unreachable!("only asked for this verb")
+        };
+        let from_ci = self.policy.queries.iter().filter(|(_, query)| query.source == CI);
+        let names: Vec<_> = from_ci.map(|(name, own)| (name.clone(), own.title.clone())).collect();
+        let line = |name, label, value: &Option<String>, required| {
+            line_field(name, label, given(value).unwrap_or_default(), required)
+        };
+        let chosen = given(query).unwrap_or_default().to_owned();
+        let what = match names.is_empty() {
+            true => line("query", "What was measured", query, true),
+            false => {
+                Field { value: chosen.clone(), ..choice("query", "What was measured", &names) }
+            }
+        };
+        let fields = vec![
+            what,
+            line("value", "The number", value, true),
+            line("baseline", "The same of the stable group", baseline, false),
+            line("of", "Which one of several", of, false),
+        ];
+        let draft =
+            || Draft::new(&format!("A number for {}", release.title()), "Report", fields.clone());
+        self.complete(Some(release), draft())?;
+        let number = |said: &str| {
+            checklist::plain_number(said).map_err(|what| self.wrong(Some(release), draft(), &what))
+        };
+        let number = Number {
+            query: chosen,
+            value: number(given(value).unwrap_or_default())?,
+            baseline: given(baseline).map(number).transpose()?,
+            line: given(of).unwrap_or_default().to_owned(),
+        };
+        ask(Command::ReportNumber { release: release.id.clone(), number })
     }
 
     fn overrule(&self, release: &Release, obstacle: Option<&str>, reason: &str) -> Understood {

@@ -216,6 +216,9 @@ fn undelivered(effect: &Effect, why: &str, unknown: bool) -> Option<Command> {
             let end = RunEnd::without_output(outcome);
             return Some(Command::FlagChanged { flag, nth, end });
         }
+        Effect::AnswerGate { release, .. } => {
+            (release.clone()?, "the answer to a deployment that waits for it")
+        }
         Effect::Stop { .. } | Effect::Refresh { .. } => return None,
     };
     let (to, why) = (effect.lane(), why.to_owned());

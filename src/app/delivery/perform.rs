@@ -14,13 +14,14 @@ use crate::app::{cards, markup, notices, reads};
 use crate::domain::command::{Command, RunEnd, RunOutcome};
 use crate::domain::effect::{Call, Effect, RoomWish, Target};
 use crate::domain::flag;
+use crate::domain::gate::{self, Word};
 use crate::domain::ids::{FlagId, ReleaseId, RunId};
 use crate::domain::notice::{Notice, NoticeKind};
 use crate::domain::policy::RoomHome;
 use crate::domain::registry;
 use crate::domain::state::{Card, CardKind, Posted, Room};
 use crate::ports::{
-    self, Chat, Failure, Letter, MessageRef, Outcome, Place, Ran, Receipt, Run, Sighting,
+    self, Chat, Failure, GateWord, Letter, MessageRef, Outcome, Place, Ran, Receipt, Run, Sighting,
 };
 use crate::store::{Waiting, Which};
 
@@ -64,6 +65,9 @@ impl Delivery {
             Effect::Look { release, run, call } => self.look_after(release, run, call).await,
             Effect::Stop { release, run, call } => self.stop(release, run, call).await.into(),
             Effect::Flag { flag, nth, call, stops } => self.flag(flag, *nth, call, stops).await,
+            Effect::AnswerGate { waiting: asked, word, text, .. } => {
+                self.answer_gate(waiting, asked, *word, text).await.into()
+            }
             Effect::Refresh { .. } => Done::Settled(None),
         }
     }
@@ -92,6 +96,10 @@ impl Delivery {
             | Effect::Archive { .. }
             | Effect::Stop { .. }
             | Effect::Refresh { .. } => self.perform(waiting, effect).await,
+            // How things stand is said once or not at all: nobody waits for it.
+            Effect::AnswerGate { word: Word::Comment, .. } => Done::Settled(None),
+            // The same decision again decides nothing new.
+            Effect::AnswerGate { .. } => self.perform(waiting, effect).await,
             Effect::Run { release, run, call } | Effect::Look { release, run, call } => {
                 self.look_after(release, run, call).await
             }
@@ -268,6 +276,38 @@ impl Delivery {
         let entries = self.0.engine.store().reader().entries(&which).await.ok()?;
         let entry = entries.first()?;
         Some(crate::store::Head { seq: entry.seq, hash: entry.hash }.to_string())
+    }
+
+    async fn answer_gate(
+        &self,
+        waiting: &Waiting,
+        asked: &gate::Waiting,
+        word: Word,
+        text: &str,
+    ) -> Result<Option<Command>, Failure> {
+        let gates = &self.0.world.neighbours().gates;
+        let keeper = gates
+            .get(&asked.gate)
+            .ok_or_else(|| Failure::permanent(format!("{} is not connected", asked.gate)))?;
+        let said = GateWord {
+            place: asked.place.clone(),
+            run: asked.run,
+            environment: asked.environment.clone(),
+            installation: asked.installation,
+            go: match word {
+                Word::Approved => Some(true),
+                Word::Rejected => Some(false),
+                Word::Comment => None,
+            },
+            text: text.to_owned(),
+        };
+        match (keeper.tell(&said).await, word) {
+            (Err(Failure::Unknown { why } | Failure::Permanent { why }), Word::Comment) => {
+                warn!(effect.key = %waiting.key, "a comment may not have arrived: {why}");
+                Ok(None)
+            }
+            (told, Word::Approved | Word::Rejected | Word::Comment) => told.map(|()| None),
+        }
     }
 
     async fn pin(&self, posted: &Posted) -> Result<Option<Command>, Failure> {

@@ -3,6 +3,7 @@
 use crate::domain::checklist::Mark;
 use crate::domain::command::{RunOutcome, Vote};
 use crate::domain::event::{Event, FlagDid, Happened, Reminder};
+use crate::domain::gate::Word;
 use crate::domain::health;
 use crate::domain::ids::{FlagId, PersonId};
 use crate::domain::plan::Finding;
@@ -48,6 +49,9 @@ pub fn describe(event: &Event, policy: &Policy) -> String {
         }
         Event::Unlocked { target, version, reason } => {
             format!("{version} was unlocked on {target}: {}", ended(reason))
+        }
+        Event::GateTurnedAway { waiting, why } => {
+            format!("Run {} of {} was turned down: {}", waiting.run, waiting.place, ended(why))
         }
         Event::Release { did, .. } => of_release(did, policy),
         Event::Flag { flag, did } => of_flag(flag, did, policy),
@@ -211,12 +215,34 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
         Happened::AdvanceAsked { stage } => {
             format!("Stage {} is through its checks and waits for a person.", stage + 1)
         }
+        Happened::NumberReported { number, by } => {
+            let line = match number.line.as_str() {
+                "" => String::new(),
+                line => format!(" of {line}"),
+            };
+            format!("{} reported {}{line}: {}.", by_name(by), number.query, number.value)
+        }
+        Happened::StageOverdue { stage, .. } => {
+            format!("Stage {} has soaked as long as it may; the captain was asked.", stage + 1)
+        }
         Happened::StageApproved { stage, role, person } => {
             let seat = policy.title_of(role);
             format!("{} approved stage {} for {seat}.", name(person), stage + 1)
         }
         Happened::StageAdvanced { stage, by: who } => {
             format!("{} advanced from stage {} to stage {}.", by(who), stage + 1, stage + 2)
+        }
+        Happened::GateAsked { waiting } => {
+            let (run, place, to) = (waiting.run, &waiting.place, &waiting.environment);
+            format!("Run {run} of {place} waits for our word to deploy to {to}.")
+        }
+        Happened::GateAnswered { word, text, .. } => {
+            let heard = match word {
+                Word::Approved => "was approved",
+                Word::Rejected => "was turned down",
+                Word::Comment => "was told how things stand",
+            };
+            format!("A deployment that waits {heard}: {}", ended(text))
         }
         Happened::UpdatePosted { text, by } => format!("{}: {}", by_name(by), ended(text)),
         Happened::SilenceNoticed { who, .. } => match who {

@@ -23,7 +23,10 @@ const GROUPS: [Group; 6] = [
     },
     Group {
         title: "Rollout",
-        verbs: &["start", "update", "advance", "hold", "resume", "retry", "outcome", "run", "flag"],
+        verbs: &[
+            "start", "update", "metric", "advance", "hold", "resume", "retry", "outcome", "run",
+            "flag",
+        ],
     },
     Group { title: "Go back", verbs: &["rollback", "red", "step-back", "lock", "unlock"] },
     Group { title: "Afterwards", verbs: &["verify", "complete", "keep", "report", "notes"] },
@@ -168,6 +171,7 @@ pub(super) fn is_needed(verb: &str, argument: &str) -> bool {
         ("scrub", &["reason"]),
         ("edit", &["plan"]),
         ("evidence", &["kind", "result"]),
+        ("metric", &["query", "value"]),
         ("no-go", &["reason"]),
         ("update", &["text"]),
         ("hold", &["reason"]),
@@ -188,9 +192,9 @@ pub(super) fn is_needed(verb: &str, argument: &str) -> bool {
 }
 
 /// What a platform that takes few commands may put behind another word. Discord takes twenty-five.
-const FAR: [&str; 18] = [
+const FAR: [&str; 19] = [
     "new", "edit", "evidence", "lock", "unlock", "override", "accept", "handover", "keep", "run",
-    "oncall", "notes", "plan", "audit", "document", "verify", "roles", "complete",
+    "oncall", "notes", "plan", "audit", "document", "verify", "roles", "complete", "metric",
 ];
 
 /// Every command with its arguments, hidden ones left out.

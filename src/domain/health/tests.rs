@@ -1,6 +1,7 @@
 //! The numbers of the sample release, and what becomes of it.
 
 use super::super::command::{Command, Commitment, RunOutcome};
+use super::super::effect::{Effect, Target};
 use super::super::event::Event;
 use super::super::fixture::{World, id, plan};
 use super::super::metric::{Answer, Reading};
@@ -320,4 +321,70 @@ fn what_is_watched_after_the_rollout_calls_somebody_when_it_turns_red() {
     world.measures(&[("memory", 70.0, 70.0)]);
     lasts(&mut world, &[("memory", 93.0, 70.0)], Duration::seconds(90));
     assert_eq!(held(&world), Some("Memory 93 %, above 90"));
+}
+
+// ---------------------------------------------------------------------------------------------
+// Time to decide
+
+fn unhurried() -> Plan {
+    let mut plan = gated();
+    plan.stages[1].decide_by = Some(Span::hours(1));
+    plan
+}
+
+#[test]
+fn within_its_time_to_decide_a_stage_waits_for_green_and_then_goes_on_by_itself() {
+    let mut world = at_gate(unhurried(), YELLOW);
+    lasts(&mut world, YELLOW, Duration::minutes(30));
+    assert_eq!(held(&world), None, "there is time");
+    assert_eq!(world.release().phase, Phase::AtGate { stage: 1 });
+    let before = measured(&world);
+    lasts(&mut world, YELLOW, Duration::minutes(5));
+    assert!(measured(&world) <= before + 1, "what does not change fills no log");
+    lasts(&mut world, GREEN, Duration::minutes(2));
+    assert_eq!(world.release().phase, Phase::Deploying { stage: 2 });
+}
+
+#[test]
+fn when_its_time_to_decide_is_over_the_captain_is_asked_once_and_it_is_held() {
+    let mut world = at_gate(unhurried(), YELLOW);
+    lasts(&mut world, YELLOW, Duration::minutes(55));
+    let asked = |world: &World| {
+        let kinds = world.notices().map(|notice| &notice.kind);
+        kinds
+            .filter(|kind| matches!(kind, NoticeKind::AdvanceWanted { soaked_ms: Some(_), .. }))
+            .count()
+    };
+    let before = asked(&world);
+    assert_eq!(before, 2, "the room, and the captain in private");
+    assert!(held(&world).is_some_and(|why| why.contains("Error rate")), "{:?}", held(&world));
+    lasts(&mut world, YELLOW, Duration::minutes(20));
+    assert_eq!(asked(&world), before);
+}
+
+#[test]
+fn who_has_to_approve_is_asked_in_private_and_what_is_still_missing_is_said() {
+    let mut plan = gated();
+    plan.stages[1].advance = Advance::Manual;
+    plan.stages[1].approvers = vec!["product".into(), "support".into()];
+    let mut world = at_gate(plan, GREEN);
+    lasts(&mut world, GREEN, Duration::minutes(2));
+    let asked = world.effects.iter().filter_map(|effect| {
+        let Effect::Say { to: Target::Person { person, .. }, notice } = effect else { return None };
+        let wanted = matches!(notice.kind, NoticeKind::AdvanceWanted { .. });
+        wanted.then(|| person.to_string())
+    });
+    assert_eq!(asked.collect::<Vec<_>>(), ["paula", "sam"]);
+    let commits = Commitment::default;
+    refused(&world.by("quinn", Command::Advance { release: id(), commits: commits() }));
+    world.by("paula", Command::Advance { release: id(), commits: commits() });
+    let said = world.notices().filter_map(|notice| {
+        let NoticeKind::Update { text, .. } = &notice.kind else { return None };
+        Some(text.clone())
+    });
+    assert!(said.last().is_some_and(|text| text.contains("still has to")));
+    assert_eq!(world.release().phase, Phase::AtGate { stage: 1 });
+    world.by("sam", Command::Advance { release: id(), commits: commits() });
+    lasts(&mut world, GREEN, Duration::minutes(1));
+    assert_ne!(world.release().phase, Phase::AtGate { stage: 1 });
 }

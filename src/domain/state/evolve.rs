@@ -19,7 +19,10 @@ impl State {
         self.last_at = self.last_at.max(Some(at));
         match event {
             Event::Release { release, did } => self.happened(release, did, at),
-            Event::SnapshotTaken { .. } | Event::Refused { .. } | Event::AlreadySo { .. } => {}
+            Event::SnapshotTaken { .. }
+            | Event::Refused { .. }
+            | Event::AlreadySo { .. }
+            | Event::GateTurnedAway { .. } => {}
             // The house is shared with readers: it is copied only when it changes.
             Event::Begun { .. }
             | Event::PolicyAdopted { .. }
@@ -122,7 +125,8 @@ impl House {
             Event::Release { .. }
             | Event::SnapshotTaken { .. }
             | Event::Refused { .. }
-            | Event::AlreadySo { .. } => {}
+            | Event::AlreadySo { .. }
+            | Event::GateTurnedAway { .. } => {}
         }
     }
 }
@@ -190,10 +194,12 @@ fn opened(id: &ReleaseId, did: &Happened, at: Time) -> Release {
         prompts: 0,
         approvals: BTreeMap::new(),
         advance_asked: BTreeSet::new(),
+        overdue: BTreeSet::new(),
         stage_since: None,
         resumed_at: None,
         health: None,
         red: None,
+        numbers: BTreeMap::new(),
         stepped_back: false,
         smoke: None,
         recalled: BTreeSet::new(),
@@ -201,6 +207,7 @@ fn opened(id: &ReleaseId, did: &Happened, at: Time) -> Release {
         reopened: BTreeSet::new(),
         rehearsal: Rehearsal::Never,
         rollback: None,
+        gates: Vec::new(),
         result: None,
     };
     for found in &plan.evidence {
@@ -327,6 +334,9 @@ impl Release {
             Happened::AdvanceAsked { stage } => {
                 self.advance_asked.insert(*stage);
             }
+            Happened::StageOverdue { stage, .. } => {
+                self.overdue.insert(*stage);
+            }
             Happened::StageApproved { stage, role, person } => {
                 let approvals = self.approvals.entry(*stage).or_default();
                 approvals.insert(role.clone(), person.clone());
@@ -341,6 +351,12 @@ impl Release {
                     hold.taken = true;
                 }
             }
+            Happened::GateAsked { waiting } => self.gates.push(Waiter::new(waiting.clone())),
+            Happened::GateAnswered { waiter, word, text } => {
+                if let Some(waiter) = self.gates.get_mut(*waiter) {
+                    waiter.told(*word, text);
+                }
+            }
             Happened::SilenceNoticed { nth, .. } => self.prompts = *nth,
             Happened::Held { reason, by } => {
                 self.held = Some(Hold::new(reason, by.clone(), at));
@@ -349,6 +365,7 @@ impl Release {
                     self.red = None;
                 }
             }
+            Happened::NumberReported { number, .. } => self.keep_number(number, at),
             Happened::Measured { stage, metrics, tell } => {
                 self.measured(*stage, metrics, *tell, at);
             }
@@ -585,6 +602,7 @@ impl Release {
         self.red = None;
         self.stepped_back = true;
         self.advance_asked.retain(|stage| *stage < to);
+        self.overdue.retain(|stage| *stage < to);
         self.approvals.retain(|stage, _| *stage < to);
         self.spoke(at);
         self.enter(Phase::Deploying { stage: to }, at);
