@@ -205,10 +205,10 @@ impl House {
         .await?;
         tokio::spawn(clock::follow_agenda(self.engine.clone(), stop.clone()));
         let gauges = Gauges::new(self.engine.clone(), sources(&self.config)?.each());
-        tokio::spawn(gauges.follow(stop.clone()));
+        tokio::spawn(gauges.clone().follow(stop.clone()));
         let conversation = Arc::new(self.conversation(platforms));
         let listeners = self.listeners(&conversation);
-        let router = self.router(&delivery, &conversation, &again, metrics, &stop)?;
+        let router = self.router((&delivery, gauges), &conversation, &again, metrics, &stop)?;
         let router = router.merge(listeners.router());
         let address = listener.local_addr()?;
         let url = self.config.state.join("url");
@@ -267,7 +267,7 @@ impl House {
 
     fn router(
         &self,
-        delivery: &Delivery,
+        (delivery, gauges): (&Delivery, Gauges),
         conversation: &Arc<Conversation>,
         again: &Arc<StartOver>,
         metrics: metrics_exporter_prometheus::PrometheusHandle,
@@ -285,7 +285,7 @@ impl House {
         let Some(console) = &self.console else { return Ok(router) };
         router = router.merge(console.clone().router(conversation.clone()));
         if self.config.demo {
-            let demo = web::demo_router(served, again.clone());
+            let demo = web::demo_router(served, gauges, again.clone());
             router = router.merge(console.guard(demo));
         }
         Ok(router)

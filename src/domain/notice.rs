@@ -20,6 +20,13 @@ pub struct Notice {
     pub public: bool,
 }
 
+impl Notice {
+    /// It is looked at rather than read.
+    pub fn is_shown(&self) -> bool {
+        matches!(self.kind, NoticeKind::Pictures { .. })
+    }
+}
+
 /// One kind of notice with what only it knows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -117,6 +124,9 @@ pub enum NoticeKind {
         checks: Vec<String>,
         /// So long that the day has to be said.
         days: bool,
+        /// The metrics that decide.
+        #[serde(default)]
+        judged: Vec<String>,
     },
     AdvanceWanted {
         at: Time,
@@ -127,11 +137,16 @@ pub enum NoticeKind {
         next: Option<String>,
         waits_for: Vec<String>,
         people: Vec<PersonRef>,
+        /// Each metric with its value and what it is compared with.
+        #[serde(default)]
+        lines: Vec<String>,
     },
     Advanced {
         at: Time,
         next: String,
         by: Option<String>,
+        #[serde(default)]
+        lines: Vec<String>,
     },
     StepFailed {
         at: Time,
@@ -178,6 +193,18 @@ pub enum NoticeKind {
         lines: Vec<String>,
         automatic: bool,
         held: bool,
+        /// The end of the soak, if it goes on by itself then.
+        #[serde(default)]
+        advances_at: Option<Time>,
+    },
+    /// What was measured, as pictures. They are drawn from the log when they are delivered.
+    Pictures {
+        at: Time,
+        /// Nothing: the release as a whole.
+        stage: Option<String>,
+        lines: Vec<String>,
+        /// It has gone back since.
+        back: bool,
     },
     TurnedRed {
         at: Time,

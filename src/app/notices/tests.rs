@@ -147,6 +147,7 @@ fn rolling_out() -> Vec<NoticeKind> {
             until,
             checks: vec![text("health")],
             days: false,
+            judged: vec![text("error rate"), text("p95")],
         },
         NoticeKind::AdvanceWanted {
             at,
@@ -155,6 +156,7 @@ fn rolling_out() -> Vec<NoticeKind> {
             next: Some(step.clone()),
             waits_for: vec![],
             people: vec![who("maria")],
+            lines: measured(),
         },
         NoticeKind::AdvanceWanted {
             at,
@@ -163,8 +165,12 @@ fn rolling_out() -> Vec<NoticeKind> {
             next: None,
             waits_for: vec![text("product"), text("support")],
             people: vec![who("maria")],
+            lines: vec![],
         },
-        NoticeKind::Advanced { at, next: step.clone(), by: Some(text("maria")) },
+        NoticeKind::Advanced { at, next: step.clone(), by: Some(text("maria")), lines: vec![] },
+        NoticeKind::Advanced { at, next: step.clone(), by: None, lines: measured() },
+        NoticeKind::Pictures { at, stage: Some(text("Pod 1")), lines: measured(), back: false },
+        NoticeKind::Pictures { at, stage: None, lines: measured(), back: true },
         NoticeKind::StepFailed {
             at,
             step: step.clone(),
@@ -272,13 +278,18 @@ fn numbers(light: &str, held: bool) -> NoticeKind {
         at: time("2026-12-15T18:22:00Z"),
         stage: (!held).then(|| "Friendly".to_owned()),
         light: light.to_owned(),
-        lines: vec![
-            "Error rate 0.31 % (baseline 0.3 %, +3 %)".to_owned(),
-            "p95 187 ms (baseline 189 ms, −1 %)".to_owned(),
-        ],
+        lines: measured(),
         automatic: light == "red",
         held,
+        advances_at: (light == "green" && !held).then(|| time("2026-12-15T18:30:00Z")),
     }
+}
+
+fn measured() -> Vec<String> {
+    vec![
+        "Error rate 0.31 % (baseline 0.3 %, +3 %)".to_owned(),
+        "p95 187 ms (baseline 189 ms, −1 %)".to_owned(),
+    ]
 }
 
 fn going_back() -> Vec<NoticeKind> {
