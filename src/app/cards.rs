@@ -13,7 +13,6 @@ use super::status::{item_value, status_seen};
 use super::{acts, markup, status};
 use crate::domain::checklist::missing;
 use crate::domain::command::{RunOutcome, Vote};
-use crate::domain::{flag, health, words};
 use crate::domain::ids::RunId;
 use crate::domain::metric::{Light, number};
 use crate::domain::notice::Brief;
@@ -26,6 +25,7 @@ use crate::domain::rollout::{how_it_ended, how_it_looked, needs_a_person};
 use crate::domain::state::{Card, CardKind, Phase, Release, RunRecord, Seat, State, Step};
 use crate::domain::time::{self, Time};
 use crate::domain::verdict::{self, Reason};
+use crate::domain::{flag, health, words};
 use crate::ports::{Button, Message, Tone};
 
 /// A card as it should stand now; nothing if what it shows is gone. `run_lines` is the output that

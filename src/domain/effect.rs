@@ -92,7 +92,9 @@ impl Effect {
     pub fn lane(&self) -> String {
         match self {
             // **Invariant:** no word waits for a picture.
-            Self::Say { to: Target::Channel { platform, channel }, notice } if notice.is_shown() => {
+            Self::Say { to: Target::Channel { platform, channel }, notice }
+                if notice.is_shown() =>
+            {
                 format!("{platform}/{channel}/pictures")
             }
             Self::Say { to: Target::Channel { platform, channel }, .. } => {

@@ -53,12 +53,7 @@ pub(super) fn measured(case: &Case, stage: Option<usize>, readings: &[Reading]) 
     record(case, stage, metrics, traces)
 }
 
-fn record(
-    case: &Case,
-    stage: Option<usize>,
-    metrics: Vec<Judged>,
-    traces: Vec<Trace>,
-) -> Decided {
+fn record(case: &Case, stage: Option<usize>, metrics: Vec<Judged>, traces: Vec<Trace>) -> Decided {
     let tell = is_worth_telling(last_health(case, stage), &metrics, case.now);
     case.did(Happened::Measured { stage, metrics, tell, traces })
 }
@@ -227,7 +222,8 @@ pub(super) fn follow(release: &Release, policy: &Policy, now: Time) -> Option<Ha
     }
     // As far as it was seen to last: what time passes unmeasured confirms nothing.
     let seen = release.health.as_ref().map(|health| health.at);
-    let lasted = red_lasts_at(release, policy).is_some_and(|at| seen.is_some_and(|seen| at <= seen));
+    let lasted =
+        red_lasts_at(release, policy).is_some_and(|at| seen.is_some_and(|seen| at <= seen));
     lasted.then(|| turned_red(release, why_red(release, policy), None, now))
 }
 
@@ -410,14 +406,18 @@ pub fn brief(judged: &Judged, policy: &Policy) -> String {
     let shown = format!("{title} {}{unit}", number(value));
     match (judged.baseline, judged.change()) {
         (Some(base), Some(change)) => {
-            // A minus as wide as the plus.
-            let sign = if change < 0.0 { '−' } else { '+' };
-            let change = number(change.abs());
-            format!("{shown} (baseline {}{unit}, {sign}{change} %)", number(base))
+            format!("{shown} (baseline {}{unit}, {})", number(base), percent(change))
         }
         (Some(base), None) => format!("{shown} (baseline {}{unit})", number(base)),
         (None, _) => shown,
     }
+}
+
+/// `+3 %`, with a minus as wide as the plus.
+pub fn percent(change: f64) -> String {
+    let sign = if change < 0.0 { '−' } else { '+' };
+    let size = change.abs();
+    format!("{sign}{} %", number(if size < 1.0 { size } else { size.round() }))
 }
 
 /// `p95 187 ms (−1 %)`: where there is room for little.

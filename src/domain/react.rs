@@ -345,9 +345,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
             scene.room(NoticeKind::SilencePrompt { at, minutes: quiet, person, captain })
         }
         Happened::Measured { tell: false, .. } => Vec::new(),
-        Happened::Measured { stage, metrics, tell: true, .. } => {
-            numbers(scene, *stage, metrics)
-        }
+        Happened::Measured { stage, metrics, tell: true, .. } => numbers(scene, *stage, metrics),
         Happened::TurnedRed { why, by, roll_back_at } => {
             turned_red(scene, why, by.as_ref(), *roll_back_at)
         }

@@ -11,6 +11,7 @@ mod clock;
 mod command_line;
 mod console;
 mod console_page;
+mod console_stage;
 mod crash;
 mod discord_adapter;
 mod discord_play;

@@ -93,7 +93,8 @@ fn metrics(page: &mut Page, release: &Release, policy: &Policy) {
             None => "—".to_owned(),
         };
         let change = course.last.change();
-        let change = change.map(|change| format!(" ({})", percent(change))).unwrap_or_default();
+        let change =
+            change.map(|change| format!(" ({})", health::percent(change))).unwrap_or_default();
         vec![
             text(&health::title(&course.last, policy)),
             amount(course.before),
@@ -104,12 +105,6 @@ fn metrics(page: &mut Page, release: &Release, policy: &Policy) {
     };
     let rows = release.courses.values().map(row).collect();
     page.table(&["Metric", "Before", "At its worst", "After", "Last measured"], rows);
-}
-
-/// `+3 %`, `−1 %`.
-fn percent(change: f64) -> String {
-    let sign = if change < 0.0 { '−' } else { '+' };
-    format!("{sign}{} %", number(change.abs()))
 }
 
 fn issues(page: &mut Page, release: &Release, result: &Result) {

@@ -104,11 +104,8 @@ fn first_look(release: &Release, policy: &Policy, name: &str) -> Option<MetricGa
     };
     let knows = query.has_past || matches!(against, Against::Metric(_));
     let compared = |limit: Option<f64>| limit.filter(|_| knows);
-    let limits = Limits {
-        rise: limits.rise.map(compared),
-        fall: limits.fall.map(compared),
-        ..limits
-    };
+    let limits =
+        Limits { rise: limits.rise.map(compared), fall: limits.fall.map(compared), ..limits };
     (!limits.is_empty()).then(|| limits.into_gate(MetricGate { against, ..gate }))
 }
 

@@ -45,7 +45,8 @@ impl Trace {
         let base = read.baseline.as_ref().and_then(|answer| beside(answer, judged, gate));
         let mut baseline = base.map(points).unwrap_or_default();
         // What was before the deploy is shown as the level that it was compared with.
-        if let Some(level) = judged.baseline.filter(|_| baseline.last().is_some_and(|it| it.0 < first))
+        if let Some(level) =
+            judged.baseline.filter(|_| baseline.last().is_some_and(|it| it.0 < first))
         {
             baseline = vec![(first, Some(rounded(level))), (last, Some(rounded(level)))];
         }

@@ -17,8 +17,8 @@ use serenity::builder::CreateAttachment;
 use serenity::http::{LightMethod, Multipart, MultipartUpload, RatelimitingBucket, Request, Route};
 
 use super::lock;
-use super::settings::{API_URL, DiscordSettings};
 use super::render::Attached;
+use super::settings::{API_URL, DiscordSettings};
 use crate::ports::Failure;
 
 /// Without one, a host that swallows packets is only noticed by the limit of the whole call, and

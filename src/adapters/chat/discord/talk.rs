@@ -311,7 +311,8 @@ impl Discord {
         let (body, mut wait) = (letter.body(None), FIRST_CHANCE);
         loop {
             let route = Route::WebhookOriginalInteractionResponse { application_id, token };
-            let tried = self.api.write(route, LightMethod::Patch, &body, letter.beside.as_ref()).await;
+            let tried =
+                self.api.write(route, LightMethod::Patch, &body, letter.beside.as_ref()).await;
             match tried {
                 Err(fault) if fault.is(&NOT_THERE_YET) && wait <= LAST_CHANCE => {
                     tokio::time::sleep(wait).await;

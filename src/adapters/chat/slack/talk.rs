@@ -6,8 +6,8 @@ use tracing::warn;
 
 use super::api::{Fault, Twice, text, with};
 use super::render::{self, Ground, Part};
-use super::{Said, Slack, Spot, lock};
 use super::upload::Load;
+use super::{Said, Slack, Spot, lock};
 use crate::ports::{Failure, File, Message, MessageRef, Picture, Place, Whisper};
 
 /// What our messages carry, so that they are found again.
