@@ -18,9 +18,15 @@ use crate::store::Entry;
 /// More than these nobody compares, and no platform takes beside one message.
 const MOST: usize = 8;
 
-/// What the last of these entries that kept something saw.
-pub fn charts(release: &Release, policy: &Policy, entries: &[Entry]) -> Vec<(String, Chart)> {
-    let Some((seq, metrics, traces)) = entries.iter().rev().find_map(seen) else {
+/// What the last of these entries that kept something saw. Their names are those of the entry that
+/// asked for them, so that no two of a room are alike.
+pub fn charts(
+    release: &Release,
+    policy: &Policy,
+    entries: &[Entry],
+    seq: u64,
+) -> Vec<(String, Chart)> {
+    let Some((metrics, traces)) = entries.iter().rev().find_map(seen) else {
         return Vec::new();
     };
     let drawn = traces.iter().take(MOST).filter_map(|trace| {
@@ -42,12 +48,12 @@ pub fn draw(charts: Vec<(String, Chart)>) -> Vec<Picture> {
     charts.into_iter().map(picture).collect()
 }
 
-fn seen(entry: &Entry) -> Option<(u64, Vec<Judged>, Vec<Trace>)> {
+fn seen(entry: &Entry) -> Option<(Vec<Judged>, Vec<Trace>)> {
     let event = engine::event_of(entry).ok()?;
     let Event::Release { did: Happened::Measured { metrics, traces, .. }, .. } = event else {
         return None;
     };
-    (!traces.is_empty()).then_some((entry.seq, metrics, traces))
+    (!traces.is_empty()).then_some((metrics, traces))
 }
 
 fn chart(release: &Release, policy: &Policy, judged: &Judged, trace: &Trace) -> Chart {

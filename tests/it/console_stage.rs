@@ -142,7 +142,7 @@ impl Stage {
             .filter((it) => it.getAttribute('role') === 'img' && it.checkVisibility()
               && /canary .*%, .*roll back above/.test(it.getAttribute('aria-label'))
               && it.querySelector('polyline, circle') && it.getBoundingClientRect().width > 300)
-            .map((it) => `error-rate-${it.closest('[id], li, article').id || it.ariaLabel}`);";
+            .map((it) => `error-rate-${it.closest('li, article').innerText.match(/📈.*/)?.[0]}`);";
         let found = self.page.client.execute(script, Vec::new()).await.unwrap();
         let names = found.as_array().cloned().unwrap_or_default();
         names.iter().map(|name| name.as_str().unwrap().to_owned()).collect()

@@ -23,10 +23,14 @@ for = "1s"
 
 const FLAG: &str = "[[flag]]\nname = \"checkout\"\nowner = \"maria\"\nexpires = \"2099-12-31\"\n";
 
+const OPEN: &str = r#"{"flags": {"checkout": {
+    "state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on"
+}}}"#;
+
 /// The shop's configuration, with what is measured and how often.
 pub(crate) fn measured(config: &str, world: &MetricsWorld) -> String {
     let (url, query) = (world.url(), error_rate("canary"));
-    let pace = "measure_every = \"1s\"\ngreen_for = \"1s\"\nno_data = \"4s\"\nwatch = \"3s\"";
+    let pace = "measure_every = \"1s\"\ngreen_for = \"1s\"\nno_data = \"4s\"\nwatch = \"1m\"";
     let sources = format!(
         r#"
 [metrics.prometheus]
@@ -40,14 +44,15 @@ kind = "error-rate"
 
 [flags.local]
 kind = "file"
-path = "{{state}}/flags.json"
+path = "{{state}}/../flags.json"
 "#
     );
     config.replace("watch = \"3s\"", pace) + &sources
 }
 
-/// The plan that goes with it.
+/// The plan that goes with it, and a flag that is open for everybody.
 pub(crate) fn furnish(here: &Installed) {
+    here.write("flags.json", OPEN);
     let plan = prop("web-shop.toml").replacen("advance = \"manual\"", JUDGED, 1);
     let plan = plan.replacen("soak = \"1s\"", "soak = \"3s\"", 1);
     let back = "[rollback]\nautomatic = true";
@@ -109,7 +114,7 @@ async fn goes_back_by_itself_on_red_and_once_even_if_it_is_killed_meanwhile<T: T
     assert_eq!(asked, 1);
     let room = theatre.transcript().await;
     let at = |text: &str| room.find(text).unwrap_or_else(|| panic!("{text}:\n{room}"));
-    assert!(at("Flag checkout off after") < at("Pod 1 is back"), "{room}");
+    assert!(at("off after") < at("Pod 1 is back"), "{room}");
     theatre.reads("before it went back").await;
     sees_picture(&theatre).await;
     theatre.assert_clean().await;
@@ -127,7 +132,7 @@ async fn is_held_on_yellow_with_the_numbers_that_say_why<T: Theatre>() {
     sees_picture(&theatre).await;
     let because = Typed {
         slack: "override metrics-2 a known bug",
-        discord: "override obstacle:metrics-2 reason:known",
+        discord: "more override obstacle:metrics-2 reason:known",
     };
     theatre.says("maria", because, "is overridden").await;
     theatre.says("maria", Typed { slack: "resume", discord: "resume" }, "goes on").await;

@@ -237,7 +237,7 @@ impl Delivery {
         let charts = {
             let state = self.0.engine.state();
             let release = state.releases.get(id);
-            release.map(|release| gallery::charts(release, state.house.policy(), &entries))
+            release.map(|release| gallery::charts(release, state.house.policy(), &entries, seq))
         };
         let drawn = tokio::task::spawn_blocking(|| gallery::draw(charts.unwrap_or_default()));
         drawn.await.unwrap_or_default()
