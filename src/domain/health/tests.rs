@@ -533,9 +533,9 @@ fn no_word_waits_for_a_picture() {
 fn the_log_keeps_what_was_seen_where_it_may_decide() {
     let mut world = soaking(gated());
     lasts(&mut world, GREEN, Duration::seconds(315));
-    let kept = world.log.iter().filter_map(|(_, _, event)| match event.of_release()?.1 {
-        Happened::Measured { traces, .. } => Some(traces.len()),
-        _ => None,
+    let kept = world.log.iter().filter_map(|(_, _, event)| {
+        let Happened::Measured { traces, .. } = event.of_release()?.1 else { return None };
+        Some(traces.len())
     });
     assert_eq!(kept.collect::<Vec<_>>(), [1, 0], "and every five minutes the numbers alone");
 }
