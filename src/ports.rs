@@ -61,6 +61,21 @@ pub struct Message {
     /// Shown by platforms as attachments: long reports are files, and the body is where they begin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<File>,
+    /// Shown beside the words, which are enough without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pictures: Vec<Picture>,
+}
+
+/// The same picture twice: as dots for platforms that take files, as drawing for pages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Without any folder, and no other picture's: `errors-412.png`.
+    pub name: String,
+    /// What it shows, for those who do not see it.
+    pub alt: String,
+    pub svg: String,
+    #[serde(skip)]
+    pub png: Vec<u8>,
 }
 
 /// A whole document beside the message that begins it.

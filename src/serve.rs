@@ -210,10 +210,10 @@ impl House {
         tokio::spawn(prove_past(self.engine.clone(), damage.clone(), stop.clone()));
         tokio::spawn(chores::follow(self.engine.clone(), stop.clone()));
         let gauges = Gauges::new(self.engine.clone(), sources(&self.config)?.each());
-        tokio::spawn(gauges.follow(stop.clone()));
+        tokio::spawn(gauges.clone().follow(stop.clone()));
         let conversation = Arc::new(self.conversation(platforms));
         let listeners = self.listeners(&conversation);
-        let router = self.router(&delivery, &conversation, &again, metrics, &stop)?;
+        let router = self.router((&delivery, gauges), &conversation, &again, metrics, &stop)?;
         let router = router.merge(listeners.router());
         let address = listener.local_addr()?;
         let url = self.config.state.join("url");
@@ -275,7 +275,7 @@ impl House {
 
     fn router(
         &self,
-        delivery: &Delivery,
+        (delivery, gauges): (&Delivery, Gauges),
         conversation: &Arc<Conversation>,
         again: &Arc<StartOver>,
         metrics: metrics_exporter_prometheus::PrometheusHandle,
@@ -294,7 +294,7 @@ impl House {
         let Some(console) = &self.console else { return Ok(router) };
         router = router.merge(console.clone().router(conversation.clone()));
         if self.config.demo {
-            let demo = web::demo_router(served, again.clone());
+            let demo = web::demo_router(served, gauges, again.clone());
             router = router.merge(console.guard(demo));
         }
         Ok(router)

@@ -1,6 +1,7 @@
 //! Cards are rewritten in place, always from the committed state: the poll, the live card, the
 //! rollback plan for the day on which we are down ourselves, and a run's output as it comes.
 
+use chrono::Duration;
 use serde_json::{Map, Value, json};
 
 use super::documents::{command_line, in_brief};
@@ -12,10 +13,10 @@ use super::status::{item_value, status_seen};
 use super::{acts, markup, status};
 use crate::domain::checklist::missing;
 use crate::domain::command::{RunOutcome, Vote};
-use crate::domain::flag;
 use crate::domain::ids::{FlagId, RunId};
+use crate::domain::metric::{Light, number};
 use crate::domain::notice::Brief;
-use crate::domain::plan::{Flag, Level, RollbackStep};
+use crate::domain::plan::{Flag, Level, RollbackStep, Strategy};
 use crate::domain::policy::Policy;
 use crate::domain::react::reason_text;
 use crate::domain::report::step_name;
@@ -24,6 +25,7 @@ use crate::domain::rollout::{how_it_ended, how_it_looked, needs_a_person};
 use crate::domain::state::{Card, CardKind, Phase, Release, RunRecord, Seat, State, Step};
 use crate::domain::time::{self, Time};
 use crate::domain::verdict::{self, Reason};
+use crate::domain::{flag, health, words};
 use crate::ports::{Button, Message, Tone};
 
 /// A card as it should stand now; nothing if what it shows is gone. `run_lines` is the output that
@@ -47,7 +49,7 @@ pub fn render(
         }
         CardKind::RollbackPlan | CardKind::Run(_) => Vec::new(),
     };
-    Some(Message { tone: tone(release, &card.kind), body, buttons, files: Vec::new() })
+    Some(Message { tone: tone(release, &card.kind), body, buttons, ..Message::default() })
 }
 
 /// The template and what it sees.
@@ -239,6 +241,7 @@ fn live_seen(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, V
     add("started", json!(release.started_at.is_some()));
     add("soak_until", json!(soak_until));
     add("evidence", json!(last_check(release)));
+    add("first_number", json!(first_number(release, policy)));
     add("can_go_back", json!(can_go_back(release)));
     add("went_back", json!(back));
     let stopped = release.rollback.as_ref().and_then(|back| back.failed.as_ref());
@@ -269,13 +272,15 @@ fn countdown(release: &Release, now: Time) -> Option<String> {
     (!over).then_some(text)
 }
 
-/// Where it stands, in a few words.
+/// Where it stands, in a few words: what the numbers say comes before what is waited for.
 pub(super) fn headline(release: &Release, policy: &Policy, now: Time) -> String {
     let waits = status::waits_for(release, policy, now).summary;
     let stage = release.phase.stage().and_then(|at| Some((at, release.plan.stages.get(at)?)));
+    let numbers = numbers(release, policy).map(|numbers| format!(" · {numbers}"));
+    let numbers = numbers.unwrap_or_default();
     if release.held.is_some() {
         let place = stage.map(|(_, stage)| format!(" at {}", stage.name)).unwrap_or_default();
-        return format!("on hold{place} · waiting for {waits}");
+        return format!("on hold{place}{numbers} · waiting for {waits}");
     }
     let (number, name) = stage.map(|(at, stage)| (at + 1, stage.name.as_str())).unwrap_or_default();
     let of = release.plan.stages.len();
@@ -284,16 +289,62 @@ pub(super) fn headline(release: &Release, policy: &Policy, now: Time) -> String 
         Phase::CountingDown => format!("waiting for {waits}"),
         Phase::Ready => format!("GO · waiting for {waits}"),
         Phase::Deploying { .. } => format!("deploying {name} (step {number} of {of})"),
+        Phase::Soaking { stage, until } if !numbers.is_empty() => {
+            let course = course(release, stage, until - now);
+            format!("{}{numbers} · {course}", place(release, name))
+        }
         Phase::Soaking { until, .. } => {
             format!("soaking {name} until {}", time::clock(until, release.start.zone))
         }
+        Phase::AtGate { .. } if !numbers.is_empty() => {
+            let at = place(release, name);
+            format!("{at}, at the gate{numbers} · waiting for {waits}")
+        }
         Phase::AtGate { .. } => format!("at the gate · waiting for {waits}"),
-        Phase::Watching => "rolled out and watched".to_owned(),
+        Phase::Watching => format!("rolled out and watched{numbers}"),
         Phase::Done => "done".to_owned(),
         Phase::Scrubbed => "called off".to_owned(),
         Phase::RollingBack => format!("rolling back to {}", version()),
         Phase::RolledBack => format!("back on {}", version()),
         Phase::RollbackFailed => "rollback stopped · waiting for a person".to_owned(),
+    }
+}
+
+/// `Canary at 5 %`, `Pod 1 at 33 %`.
+fn place(release: &Release, stage: &str) -> String {
+    let name = match release.plan.release.strategy {
+        Strategy::Canary => "Canary",
+        Strategy::Direct
+        | Strategy::Recreate
+        | Strategy::Rolling
+        | Strategy::BlueGreen
+        | Strategy::FeatureFlag => stage,
+    };
+    format!("{name} at {} %", number(release.traffic()))
+}
+
+/// What the numbers say of the stage that runs, or of the watch: the first as a whole, since it is
+/// the one that a lock screen shows.
+fn numbers(release: &Release, policy: &Policy) -> Option<String> {
+    let measured = release.phase.is_rolling_out() || release.phase == Phase::Watching;
+    let health = release.health.as_ref().filter(|health| health.stage == release.phase.stage())?;
+    let said = health.metrics.iter().enumerate().map(|(at, judged)| match at {
+        0 => words::inside(&health::brief(judged, policy)),
+        _ => words::inside(&health::short(judged, policy)),
+    });
+    let said: Vec<_> = said.collect();
+    measured.then(|| said.join(" · "))
+}
+
+/// What comes of the soak, as far as the numbers go.
+fn course(release: &Release, stage: usize, left: Duration) -> String {
+    let light = release.health.as_ref().map_or(Light::Unknown, |health| health.light);
+    match light {
+        Light::Green if needs_a_person(release, stage) => format!("gate in {}", time::span(left)),
+        Light::Green => format!("advance in {}", time::span(left)),
+        Light::Yellow => "yellow: it does not advance".to_owned(),
+        Light::Unknown => "not known: it does not advance".to_owned(),
+        Light::Red => "red".to_owned(),
     }
 }
 
@@ -331,6 +382,14 @@ fn last_check(release: &Release) -> Option<Value> {
     };
     let at = run.ended.as_ref().map(|(at, _)| at);
     Some(json!({ "name": step_name(release, &run.step), "how": how, "at": at }))
+}
+
+/// `error rate 0.31 %`, beside the check that says passing.
+fn first_number(release: &Release, policy: &Policy) -> Option<String> {
+    numbers(release, policy)?;
+    let judged = release.health.as_ref()?.metrics.first()?;
+    let brief = words::inside(&health::brief(judged, policy));
+    Some(brief.split(" (").next().unwrap_or_default().to_owned())
 }
 
 /// Whether something is deployed that a click could take back.

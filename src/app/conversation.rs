@@ -115,7 +115,7 @@ impl Conversation {
     pub async fn answer(&self, spoken: Spoken) -> (Came, Reply) {
         let prefix = self.prefix(&spoken.platform).to_owned();
         let place = (spoken.platform.clone(), spoken.channel.clone());
-        let old = self.from_the_files(&spoken.said).await;
+        let old = self.filed_ones(&spoken.said).await;
         let understood = self.understand(&spoken, old.as_ref());
         let (came, reply) = self.answer_from(spoken, understood, From::Mouth).await;
         let reply = prefix::with(self.named_reply(reply).await, &prefix);
@@ -125,7 +125,7 @@ impl Conversation {
     /// As [`answer`](Self::answer), for what waited in the inbox.
     async fn answer_kept(&self, spoken: Spoken) -> (Came, Reply) {
         let (id, prefix) = (spoken.id.clone(), self.prefix(&spoken.platform).to_owned());
-        let old = self.from_the_files(&spoken.said).await;
+        let old = self.filed_ones(&spoken.said).await;
         let understood = self.understand(&spoken, old.as_ref());
         let asks = matches!(understood, Ok(Meant::Ask(_)));
         let (came, reply) = self.answer_from(spoken, understood, From::Inbox).await;
@@ -206,7 +206,7 @@ impl Conversation {
     }
 
     /// The state with the releases that were filed away and are meant, if any are.
-    async fn from_the_files(&self, said: &Said) -> Option<State> {
+    async fn filed_ones(&self, said: &Said) -> Option<State> {
         let meant = find::filed(&self.engine.state(), &wording(said));
         let mut state = None;
         for id in meant {

@@ -119,9 +119,10 @@ impl Gauges {
     }
 
     fn watch_list(&self) -> WatchList {
-        let state = self.0.engine.state();
+        let (state, now) = (self.0.engine.state(), self.0.engine.clock().now());
+        let policy = state.house.policy.as_deref();
         let releases = state.releases.values().filter_map(|release| {
-            let watched = watched(release)?;
+            let watched = watched(release, policy?, now)?;
             Some((release.id.clone(), watched.stage, release.phase.name()))
         });
         WatchList { releases: releases.collect(), jumped: self.0.engine.clock().jumped() }
@@ -134,7 +135,7 @@ impl Gauges {
             let Some(policy) = state.house.policy.as_deref() else { return };
             let now = self.0.engine.clock().now();
             let releases = state.releases.values().filter_map(|release| {
-                let watched = watched(release)?;
+                let watched = watched(release, policy, now)?;
                 let wanted = wanted(release, &watched, policy, now);
                 Some((release.id.clone(), watched.stage, wanted))
             });

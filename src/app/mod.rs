@@ -8,6 +8,7 @@ pub mod conversation;
 pub mod delivery;
 pub mod documents;
 pub mod engine;
+pub mod gallery;
 pub mod grammar;
 pub mod hint;
 pub mod markup;

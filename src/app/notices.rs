@@ -32,7 +32,7 @@ pub fn render(messages: &Messages, notice: &Notice, scene: &Scene) -> Message {
     let name = template(&notice.kind);
     let name = if messages.has(&name) { name } else { FALLBACK.to_owned() };
     let body = markup::parse(&messages.render(&name, &context));
-    Message { tone: tone(notice), body, buttons: buttons(notice), files: Vec::new() }
+    Message { tone: tone(notice), body, buttons: buttons(notice), ..Message::default() }
 }
 
 /// Speaks for an announcement whose own template is not there.
@@ -224,6 +224,7 @@ fn tone(notice: &Notice) -> Tone {
         | NoticeKind::Started { .. }
         | NoticeKind::StepDone { .. }
         | NoticeKind::Soaking { .. }
+        | NoticeKind::Pictures { .. }
         | NoticeKind::AdvanceWanted { .. }
         | NoticeKind::Cohort { .. }
         | NoticeKind::Advanced { .. }
@@ -357,6 +358,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         | NoticeKind::OutcomeSettled { worked: true, .. }
         | NoticeKind::Soaking { .. }
         | NoticeKind::Cohort { .. }
+        | NoticeKind::Pictures { .. }
         | NoticeKind::Advanced { .. }
         | NoticeKind::Update { .. }
         | NoticeKind::Resumed { .. }
@@ -517,7 +519,7 @@ pub fn built_in() -> Vec<(&'static str, &'static str)> {
         "flag-changed.md" "flag-off.md" "flag-reminder.md" "flag-ticket.md" "flag.md" "flags.md"
         "freeze-added.md" "freeze-lifted.md" "freezes.md" "handed-over.md" "held.md" "home.md"
         "items-wanted.md" "list.md" "locked.md" "numbers.md" "oncall.md" "opening.md"
-        "outcome-settled.md" "overridden.md" "progress.md" "rehearsal-ended.md" "report.md"
+        "outcome-settled.md" "overridden.md" "pictures.md" "progress.md" "rehearsal-ended.md" "report.md"
         "resumed.md" "retraction.md" "roles.md" "rollback-began.md" "rollback-failed.md"
         "rolled-back.md" "rolled-out.md" "room-is-thread.md" "room-opened.md" "said-by-hand.md"
         "silence-prompt.md" "smoke-tallied.md" "soaking.md" "stage-done.md" "start-missed.md"

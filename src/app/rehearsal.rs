@@ -217,12 +217,23 @@ impl Play {
                 continue;
             }
             let Some(due) = self.engine.next_due() else { return Ok(()) };
+            // Red counts only as long as it is seen.
+            let is_between = |at: &Time| *at > self.clock.now() && *at < due.due.at;
+            if let Some(at) = self.next_look(id).filter(is_between) {
+                self.clock.set(at);
+                continue;
+            }
             self.pass_time(due.due.at);
             self.gauges.measure().await;
             let request = Request { id: due.id, by: Actor::Clock, command: due.due.command };
             self.engine.ask(request).await?;
         }
         Ok(())
+    }
+
+    fn next_look(&self, id: &ReleaseId) -> Option<Time> {
+        let state = self.engine.state();
+        health::looks_again_at(state.releases.get(id)?, state.house.policy())
     }
 
     /// A bot that is away comes back to deadlines that are past.

@@ -109,6 +109,12 @@ impl Effect {
     /// What shares a lane is done in order, one at a time; what does not, does not wait for it.
     pub fn lane(&self) -> String {
         match self {
+            // **Invariant:** no word waits for a picture.
+            Self::Say { to: Target::Channel { platform, channel }, notice }
+                if notice.is_shown() =>
+            {
+                format!("{platform}/{channel}/pictures")
+            }
             Self::Say { to: Target::Channel { platform, channel }, .. } => {
                 format!("{platform}/{channel}")
             }

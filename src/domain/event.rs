@@ -8,7 +8,7 @@ use super::checklist::{Item, Mark};
 use super::command::{EvidenceReport, FreezeWish, Number, RunEnd, Vote};
 use super::gate::{Waiting, Word};
 use super::ids::{ActionName, AnnouncementId, FlagId, FreezeId, ItemId, PersonId, ReleaseId, Role};
-use super::metric::Judged;
+use super::metric::{Judged, Trace};
 use super::plan::{ItemPhase, Plan};
 use super::policy::{Destination, Policy};
 use super::refusal::Refusal;
@@ -332,6 +332,9 @@ pub enum Happened {
         /// Whether the room hears of it.
         #[serde(default)]
         tell: bool,
+        /// What was seen, where it may decide: a picture of it is drawn from here.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        traces: Vec<Trace>,
     },
     /// The numbers were red for long enough, or a person said so.
     TurnedRed {

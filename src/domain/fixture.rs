@@ -468,7 +468,8 @@ impl World {
     }
 
     pub(crate) fn reads(&mut self, readings: Vec<Reading>) -> Vec<Event> {
-        let stage = super::health::watched(self.release()).and_then(|watched| watched.stage);
+        let watched = super::health::watched(self.release(), self.policy(), self.now);
+        let stage = watched.and_then(|watched| watched.stage);
         self.asks(Actor::Neighbour, Command::Measured { release: id(), stage, readings })
     }
 

@@ -3,6 +3,8 @@
 //! **Invariant:** a stage with metrics goes on only while they are known to be green, or because
 //! somebody who may has said so on record.
 
+mod watched;
+
 use chrono::Duration;
 
 use super::agenda::Deadline;
@@ -10,64 +12,22 @@ use super::command::Number;
 use super::decide::{Case, Decided};
 use super::event::Happened;
 use super::metric::{
-    CI, Demands, Judged, Light, Line, Reading, Rule, Untold, baseline_of, judge, number,
+    CI, Demands, Judged, Light, Line, Reading, Rule, Trace, Untold, baseline_of, judge, number,
 };
-use super::plan::{Metric, MetricGate, Strategy};
+use super::plan::{MetricGate, Strategy};
 use super::policy::{Policy, Right};
 use super::refusal::Refusal;
 use super::rollout::may_wait;
 use super::state::{Health, Phase, Release};
 use super::time::{Span, Time};
 use super::words;
+pub use watched::{Watched, watched};
 
 /// As it is, it is on record again after this long.
 const ON_RECORD: Duration = Duration::minutes(5);
 
 /// What got better is said only this long after something was said of it: what flaps is not news.
 const CALM: Duration = Duration::minutes(2);
-
-/// What is measured now: of a stage (by its place) or of the release as a whole, while it is
-/// watched.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Watched {
-    pub stage: Option<usize>,
-    pub gates: Vec<MetricGate>,
-    /// Since when the new version carries this traffic.
-    pub since: Time,
-}
-
-pub fn watched(release: &Release) -> Option<Watched> {
-    let (stage, gates, since) = match release.phase {
-        Phase::Soaking { stage, .. } | Phase::AtGate { stage } => {
-            let since = release.stage_since.unwrap_or(release.phase_since);
-            (Some(stage), release.plan.stages[stage].metrics.clone(), since)
-        }
-        Phase::Watching => {
-            let metrics = release.plan.monitoring.metrics.iter();
-            (None, metrics.filter_map(as_gate).collect(), release.rolled_out_at?)
-        }
-        Phase::CountingDown
-        | Phase::Ready
-        | Phase::Deploying { .. }
-        | Phase::Done
-        | Phase::Scrubbed
-        | Phase::RollingBack
-        | Phase::RolledBack
-        | Phase::RollbackFailed => return None,
-    };
-    (!gates.is_empty()).then_some(Watched { stage, gates, since })
-}
-
-/// What is watched after the rollout: at the warning somebody looks, at the critical value it is
-/// red.
-fn as_gate(metric: &Metric) -> Option<MetricGate> {
-    Some(MetricGate {
-        name: metric.query.clone()?,
-        hold_above: metric.warning,
-        roll_back_above: metric.critical,
-        ..MetricGate::default()
-    })
-}
 
 // ---------------------------------------------------------------------------------------------
 // A measurement comes in
@@ -130,10 +90,11 @@ impl Release {
 
 /// It is on record if it says something new, if it decides, or if it is time again.
 pub(super) fn measured(case: &Case, stage: Option<usize>, readings: &[Reading]) -> Decided {
-    let Some(watched) = watched(case.release).filter(|watched| watched.stage == stage) else {
+    let policy = case.policy;
+    let watched = watched(case.release, policy, case.now);
+    let Some(watched) = watched.filter(|watched| watched.stage == stage) else {
         return Ok(Vec::new());
     };
-    let policy = case.policy;
     let metrics = watched.gates.iter().map(|gate| {
         let query = policy.queries.get(&gate.name);
         let reading = readings.iter().find(|reading| reading.name == gate.name);
@@ -148,24 +109,66 @@ pub(super) fn measured(case: &Case, stage: Option<usize>, readings: &[Reading]) 
     if !is_news(case, before, &metrics) {
         return Ok(Vec::new());
     }
-    record(case, stage, metrics)
+    let traces = match is_worth_a_picture(case, before, &watched, &metrics) {
+        true => traces(&watched, &metrics, readings, policy),
+        false => Vec::new(),
+    };
+    record(case, stage, metrics, traces)
 }
 
-fn record(case: &Case, stage: Option<usize>, metrics: Vec<Judged>) -> Decided {
-    let tell = is_worth_telling(last_health(case, stage), overall(&metrics), case.now);
-    case.did(Happened::Measured { stage, metrics, tell })
+fn record(case: &Case, stage: Option<usize>, metrics: Vec<Judged>, traces: Vec<Trace>) -> Decided {
+    let tell = is_worth_telling(last_health(case, stage), &metrics, case.now);
+    case.did(Happened::Measured { stage, metrics, tell, traces })
+}
+
+/// What was seen is kept where it may decide, or says something new. Every five minutes the numbers
+/// alone are enough.
+fn is_worth_a_picture(
+    case: &Case,
+    before: Option<&Health>,
+    watched: &Watched,
+    metrics: &[Judged],
+) -> bool {
+    let lasted = |judged: &Judged| {
+        let for_long = red_for(gate_of(&watched.gates, judged), case.policy);
+        judged.red_since.is_some_and(|since| since + for_long <= case.now)
+    };
+    let is_new = before.is_none_or(|before| before.light != overall(metrics));
+    is_new || may_open_the_gate(case, metrics) || metrics.iter().any(lasted)
+}
+
+fn traces(
+    watched: &Watched,
+    metrics: &[Judged],
+    readings: &[Reading],
+    policy: &Policy,
+) -> Vec<Trace> {
+    let trace = |judged: &Judged| {
+        let gate = gate_of(&watched.gates, judged)?;
+        let query = policy.queries.get(&gate.name)?;
+        let reading = readings.iter().find(|reading| reading.name == gate.name)?;
+        Trace::of(judged, gate, query, reading)
+    };
+    metrics.iter().filter_map(trace).collect()
 }
 
 fn last_health<'a>(case: &Case<'a>, stage: Option<usize>) -> Option<&'a Health> {
     case.release.health.as_ref().filter(|health| health.stage == stage)
 }
 
-/// Red goes on from when it began, unless nobody looked in between.
+/// Between two measurements that confirm each other: a few of the policy's periods, and what slow
+/// sources take to answer.
+fn longest_gap(policy: &Policy) -> Duration {
+    policy.timing.measure_every.duration() * 3 + Duration::seconds(30)
+}
+
+/// Red goes on from when it began, unless nobody looked in between. While it is red each
+/// measurement is on record.
 fn lasting(judged: Judged, before: Option<&Health>, case: &Case) -> Judged {
     if judged.light != Light::Red {
         return judged;
     }
-    let longest = ON_RECORD + case.policy.timing.measure_every.duration() * 3;
+    let longest = longest_gap(case.policy);
     let unbroken = before.filter(|health| case.now - health.at <= longest);
     let same =
         unbroken.and_then(|health| health.metrics.iter().find(|other| other.name == judged.name));
@@ -178,7 +181,14 @@ fn is_news(case: &Case, before: Option<&Health>, metrics: &[Judged]) -> bool {
     let lights = |metrics: &[Judged]| {
         metrics.iter().map(|judged| (judged.name.clone(), judged.light)).collect::<Vec<_>>()
     };
-    let decides = match case.release.phase {
+    may_open_the_gate(case, metrics)
+        || overall(metrics) == Light::Red && case.release.red.is_none()
+        || lights(&before.metrics) != lights(metrics)
+        || case.now - before.at >= ON_RECORD
+}
+
+fn may_open_the_gate(case: &Case, metrics: &[Judged]) -> bool {
+    match case.release.phase {
         Phase::AtGate { stage } => {
             // Where there are days to decide in, only green decides before they are over.
             let waits = may_wait(case.release, stage) && overall(metrics) != Light::Green;
@@ -195,17 +205,28 @@ fn is_news(case: &Case, before: Option<&Health>, metrics: &[Judged]) -> bool {
         | Phase::RollingBack
         | Phase::RolledBack
         | Phase::RollbackFailed => false,
-    };
-    decides
-        || overall(metrics) == Light::Red && case.release.red.is_none()
-        || lights(&before.metrics) != lights(metrics)
-        || case.now - before.at >= ON_RECORD
+    }
 }
 
-fn is_worth_telling(before: Option<&Health>, light: Light, now: Time) -> bool {
+fn is_worth_telling(before: Option<&Health>, metrics: &[Judged], now: Time) -> bool {
+    let light = overall(metrics);
     match before.and_then(|health| health.told) {
+        // What has only just begun is not known yet: that is no news.
+        None if light == Light::Unknown => !metrics.iter().all(is_young),
         None => light != Light::Green,
         Some((told, at)) => light != told && (light > told || now - at >= CALM),
+    }
+}
+
+fn is_young(judged: &Judged) -> bool {
+    match &judged.rule {
+        Rule::Untold { why } => why.is_young(),
+        Rule::Within
+        | Rule::Above { .. }
+        | Rule::Below { .. }
+        | Rule::Rise { .. }
+        | Rule::Fall { .. }
+        | Rule::Noise { .. } => judged.light == Light::Green,
     }
 }
 
@@ -224,20 +245,33 @@ fn red_for(gate: Option<&MetricGate>, policy: &Policy) -> Duration {
 
 /// The metric of this name, with its line's own name left out.
 fn gate_of<'a>(gates: &'a [MetricGate], judged: &Judged) -> Option<&'a MetricGate> {
-    gates.iter().find(|gate| {
-        let rest = judged.name.strip_prefix(gate.name.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-    })
+    gates.iter().find(|gate| is_of(judged, &gate.name))
+}
+
+fn is_of(judged: &Judged, gate: &str) -> bool {
+    let rest = judged.name.strip_prefix(gate);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 /// When the first metric that is red will have been so for long enough.
 fn red_lasts_at(release: &Release, policy: &Policy) -> Option<Time> {
-    let watched = watched(release)?;
-    let health = release.health.as_ref().filter(|health| health.stage == watched.stage)?;
+    let health = release.health.as_ref()?;
+    let watched = watched(release, policy, health.at).filter(|it| it.stage == health.stage)?;
     let at = |judged: &Judged| {
         Some(judged.red_since? + red_for(gate_of(&watched.gates, judged), policy))
     };
     health.metrics.iter().filter_map(at).min()
+}
+
+/// When red that is not known to have lasted has to be seen again: whoever moves a clock instead of
+/// waiting measures then.
+pub fn looks_again_at(release: &Release, policy: &Policy) -> Option<Time> {
+    if release.red.is_some() || is_held_by_a_person(release) {
+        return None;
+    }
+    red_lasts_at(release, policy)?;
+    let seen = release.health.as_ref()?.at;
+    Some(seen + policy.timing.measure_every.duration())
 }
 
 /// Red that has lasted rolls back or calls somebody; what nobody vetoed is rolled back.
@@ -252,7 +286,10 @@ pub(super) fn follow(release: &Release, policy: &Policy, now: Time) -> Option<Ha
     if release.held.as_ref().is_some_and(|hold| hold.by.is_some()) {
         return None;
     }
-    let lasted = red_lasts_at(release, policy).is_some_and(|at| at <= now);
+    // As far as it was seen to last: what time passes unmeasured confirms nothing.
+    let seen = release.health.as_ref().map(|health| health.at);
+    let lasted =
+        red_lasts_at(release, policy).is_some_and(|at| seen.is_some_and(|seen| at <= seen));
     lasted.then(|| turned_red(release, why_red(release, policy), None, now))
 }
 
@@ -435,21 +472,34 @@ pub fn brief(judged: &Judged, policy: &Policy) -> String {
     let shown = format!("{title} {}{unit}", number(value));
     match (judged.baseline, judged.change()) {
         (Some(base), Some(change)) => {
-            // A minus as wide as the plus.
-            let sign = if change < 0.0 { '−' } else { '+' };
-            let change = number(change.abs());
-            format!("{shown} (baseline {}{unit}, {sign}{change} %)", number(base))
+            format!("{shown} (baseline {}{unit}, {})", number(base), percent(change))
         }
         (Some(base), None) => format!("{shown} (baseline {}{unit})", number(base)),
         (None, _) => shown,
     }
 }
 
+/// `+3 %`, with a minus as wide as the plus.
+pub fn percent(change: f64) -> String {
+    let sign = if change < 0.0 { '−' } else { '+' };
+    let size = change.abs();
+    format!("{sign}{} %", number(if size < 1.0 { size } else { size.round() }))
+}
+
+/// `p95 187 ms (−1 %)`: where there is room for little.
+pub fn short(judged: &Judged, policy: &Policy) -> String {
+    let whole = brief(judged, policy);
+    match (whole.split_once(" (baseline "), judged.change()) {
+        (Some((shown, rest)), Some(_)) => {
+            let change = rest.rsplit_once(", ").map_or(rest, |(_, change)| change);
+            format!("{shown} ({change}")
+        }
+        (Some(_) | None, Some(_) | None) => whole,
+    }
+}
+
 fn query<'a>(judged: &Judged, policy: &'a Policy) -> Option<(&'a str, &'a super::metric::Query)> {
-    let found = policy.queries.iter().find(|(name, _)| {
-        let rest = judged.name.strip_prefix(name.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-    });
+    let found = policy.queries.iter().find(|(name, _)| is_of(judged, name));
     found.map(|(name, query)| (name.as_str(), query))
 }
 
@@ -477,7 +527,8 @@ pub(super) fn agenda(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)
     if let Some(at) = rolls.filter(|_| live) {
         list.push((at, Deadline::RollBackRed));
     }
-    let Some(watched) = watched(release) else { return list };
+    let seen = release.health.as_ref().map_or(release.phase_since, |health| health.at);
+    let Some(watched) = watched(release, policy, seen) else { return list };
     let pace = policy.timing.measure_every;
     if release.red.is_none() && !is_held_by_a_person(release) {
         // Whoever measures decides before that, unless nobody measures any more.
@@ -523,13 +574,9 @@ pub(super) fn roll_back_red(case: &Case) -> Decided {
 
 /// It was red and nobody has looked since: nobody can tell.
 pub(super) fn red_lasts(case: &Case) -> Decided {
-    let Some(watched) = watched(case.release) else { return Ok(Vec::new()) };
-    let seen = case.release.health.as_ref().map_or(case.release.phase_since, |health| health.at);
-    // A demo's jump leaves out what would have been measured on the way: what was red stays red.
-    if case.state.house.jumped.is_some_and(|(_, to)| to > seen) {
-        let why = why_red(case.release, case.policy);
-        return case.did(turned_red(case.release, why, None, case.now));
-    }
+    let Some(watched) = watched(case.release, case.policy, case.now) else {
+        return Ok(Vec::new());
+    };
     let gone = |gate: &MetricGate| Judged {
         name: gate.name.clone(),
         light: Light::Unknown,
@@ -539,7 +586,7 @@ pub(super) fn red_lasts(case: &Case) -> Decided {
         samples: 0,
         red_since: None,
     };
-    record(case, watched.stage, watched.gates.iter().map(gone).collect())
+    record(case, watched.stage, watched.gates.iter().map(gone).collect(), Vec::new())
 }
 
 pub(super) fn hold_untold(case: &Case) -> Decided {
@@ -547,7 +594,8 @@ pub(super) fn hold_untold(case: &Case) -> Decided {
     if release.held.is_some() {
         return Ok(Vec::new());
     }
-    let stage = watched(release).and_then(|watched| watched.stage);
+    let watched = watched(release, case.policy, case.now);
+    let stage = watched.and_then(|watched| watched.stage);
     let health = release.health.as_ref().filter(|health| health.stage == stage);
     let why = match (release.phase, health) {
         (Phase::AtGate { stage }, _) => match gate(release, stage, case.policy, case.now) {

@@ -4,6 +4,7 @@
 //! several answers where one was asked for: each says so, and holds.
 
 mod ranks;
+mod trace;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Against, MetricGate};
 use super::time::{Span, Time};
 pub use ranks::Ranks;
+pub use trace::{Limit, Trace};
 
 /// A question that the operator named, so that a plan holds no query and no address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,6 +160,10 @@ impl Band {
     fn of(hold: f64, roll_back: f64) -> Self {
         Self { hold: Some(hold), roll_back: Some(roll_back) }
     }
+
+    pub fn map(self, each: impl Fn(Option<f64>) -> Option<f64>) -> Self {
+        Self { hold: each(self.hold), roll_back: each(self.roll_back) }
+    }
 }
 
 /// What a gate demands, with what its kind of number brings along.
@@ -194,6 +200,21 @@ impl Limits {
             QueryKind::ClientErrors => Self { above: Band::of(0.0, 0.1), ..none },
             QueryKind::Business => Self { fall: Band::of(1.0, 5.0), ..none },
             QueryKind::Gauge => none,
+        }
+    }
+
+    /// A gate that demands just these, and everything else as it did.
+    pub fn into_gate(self, gate: MetricGate) -> MetricGate {
+        MetricGate {
+            hold_above: self.above.hold,
+            roll_back_above: self.above.roll_back,
+            hold_below: self.below.hold,
+            roll_back_below: self.below.roll_back,
+            hold_rise: self.rise.hold,
+            roll_back_rise: self.rise.roll_back,
+            hold_fall: self.fall.hold,
+            roll_back_fall: self.fall.roll_back,
+            ..gate
         }
     }
 
@@ -288,6 +309,27 @@ pub enum Untold {
     NegativeBaseline,
     #[error("this source does not know the past")]
     NoPast,
+}
+
+impl Untold {
+    /// It has only just begun to be measured.
+    pub fn is_young(&self) -> bool {
+        match self {
+            Self::TooFew { .. } => true,
+            Self::Baseline { why } => why.is_young(),
+            Self::NotMeasured
+            | Self::NoQuery
+            | Self::NoLimits
+            | Self::NoAnswer { .. }
+            | Self::NoData
+            | Self::NotANumber
+            | Self::ManyLines { .. }
+            | Self::Stale { .. }
+            | Self::ZeroBaseline
+            | Self::NegativeBaseline
+            | Self::NoPast => false,
+        }
+    }
 }
 
 impl Judged {

@@ -20,6 +20,13 @@ pub struct Notice {
     pub public: bool,
 }
 
+impl Notice {
+    /// It is looked at rather than read.
+    pub fn is_shown(&self) -> bool {
+        matches!(self.kind, NoticeKind::Pictures { .. })
+    }
+}
+
 /// One kind of notice with what only it knows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -163,6 +170,9 @@ pub enum NoticeKind {
         checks: Vec<String>,
         /// So long that the day has to be said.
         days: bool,
+        /// The metrics that decide.
+        #[serde(default)]
+        judged: Vec<String>,
     },
     AdvanceWanted {
         at: Time,
@@ -179,6 +189,9 @@ pub enum NoticeKind {
         /// What stands against it.
         #[serde(default)]
         why: Option<String>,
+        /// Each metric with its value and what it is compared with.
+        #[serde(default)]
+        lines: Vec<String>,
     },
     /// A group of people has the new version, and is asked how it is.
     Cohort {
@@ -192,6 +205,8 @@ pub enum NoticeKind {
         at: Time,
         next: String,
         by: Option<String>,
+        #[serde(default)]
+        lines: Vec<String>,
     },
     StepFailed {
         at: Time,
@@ -238,6 +253,18 @@ pub enum NoticeKind {
         lines: Vec<String>,
         automatic: bool,
         held: bool,
+        /// The end of the soak, if it goes on by itself then.
+        #[serde(default)]
+        advances_at: Option<Time>,
+    },
+    /// What was measured, as pictures. They are drawn from the log when they are delivered.
+    Pictures {
+        at: Time,
+        /// Nothing: the release as a whole.
+        stage: Option<String>,
+        lines: Vec<String>,
+        /// It has gone back since.
+        back: bool,
     },
     TurnedRed {
         at: Time,

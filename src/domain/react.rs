@@ -15,7 +15,7 @@ use super::notice::{Brief, Notice, NoticeKind, PersonRef, ReasonText, WantedItem
 use super::plan::{ItemPhase, PlannedAnnouncement};
 use super::policy::{Destination, Policy, Right};
 use super::report::{rollback_time, step_name};
-use super::rollout::{how_it_ended, wanted_approvals};
+use super::rollout::{how_it_ended, needs_a_person, wanted_approvals};
 use super::state::{Card, CardKind, Phase, Posted, Release, Room, RunRecord, State, Step};
 use super::time::{Span, Time};
 use super::verdict::{self, Reason};
@@ -321,16 +321,24 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         Happened::StepStarted { step, attempt, .. } => run(scene, step, *attempt),
         Happened::StepEnded { step, attempt, .. } => step_ended(scene, step, *attempt),
         Happened::StageDeployed { stage, .. } => stage_deployed(scene, *stage),
-        Happened::AdvanceAsked { stage } => advance_wanted(scene, *stage),
+        Happened::AdvanceAsked { stage } => {
+            let mut effects = advance_wanted(scene, *stage);
+            effects.extend(pictures(scene));
+            effects
+        }
         Happened::StageOverdue { stage, why } => decision_wanted(scene, *stage, why.as_ref()),
         Happened::StageApproved { stage, role, person } => approved(scene, *stage, role, person),
         Happened::StageAdvanced { stage, by } => {
             let next = release.plan.stages.get(stage + 1).map(|stage| stage.name.clone());
-            scene.room(NoticeKind::Advanced {
-                at,
-                next: next.unwrap_or_default(),
-                by: scene.by(by),
-            })
+            let lines = judged_lines(scene, Some(*stage), health::short);
+            let next = next.unwrap_or_default();
+            let mut effects =
+                scene.room(NoticeKind::Advanced { at, next, by: scene.by(by), lines });
+            // Whoever was asked has been shown it.
+            if by.is_none() && !release.advance_asked.contains(stage) {
+                effects.extend(pictures(scene));
+            }
+            effects
         }
         Happened::GateAnswered { waiter, word, text } => gate_answered(scene, *waiter, *word, text),
         Happened::UpdatePosted { text, by } => scene.room(NoticeKind::Update {
@@ -349,7 +357,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
             scene.room(NoticeKind::SilencePrompt { at, minutes: quiet, person, captain })
         }
         Happened::Measured { tell: false, .. } => Vec::new(),
-        Happened::Measured { stage, metrics, tell: true } => numbers(scene, *stage, metrics),
+        Happened::Measured { stage, metrics, tell: true, .. } => numbers(scene, *stage, metrics),
         Happened::TurnedRed { why, by, roll_back_at } => {
             turned_red(scene, why, by.as_ref(), *roll_back_at)
         }
@@ -363,7 +371,12 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         Happened::RolledOut => {
             let took = release.started_at.map_or(0, |began| (at - began).num_milliseconds());
             let took_ms = u64::try_from(took).unwrap_or(0);
-            scene.room(NoticeKind::RolledOut { at, took_ms })
+            let mut effects = scene.room(NoticeKind::RolledOut { at, took_ms });
+            let last = release.last_stage();
+            if !release.advance_asked.contains(&last) {
+                effects.extend(pictures(scene));
+            }
+            effects
         }
         Happened::SmokeTallied { passed, total } => {
             let failed = |run: &&RunRecord| {
@@ -377,18 +390,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         Happened::ItemsAsked { phase, items } => items_wanted(scene, *phase, items),
         // The retraction has said it.
         Happened::Finished { .. } if release.phase == Phase::Scrubbed => Vec::new(),
-        Happened::Finished { result, .. } => scene.room(NoticeKind::Finished {
-            at,
-            outcome: result.outcome.word().into(),
-            state: result.state.word().into(),
-            issues: result.issues.clone(),
-            took_ms: took(release, at).and_then(|took| u64::try_from(took.num_milliseconds()).ok()),
-            smoke: release.smoke.filter(|_| release.rollback.is_none()),
-            unanswered: match release.rollback {
-                None => super::asking::unanswered(release).map(|item| item.name.clone()).collect(),
-                Some(_) => Vec::new(),
-            },
-        }),
+        Happened::Finished { result, .. } => finished(scene, result),
         Happened::RehearsalEnded { worked, why } => {
             scene.room(NoticeKind::RehearsalEnded { at, worked: *worked, why: why.clone() })
         }
@@ -829,6 +831,26 @@ fn step_ended(scene: &Scene, step: &Step, attempt: u32) -> Vec<Effect> {
     }
 }
 
+fn finished(scene: &Scene, result: &super::report::Result) -> Vec<Effect> {
+    let (release, at) = (scene.release, scene.at);
+    let mut effects = scene.room(NoticeKind::Finished {
+        at,
+        outcome: result.outcome.word().into(),
+        state: result.state.word().into(),
+        issues: result.issues.clone(),
+        took_ms: took(release, at).and_then(|took| u64::try_from(took.num_milliseconds()).ok()),
+        smoke: release.smoke.filter(|_| release.rollback.is_none()),
+        unanswered: match release.rollback {
+            None => super::asking::unanswered(release).map(|item| item.name.clone()).collect(),
+            Some(_) => Vec::new(),
+        },
+    });
+    if release.rollback.is_some() {
+        effects.extend(pictures(scene));
+    }
+    effects
+}
+
 /// One that is stuck is somebody's to close by hand; the rollback does not wait for them.
 fn flag_off(scene: &Scene, flag: usize, run: &RunRecord, took_ms: u64) -> Vec<Effect> {
     let Some(planned) = scene.release.plan.flags.get(flag) else { return Vec::new() };
@@ -889,6 +911,7 @@ fn stage_deployed(scene: &Scene, stage: usize) -> Vec<Effect> {
             until,
             checks,
             days: until - at > chrono::Duration::hours(12),
+            judged: judged_by(scene, plan),
         }));
     }
     if let Some(audience) = &plan.notice {
@@ -934,6 +957,45 @@ fn waits_at(scene: &Scene, stage: usize, people: Vec<PersonRef>) -> Option<Notic
         people,
         soaked_ms: None,
         why: None,
+        lines: judged_lines(scene, Some(stage), health::short),
+    })
+}
+
+/// `error rate`, `p95`: in the middle of a sentence.
+fn judged_by(scene: &Scene, stage: &super::plan::Stage) -> Vec<String> {
+    let named = |gate: &super::plan::MetricGate| {
+        let query = scene.policy.queries.get(&gate.name);
+        words::inside(query.map_or(gate.name.as_str(), |query| query.title.as_str()))
+    };
+    stage.metrics.iter().map(named).collect()
+}
+
+/// What was measured last of a stage, or of the release as a whole.
+fn judged_lines(
+    scene: &Scene,
+    stage: Option<usize>,
+    say: impl Fn(&Judged, &Policy) -> String,
+) -> Vec<String> {
+    let health = scene.release.health.as_ref().filter(|health| health.stage == stage);
+    let metrics = health.into_iter().flat_map(|health| &health.metrics);
+    metrics.map(|judged| say(judged, scene.policy)).collect()
+}
+
+/// In the rooms, where those are who decide; nothing where nothing was seen.
+fn pictures(scene: &Scene) -> Vec<Effect> {
+    let release = scene.release;
+    let Some(health) = release.health.as_ref().filter(|health| health.drawn) else {
+        return Vec::new();
+    };
+    if release.room.open.is_empty() || release.room.closed {
+        return Vec::new();
+    }
+    let stage = health.stage.and_then(|stage| release.plan.stages.get(stage));
+    scene.room(NoticeKind::Pictures {
+        at: scene.at,
+        stage: stage.map(|stage| stage.name.clone()),
+        lines: judged_lines(scene, health.stage, health::brief),
+        back: release.rollback.is_some(),
     })
 }
 
@@ -950,8 +1012,17 @@ fn decision_wanted(scene: &Scene, stage: usize, reason: Option<&String>) -> Vec<
     let by = scene.release.plan.stages.get(stage).and_then(|stage| stage.decide_by);
     let soaked_ms = by.map(|by| by.duration().num_milliseconds());
     let (why, stage) = (reason.cloned(), name);
-    let kind =
-        NoticeKind::AdvanceWanted { at, stage, number, next, waits_for, people, soaked_ms, why };
+    let kind = NoticeKind::AdvanceWanted {
+        at,
+        stage,
+        number,
+        next,
+        waits_for,
+        people,
+        soaked_ms,
+        why,
+        lines: Vec::new(),
+    };
     let mut effects = scene.room(kind.clone());
     effects.extend(scene.tell(captain, kind));
     effects
@@ -980,6 +1051,20 @@ fn numbers(scene: &Scene, stage: Option<usize>, metrics: &[Judged]) -> Vec<Effec
         lines: metrics.iter().map(|judged| health::brief(judged, scene.policy)).collect(),
         automatic: release.plan.rollback.as_ref().is_some_and(|plan| plan.automatic),
         held: release.held.is_some(),
+        advances_at: match release.phase {
+            Phase::Soaking { stage, until } if !needs_a_person(release, stage) => Some(until),
+            Phase::Soaking { .. }
+            | Phase::CountingDown
+            | Phase::Ready
+            | Phase::Deploying { .. }
+            | Phase::AtGate { .. }
+            | Phase::Watching
+            | Phase::Done
+            | Phase::Scrubbed
+            | Phase::RollingBack
+            | Phase::RolledBack
+            | Phase::RollbackFailed => None,
+        },
     })
 }
 
@@ -1008,6 +1093,7 @@ fn turned_red(
     if roll_back_at.is_none() {
         effects.extend(scene.to(scene.audience("on-call"), kind));
     }
+    effects.extend(pictures(scene));
     effects
 }
 
@@ -1016,12 +1102,16 @@ fn held(scene: &Scene, reason: &str, by: Option<&PersonId>) -> Vec<Effect> {
     if by.is_none() && scene.release.unsettled().is_some() {
         return Vec::new();
     }
-    scene.room(NoticeKind::Held {
+    let mut effects = scene.room(NoticeKind::Held {
         at: scene.at,
         reason: reason.to_owned(),
         by: by.map(|by| scene.name(by)),
         people: if by.is_none() { scene.pagers() } else { Vec::new() },
-    })
+    });
+    if scene.release.phase.is_rolling_out() || scene.release.phase == Phase::Watching {
+        effects.extend(pictures(scene));
+    }
+    effects
 }
 
 fn start_waits(scene: &Scene, nth: u32, to: &PersonId) -> Vec<Effect> {

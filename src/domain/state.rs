@@ -126,6 +126,8 @@ pub struct Release {
     pub resumed_at: Option<Time>,
     /// What the numbers said last.
     pub health: Option<Health>,
+    /// All that was ever measured, by name.
+    pub courses: BTreeMap<String, Course>,
     pub red: Option<Red>,
     /// What CI has handed in, by query; each line in the order of time.
     pub numbers: BTreeMap<String, Vec<Line>>,
@@ -401,6 +403,18 @@ pub struct Health {
     pub metrics: Vec<Judged>,
     /// What the room was last told, and when.
     pub told: Option<(Light, Time)>,
+    /// What was seen of it is on record, so that it can be shown.
+    pub drawn: bool,
+}
+
+/// A number over the whole release, for its report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    /// Before the deploy, or of the group that stayed on the old version.
+    pub before: Option<f64>,
+    pub worst: Judged,
+    pub last: Judged,
+    pub last_at: Time,
 }
 
 /// Red for long enough, or by a person's word.

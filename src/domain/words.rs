@@ -10,6 +10,17 @@ pub fn or<S: AsRef<str>>(items: &[S]) -> String {
     join(items, "or")
 }
 
+/// A title in the middle of a sentence: `error rate`, and still `CPU`.
+pub fn inside(title: &str) -> String {
+    let mut letters = title.chars();
+    let Some(first) = letters.next() else { return String::new() };
+    let rest = letters.as_str();
+    match rest.chars().next().is_some_and(char::is_uppercase) {
+        true => title.to_owned(),
+        false => first.to_lowercase().chain(rest.chars()).collect(),
+    }
+}
+
 fn join<S: AsRef<str>>(items: &[S], last: &str) -> String {
     match items {
         [] => String::new(),

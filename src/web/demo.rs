@@ -11,9 +11,12 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::Served;
+use crate::app::engine::Engine;
 use crate::app::hint;
+use crate::app::measure::Gauges;
 use crate::domain::agenda::Scope;
 use crate::domain::command::{Actor, Command, Request};
+use crate::domain::health;
 use crate::domain::time::Time;
 
 /// Whether the program begins anew, on a fresh state directory, when it has stopped.
@@ -33,15 +36,16 @@ impl StartOver {
 #[derive(Clone)]
 struct Demo {
     served: Served,
+    gauges: Gauges,
     again: Arc<StartOver>,
 }
 
-pub(super) fn router(served: Served, again: Arc<StartOver>) -> Router {
+pub(super) fn router(served: Served, gauges: Gauges, again: Arc<StartOver>) -> Router {
     Router::new()
         .route("/demo/clock", get(clock))
         .route("/demo/jump", post(jump))
         .route("/demo/start-over", post(start_over))
-        .with_state(Demo { served, again })
+        .with_state(Demo { served, gauges, again })
 }
 
 async fn clock(State(demo): State<Demo>) -> Json<Value> {
@@ -93,7 +97,7 @@ async fn jump(State(demo): State<Demo>) -> (StatusCode, Json<Value>) {
 }
 
 /// A step that runs takes real time.
-fn running(engine: &crate::app::engine::Engine) -> Option<String> {
+fn running(engine: &Engine) -> Option<String> {
     let state = engine.state();
     state.releases.values().find_map(|release| {
         let run = release.running().next()?;
@@ -115,6 +119,9 @@ async fn move_clock(demo: &Demo, to: Time) -> Result<(), String> {
         command: Command::JumpClock { to },
     };
     engine.ask(request).await.map_err(|lost| lost.to_string())?;
+    if passes_measured(demo, to).await && engine.next_due().is_none_or(|due| due.due.at > to) {
+        return Ok(());
+    }
     engine.clock().set(to);
     // Asked here under the same ids as by the clock's own loop, so that whoever comes second gets
     // the same answer, and the page sees what the jump brought.
@@ -126,6 +133,26 @@ async fn move_clock(demo: &Demo, to: Time) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Red counts only as long as it is seen: what is red is measured on the way, at the usual pace.
+/// Whether anything was.
+async fn passes_measured(demo: &Demo, to: Time) -> bool {
+    let engine = &demo.served.engine;
+    let mut any = false;
+    while let Some(at) = next_look(engine).filter(|at| *at > engine.clock().now() && *at < to) {
+        engine.clock().set(at);
+        demo.gauges.measure().await;
+        any = true;
+    }
+    any
+}
+
+fn next_look(engine: &Engine) -> Option<Time> {
+    let state = engine.state();
+    let policy = state.house.policy.as_deref()?;
+    let looks = state.releases.values();
+    looks.filter_map(|release| health::looks_again_at(release, policy)).min()
 }
 
 async fn start_over(State(demo): State<Demo>) -> Json<Value> {

@@ -17,6 +17,7 @@ pub use demo::StartOver;
 use crate::app::conversation::Conversation;
 use crate::app::delivery::Delivery;
 use crate::app::engine::Engine;
+use crate::app::measure::Gauges;
 
 /// What the routes share.
 #[derive(Clone)]
@@ -50,6 +51,6 @@ pub fn router(served: Served) -> Router {
 }
 
 /// The clock of the embedded default, for its page.
-pub fn demo_router(served: Served, again: Arc<StartOver>) -> Router {
-    demo::router(served, again)
+pub fn demo_router(served: Served, gauges: Gauges, again: Arc<StartOver>) -> Router {
+    demo::router(served, gauges, again)
 }

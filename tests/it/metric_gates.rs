@@ -1,15 +1,18 @@
-//! A rollout judged by a real Prometheus, played in Slack by the real program: it goes on on green,
-//! is held on yellow and on silence, and goes back by itself on red.
+//! A rollout judged by a real Prometheus, played by the real program in Slack, in Discord and at the
+//! page of the console alike: it goes on on green, is held on yellow and on silence, and goes back
+//! by itself on red, with its flag off first. What was measured is seen there as a picture.
 
-use crate::house::House;
+use std::collections::BTreeSet;
+
+use crate::house::{House, ROOM, Typed};
+use crate::installed::{Installed, until};
 use crate::metrics_world::{MetricsWorld, error_rate};
-use crate::shop::{pod, prop};
-use crate::slack_stage::{Mode, Stage, cast};
-
-const ROOM: &str = "release-v1-2-0";
+use crate::shop::{self, pod, prop};
+use crate::{console_stage, discord_stage, slack_stage};
 
 /// Pod 1 is judged by its errors, for as long as it soaks and at its gate.
 const JUDGED: &str = r#"advance = "auto"
+flag = "checkout"
 
 [[stage.metric]]
 name = "error-rate"
@@ -18,13 +21,16 @@ roll_back_above = 20.0
 for = "1s"
 "#;
 
-async fn stage(world: &MetricsWorld) -> Stage {
-    stage_with(world, JUDGED, "").await
-}
+const FLAG: &str = "[[flag]]\nname = \"checkout\"\nowner = \"maria\"\nexpires = \"2099-12-31\"\n";
 
-/// The same, judged otherwise, with more queries to judge by.
-async fn stage_with(world: &MetricsWorld, judged: &str, queries: &str) -> Stage {
-    let url = world.url().to_owned();
+const OPEN: &str = r#"{"flags": {"checkout": {
+    "state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on"
+}}}"#;
+
+/// The shop's configuration, with what is measured and how often.
+pub(crate) fn measured(config: &str, world: &MetricsWorld) -> String {
+    let (url, query) = (world.url(), error_rate("canary"));
+    let pace = "measure_every = \"1s\"\ngreen_for = \"1s\"\nno_data = \"4s\"\nwatch = \"1m\"";
     let sources = format!(
         r#"
 [metrics.prometheus]
@@ -32,189 +38,258 @@ url = "{url}"
 timeout = "2s"
 
 [queries.error-rate]
-query = '{}'
+query = '{query}'
 unit = "%"
 kind = "error-rate"
-"#,
-        error_rate("canary")
+
+[flags.local]
+kind = "file"
+path = "{{state}}/../flags.json"
+"#
     );
-    let pace = "measure_every = \"1s\"\ngreen_for = \"1s\"\nno_data = \"4s\"\nwatch = \"3s\"";
-    let change = |config: String| config.replace("watch = \"3s\"", pace) + &sources + queries;
-    let stage = Stage::set_with(Mode::Socket, cast(), change).await;
-    let plan = prop("web-shop.toml");
-    let plan = plan.replacen("advance = \"manual\"", judged, 1);
-    let back = "[rollback]\nautomatic = true";
-    stage.here.write("plans/web-shop.toml", &plan.replacen("[rollback]", back, 1));
-    stage
+    config.replace("watch = \"3s\"", pace) + &sources
 }
 
-#[tokio::test]
-async fn it_goes_on_by_itself_on_green() {
+/// The plan that goes with it, and a flag that is open for everybody.
+pub(crate) fn furnish(here: &Installed) {
+    here.write("flags.json", OPEN);
+    let plan = prop("web-shop.toml").replacen("advance = \"manual\"", JUDGED, 1);
+    let plan = plan.replacen("soak = \"1s\"", "soak = \"3s\"", 1);
+    let back = "[rollback]\nautomatic = true";
+    let plan = plan.replacen("[rollback]", back, 1);
+    here.write("plans/web-shop.toml", &plan.replacen("[signoff]", &format!("{FLAG}[signoff]"), 1));
+}
+
+/// Where the play is given.
+pub(crate) trait Theatre: Sized {
+    async fn set(world: &MetricsWorld) -> Self;
+    fn here(&self) -> &Installed;
+    async fn to_start(&self);
+    /// In the war room.
+    async fn reads(&self, wanted: &str) -> String;
+    async fn says(&self, who: &str, line: Typed<'_>, answer: &str);
+    async fn killed_and_started_again(&mut self);
+    fn transcript(&self) -> impl Future<Output = String>;
+    /// The pictures in the war room by their names, each of which somebody can see.
+    async fn pictures(&self) -> Vec<String>;
+    async fn assert_clean(self);
+}
+
+async fn sees_picture(theatre: &impl Theatre) {
+    until("a picture of the numbers", async || !theatre.pictures().await.is_empty()).await;
+    let shown = theatre.pictures().await;
+    assert!(shown.iter().all(|name| name.starts_with("error-rate-")), "{shown:?}");
+    assert_eq!(shown.iter().collect::<BTreeSet<_>>().len(), shown.len(), "each once: {shown:?}");
+}
+
+async fn goes_on_by_itself_on_green<T: Theatre>() {
     let world = MetricsWorld::start().await;
-    let stage = stage(&world).await;
-    stage.to_start().await;
-    stage.sees(ROOM, "is rolled out at 100 %").await;
-    let log = stage.log().await;
+    let theatre = T::set(&world).await;
+    theatre.to_start().await;
+    theatre.reads("judged by error rate").await;
+    let next = theatre.reads("On to Pod 2").await;
+    assert!(next.contains("Error rate 0."), "it says by which numbers: {next}");
+    theatre.reads("is rolled out at 100 %").await;
+    let log = shop::log(theatre.here()).await;
     let green = log.iter().filter(|entry| entry.contains("numbers of stage 2 are green")).count();
     assert!(green >= 1, "what decided is on record: {log:#?}");
-    stage.assert_clean().await;
+    sees_picture(&theatre).await;
+    theatre.assert_clean().await;
 }
 
-#[tokio::test]
-async fn it_goes_back_by_itself_on_red_and_once_even_if_it_is_killed_meanwhile() {
+async fn goes_back_by_itself_on_red_and_once_even_if_it_is_killed_meanwhile<T: Theatre>() {
     let world = MetricsWorld::start().await;
     world.canary().errors(0.5);
     world.seen(&error_rate("canary"), |percent| percent > 40.0).await;
-    let mut stage = stage(&world).await;
-    stage.to_start().await;
-    stage.sees(ROOM, "is red and goes back by itself").await;
-    stage.killed_and_started_again().await;
-    stage.sees(ROOM, "is back on v1.1.9").await;
-    let told = stage.reads(ROOM, "Rolling Web shop back").await;
+    let mut theatre = T::set(&world).await;
+    theatre.to_start().await;
+    theatre.reads("is red and goes back by itself").await;
+    theatre.killed_and_started_again().await;
+    theatre.reads("is back on v1.1.9").await;
+    let told = theatre.reads("Rolling Web shop back").await;
     assert!(told.contains("by itself") && told.contains("Error rate"), "{told}");
-    assert_eq!(pod(&stage.here, 1), "v1.1.9");
-    let asked = stage.log().await;
-    let asked = asked.iter().filter(|entry| entry.contains("The numbers rolled it back")).count();
+    assert_eq!(pod(theatre.here(), 1), "v1.1.9");
+    let log = shop::log(theatre.here()).await;
+    let asked = log.iter().filter(|entry| entry.contains("The numbers rolled it back")).count();
     assert_eq!(asked, 1);
-    stage.assert_clean().await;
+    let room = theatre.transcript().await;
+    let at = |text: &str| room.find(text).unwrap_or_else(|| panic!("{text}:\n{room}"));
+    assert!(at("off after") < at("Pod 1 is back"), "{room}");
+    theatre.reads("before it went back").await;
+    sees_picture(&theatre).await;
+    theatre.assert_clean().await;
 }
 
-#[tokio::test]
-async fn it_is_held_on_yellow_with_the_numbers_that_say_why() {
+async fn is_held_on_yellow_with_the_numbers_that_say_why<T: Theatre>() {
     let world = MetricsWorld::start().await;
     world.canary().errors(0.1);
     world.seen(&error_rate("canary"), |percent| (6.0..19.0).contains(&percent)).await;
-    let stage = stage(&world).await;
-    stage.to_start().await;
-    let told = stage.reads(ROOM, "Web shop v1.2.0 is on hold").await;
+    let theatre = T::set(&world).await;
+    theatre.to_start().await;
+    let told = theatre.reads("Web shop v1.2.0 is on hold").await;
+    assert!(!told.contains("person:"), "on-call is called by name: {told}");
     assert!(told.contains("Error rate") && told.contains("above 5"), "{told}");
-    stage.says("maria", "override metrics-2 a known bug", "is overridden").await;
-    stage.says("maria", "resume", "goes on").await;
-    stage.sees(ROOM, "is rolled out at 100 %").await;
-    stage.assert_clean().await;
+    sees_picture(&theatre).await;
+    let because = Typed {
+        slack: "override metrics-2 a known bug",
+        discord: "more override obstacle:metrics-2 reason:known",
+    };
+    theatre.says("maria", because, "is overridden").await;
+    theatre.says("maria", Typed { slack: "resume", discord: "resume" }, "goes on").await;
+    theatre.reads("is rolled out at 100 %").await;
+    theatre.assert_clean().await;
 }
 
-#[tokio::test]
-async fn it_is_held_when_prometheus_is_gone() {
+async fn is_held_when_prometheus_dies_in_the_middle<T: Theatre>() {
     let mut world = MetricsWorld::start().await;
-    let stage = stage(&world).await;
+    let theatre = T::set(&world).await;
+    theatre.to_start().await;
+    theatre.reads("Soaking Pod 1").await;
     world.stop().await;
-    stage.to_start().await;
-    let told = stage.reads(ROOM, "Web shop v1.2.0 is on hold").await;
+    let told = theatre.reads("Web shop v1.2.0 is on hold").await;
     assert!(told.contains("Error rate cannot be told"), "{told}");
-    assert!(stage.log().await.iter().all(|entry| !entry.contains("rolled out")));
-    stage.assert_clean().await;
+    assert!(shop::log(theatre.here()).await.iter().all(|entry| !entry.contains("rolled out")));
+    theatre.assert_clean().await;
 }
 
-/// For twenty minutes until just now, the old version took a tenth of a second.
-fn twenty_minutes() -> String {
-    let now = chrono::Utc::now().timestamp() - 3;
-    let mut past = "# TYPE shop_latency_seconds gauge\n".to_owned();
-    for back in (0..80).rev() {
-        let at = now - back * 15;
-        past += &format!("shop_latency_seconds{{group=\"canary\",version=\"v1\"}} 0.1 {at}\n");
+macro_rules! played {
+    ($($place:ident: $theatre:ty),*) => {$(
+        mod $place {
+            use super::*;
+
+            #[tokio::test]
+            async fn it_goes_on_by_itself_on_green() {
+                goes_on_by_itself_on_green::<$theatre>().await;
+            }
+
+            #[tokio::test]
+            async fn it_goes_back_by_itself_on_red_and_once_even_if_it_is_killed_meanwhile() {
+                goes_back_by_itself_on_red_and_once_even_if_it_is_killed_meanwhile::<$theatre>()
+                    .await;
+            }
+
+            #[tokio::test]
+            async fn it_is_held_on_yellow_with_the_numbers_that_say_why() {
+                is_held_on_yellow_with_the_numbers_that_say_why::<$theatre>().await;
+            }
+
+            #[tokio::test]
+            async fn it_is_held_when_prometheus_dies_in_the_middle() {
+                is_held_when_prometheus_dies_in_the_middle::<$theatre>().await;
+            }
+        }
+    )*};
+}
+
+played!(
+    in_slack: slack_stage::Stage,
+    in_discord: discord_stage::Stage,
+    at_the_page: console_stage::Stage
+);
+
+/// What Slack and Discord do by the same words.
+macro_rules! alike {
+    ($stage:ident, $mode:ident) => {
+        async fn set(world: &MetricsWorld) -> Self {
+            let change = |config: String| measured(&config, world);
+            let stage = Self::set_with($stage::Mode::$mode, $stage::cast(), change).await;
+            furnish(&stage.here);
+            stage
+        }
+
+        fn here(&self) -> &Installed {
+            &self.here
+        }
+
+        async fn to_start(&self) {
+            Self::to_start(self).await;
+        }
+
+        async fn reads(&self, wanted: &str) -> String {
+            House::reads(self, ROOM, wanted).await
+        }
+
+        async fn says(&self, who: &str, line: Typed<'_>, answer: &str) {
+            House::says(self, who, line, answer).await;
+        }
+
+        async fn killed_and_started_again(&mut self) {
+            Self::killed_and_started_again(self).await;
+        }
+
+        async fn transcript(&self) -> String {
+            House::transcript(self)
+        }
+
+        async fn assert_clean(self) {
+            Self::assert_clean(&self).await;
+        }
+    };
+}
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+impl Theatre for slack_stage::Stage {
+    alike!(slack_stage, Socket);
+
+    async fn pictures(&self) -> Vec<String> {
+        let shown = self.world.shown_files(ROOM);
+        assert!(shown.iter().all(|(_, bytes)| bytes.starts_with(PNG)), "a picture is a picture");
+        shown.into_iter().map(|(name, _)| name).collect()
     }
-    past + "# EOF\n"
 }
 
-const LATENCY: &str = r#"
-[queries.latency]
-query = 'max(shop_latency_seconds{group="canary"})'
-unit = "s"
-kind = "latency"
-"#;
+impl Theatre for discord_stage::Stage {
+    alike!(discord_stage, Gateway);
 
-const AGAINST_BEFORE: &str = r#"advance = "auto"
-
-[[stage.metric]]
-name = "latency"
-against = "before"
-for = "1s"
-"#;
-
-#[tokio::test]
-async fn the_fifteen_minutes_before_the_deploy_are_what_it_is_compared_with() {
-    let world = MetricsWorld::start_after(&twenty_minutes()).await;
-    world.canary().latency(0.11);
-    let now = "max(shop_latency_seconds{group=\"canary\"})";
-    world.seen(now, |seconds| seconds == 0.11).await;
-    let stage = stage_with(&world, AGAINST_BEFORE, LATENCY).await;
-    stage.to_start().await;
-    stage.sees(ROOM, "is rolled out at 100 %").await;
-    stage.assert_clean().await;
+    async fn pictures(&self) -> Vec<String> {
+        let messages = self.world.channel(ROOM).messages.into_iter();
+        let shown = messages.flat_map(|message| message.content.attachments);
+        let named = shown.map(|file| {
+            assert!(file.bytes.starts_with(PNG), "a picture is a picture");
+            file.name
+        });
+        named.collect()
+    }
 }
 
-#[tokio::test]
-async fn slower_than_the_fifteen_minutes_before_the_deploy_goes_back() {
-    let world = MetricsWorld::start_after(&twenty_minutes()).await;
-    world.canary().latency(0.17);
-    let now = "max(shop_latency_seconds{group=\"canary\"})";
-    world.seen(now, |seconds| seconds == 0.17).await;
-    let stage = stage_with(&world, AGAINST_BEFORE, LATENCY).await;
-    stage.to_start().await;
-    let told = stage.reads(ROOM, "is red and goes back by itself").await;
-    assert!(told.contains("baseline 0.1 s") && told.contains("more than 50 %"), "{told}");
-    stage.sees(ROOM, "is back on v1.1.9").await;
-    stage.assert_clean().await;
-}
+impl Theatre for console_stage::Stage {
+    async fn set(world: &MetricsWorld) -> Self {
+        let stage = Self::furnished(|config| measured(&config, world), furnish).await;
+        stage.page_of("maria").await;
+        stage
+    }
 
-/// Each endpoint by itself, one number against another, and lines in a log, counted.
-const FORMS: &str = r#"advance = "auto"
+    fn here(&self) -> &Installed {
+        &self.here
+    }
 
-[[stage.metric]]
-name = "by-code"
-each = true
-hold_above = 100000
+    async fn to_start(&self) {
+        Self::to_start(self).await;
+    }
 
-[[stage.metric]]
-name = "p99"
-against = "p50"
-hold_rise = 400
+    async fn reads(&self, wanted: &str) -> String {
+        Self::reads(self, wanted).await
+    }
 
-[[stage.metric]]
-name = "throughput"
-hold_rise = 50
-hold_fall = 50
+    async fn says(&self, who: &str, line: Typed<'_>, answer: &str) {
+        Self::says(self, who, line.slack, answer).await;
+    }
 
-[[stage.metric]]
-name = "new-errors"
-hold_above = 0
-"#;
+    async fn killed_and_started_again(&mut self) {
+        Self::killed_and_started_again(self).await;
+    }
 
-const FORM_QUERIES: &str = r#"
-[queries.by-code]
-query = 'sum by (code) (rate(shop_requests_total{group="canary"}[2s]))'
-[queries.p99]
-query = 'max(shop_latency_seconds{group="canary"})'
-unit = "s"
-[queries.p50]
-query = 'min(shop_latency_seconds{group="stable"})'
-unit = "s"
-[queries.throughput]
-query = 'sum(rate(shop_requests_total{group="canary"}[2s]))'
-baseline = 'sum(rate(shop_requests_total{group="stable"}[2s]))'
-kind = "throughput"
-[queries.new-errors]
-query = 'sum(increase(log_lines_total{level="ERROR"}[2s])) or vector(0)'
-"#;
+    async fn transcript(&self) -> String {
+        Self::transcript(self).await
+    }
 
-#[tokio::test]
-async fn endpoints_percentiles_throughput_and_log_lines_are_judged_too() {
-    let world = MetricsWorld::start().await;
-    let stage = stage_with(&world, FORMS, FORM_QUERIES).await;
-    stage.to_start().await;
-    stage.sees(ROOM, "is rolled out at 100 %").await;
-    stage.assert_clean().await;
-}
+    /// Drawn on the page, with words for those who do not see it.
+    async fn pictures(&self) -> Vec<String> {
+        self.pictures_seen().await
+    }
 
-#[tokio::test]
-async fn a_p99_beyond_five_times_the_p50_is_held() {
-    let world = MetricsWorld::start().await;
-    world.canary().latency(0.6);
-    world.seen("max(shop_latency_seconds{group=\"canary\"})", |seconds| seconds == 0.6).await;
-    let stage = stage_with(&world, FORMS, FORM_QUERIES).await;
-    stage.to_start().await;
-    let told = stage.reads(ROOM, "Web shop v1.2.0 is on hold").await;
-    assert!(told.contains("P99 0.6 s") && told.contains("more than 400 %"), "{told}");
-    stage.assert_clean().await;
+    async fn assert_clean(self) {
+        Self::assert_clean(self).await;
+    }
 }

@@ -89,7 +89,7 @@ pub(crate) async fn page(running: &Running, token: &str) -> String {
     request.header("cookie", cookie).send().await.unwrap().text().await.unwrap()
 }
 
-async fn cookie(running: &Running, token: &str) -> String {
+pub(crate) async fn cookie(running: &Running, token: &str) -> String {
     let request = running.client().post(format!("{}/console/enter", running.address));
     let request = request.header("origin", &running.address).json(&json!({ "token": token }));
     let answer = request.send().await.unwrap();

@@ -48,7 +48,7 @@ impl Browser {
         self.until("a form to send", submit).await;
     }
 
-    async fn go_to(&self, channel: &str) {
+    pub(crate) async fn go_to(&self, channel: &str) {
         let link = format!(
             "const link = [...document.querySelectorAll('#places a, #places button')]
                .find((it) => it.textContent.replace('#', '').trim().startsWith('{channel}'));
@@ -77,7 +77,7 @@ impl Browser {
     }
 
     /// The page's pictures that a person may have before them are free of faults.
-    async fn is_accessible(&self, what: &str) {
+    pub(crate) async fn is_accessible(&self, what: &str) {
         for (scheme, name) in [(Scheme::Light, "light"), (Scheme::Dark, "dark")] {
             self.scheme(scheme).await;
             for (width, height) in [(1280, 800), (360, 740)] {

@@ -50,6 +50,23 @@ fn against() -> World {
     world
 }
 
+/// A canary whose numbers were measured a minute ago.
+fn measured(numbers: &[(&str, f64, f64)]) -> World {
+    let mut plan = crate::domain::fixture::plan();
+    plan.release.strategy = crate::domain::plan::Strategy::Canary;
+    plan.stages[1].advance = crate::domain::plan::Advance::Auto;
+    plan.stages[1].traffic = Some(5.0);
+    let gate = |name: &str| crate::domain::plan::MetricGate {
+        name: name.to_owned(),
+        ..Default::default()
+    };
+    plan.stages[1].metrics = vec![gate("errors"), gate("p95")];
+    let mut world = World::soaking_with(plan);
+    world.after(chrono::Duration::minutes(1));
+    world.measures(numbers);
+    world
+}
+
 pub(crate) fn worlds() -> Vec<(&'static str, World)> {
     let mut missed = World::counting_down();
     missed.wait_until("2026-12-15T18:01:00Z");
@@ -70,6 +87,8 @@ pub(crate) fn worlds() -> Vec<(&'static str, World)> {
         ("started", World::started()),
         ("unknown", unknown()),
         ("soaking", World::soaking()),
+        ("measured, green", measured(&[("errors", 0.31, 0.30), ("p95", 187.0, 189.0)])),
+        ("measured, yellow", measured(&[("errors", 0.42, 0.30), ("p95", 187.0, 189.0)])),
         ("held", held()),
         ("at the gate", at_the_gate()),
         ("stuck", World::stuck()),

@@ -109,5 +109,5 @@ pub(super) fn as_message(form: &Form, prefix: &str) -> Message {
     body.push(Block::Paragraph(to_say));
     let button = Button { label: form.submit.clone(), command: line, style: form.style };
     let buttons = if form.fields.is_empty() { vec![vec![button]] } else { Vec::new() };
-    Message { tone: Tone::Warning, body, buttons, files: Vec::new() }
+    Message { tone: Tone::Warning, body, buttons, ..Message::default() }
 }

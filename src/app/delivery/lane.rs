@@ -200,6 +200,9 @@ pub(super) fn chance() -> f64 {
 /// What the captain is told, where there is a release to tell it of.
 fn undelivered(effect: &Effect, why: &str, unknown: bool) -> Option<Command> {
     let (release, what) = match effect {
+        Effect::Say { notice, .. } if notice.is_shown() => {
+            (notice.brief.as_ref()?.release.clone(), "a picture")
+        }
         Effect::Say { notice, .. } => (notice.brief.as_ref()?.release.clone(), "a message"),
         Effect::OpenRoom { release, .. } => (release.clone(), "opening the war room"),
         Effect::Pin { release, .. } => (release.clone(), "pinning the card"),

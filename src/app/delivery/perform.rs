@@ -10,7 +10,7 @@ use super::lane::{UNTIL_LET_IN, chance, pause};
 use super::{CARD_PACE, Delivery, Job, SHOWN_LINES, lane_of};
 use crate::app::conversation::tell_apart;
 use crate::app::grammar::Paper;
-use crate::app::{cards, markup, notices, reads};
+use crate::app::{cards, gallery, markup, notices, reads};
 use crate::domain::command::{Command, RunEnd, RunOutcome};
 use crate::domain::effect::{Call, Effect, RoomWish, Target};
 use crate::domain::flag;
@@ -23,7 +23,7 @@ use crate::domain::state::{Card, CardKind, Posted, Room};
 use crate::ports::{
     self, Chat, Failure, GateWord, Letter, MessageRef, Outcome, Place, Ran, Receipt, Run, Sighting,
 };
-use crate::store::{Waiting, Which};
+use crate::store::{self, Waiting, Which};
 
 /// What came of a try.
 pub(super) enum Done {
@@ -237,6 +237,9 @@ impl Delivery {
             message.body.extend(body);
             message.files.extend(file);
         }
+        if let (NoticeKind::Pictures { .. }, Some(brief)) = (&notice.kind, &notice.brief) {
+            message.pictures = self.pictures(&brief.release, waiting.seq).await;
+        }
         if let Some(brief) = &notice.brief {
             let prefix = self.scene(platform, None).prefix;
             tell_apart(&mut message, prefix, &self.0.engine.state(), &brief.release);
@@ -245,10 +248,26 @@ impl Delivery {
         message
     }
 
-    /// Written from the log up to the event that asked for it, so that a second try says the same.
-    async fn report(&self, id: &ReleaseId, seq: u64) -> (Vec<ports::Block>, Option<ports::File>) {
+    /// The log up to the event that asked for something, so that a second try says the same.
+    async fn entries(&self, id: &ReleaseId, seq: u64) -> Vec<store::Entry> {
         let which = Which { release: Some(id.to_string()), last: Some(seq), ..Which::default() };
-        let entries = self.0.engine.store().reader().entries(&which).await.unwrap_or_default();
+        self.0.engine.store().reader().entries(&which).await.unwrap_or_default()
+    }
+
+    /// Without them the words are said all the same.
+    async fn pictures(&self, id: &ReleaseId, seq: u64) -> Vec<ports::Picture> {
+        let entries = self.entries(id, seq).await;
+        let Ok(Some(release)) = self.0.engine.release(id).await else { return Vec::new() };
+        let charts = {
+            let state = self.0.engine.state();
+            gallery::charts(&release, state.house.policy(), &entries, seq)
+        };
+        let drawn = tokio::task::spawn_blocking(|| gallery::draw(charts));
+        drawn.await.unwrap_or_default()
+    }
+
+    async fn report(&self, id: &ReleaseId, seq: u64) -> (Vec<ports::Block>, Option<ports::File>) {
+        let entries = self.entries(id, seq).await;
         let Ok(Some(release)) = self.0.engine.release(id).await else {
             return (Vec::new(), None);
         };

@@ -8,11 +8,13 @@ use super::{items, named, strategy, when};
 use crate::domain::asking::unanswered;
 use crate::domain::checklist::tally;
 use crate::domain::command::Vote;
+use crate::domain::health;
+use crate::domain::metric::number;
 use crate::domain::policy::Policy;
 use crate::domain::report::{
     Deployed, Outcome, Result, failed_items, failed_runs, result, rollback_time, step_name,
 };
-use crate::domain::state::{Override, Release, RunRecord};
+use crate::domain::state::{Course, Override, Release, RunRecord};
 use crate::domain::time::{self, Time};
 
 /// One line of the timeline, as it stands in the log.
@@ -29,6 +31,7 @@ pub fn report(release: &Release, policy: &Policy, entries: &[ReportEntry]) -> St
     let result = release.result.clone().unwrap_or_else(|| result(release));
     let mut page = Page::new(&format!("Post-deployment report: {}", release.title()));
     status(&mut page, release, &result, policy);
+    metrics(&mut page, release, policy);
     issues(&mut page, release, &result);
     rollback(&mut page, release, policy, entries);
     timeline(&mut page, release, entries);
@@ -75,6 +78,33 @@ fn status(page: &mut Page, release: &Release, result: &Result, policy: &Policy) 
         ("Captain", named(Some(&release.captain), policy)),
         ("Deploying engineer", named(head.deployer.as_ref(), policy)),
     ]);
+}
+
+/// Before, at its worst, and when it was last looked at: as the log has it.
+fn metrics(page: &mut Page, release: &Release, policy: &Policy) {
+    if release.courses.is_empty() {
+        return;
+    }
+    page.heading("Metrics before and after");
+    let row = |course: &Course| {
+        let unit = health::unit(&course.last, policy);
+        let amount = |value: Option<f64>| match value {
+            Some(value) => text(&format!("{}{unit}", number(value))),
+            None => "—".to_owned(),
+        };
+        let change = course.last.change();
+        let change =
+            change.map(|change| format!(" ({})", health::percent(change))).unwrap_or_default();
+        vec![
+            text(&health::title(&course.last, policy)),
+            amount(course.before),
+            format!("{}, {}", amount(course.worst.value), course.worst.light.word()),
+            format!("{}{change}, {}", amount(course.last.value), course.last.light.word()),
+            text(&when(course.last_at, release)),
+        ]
+    };
+    let rows = release.courses.values().map(row).collect();
+    page.table(&["Metric", "Before", "At its worst", "After", "Last measured"], rows);
 }
 
 fn issues(page: &mut Page, release: &Release, result: &Result) {

@@ -147,6 +147,7 @@ fn rolling_out() -> Vec<NoticeKind> {
             until,
             checks: vec![text("health")],
             days: false,
+            judged: vec![text("error rate"), text("p95")],
         },
         NoticeKind::AdvanceWanted {
             at,
@@ -157,6 +158,7 @@ fn rolling_out() -> Vec<NoticeKind> {
             people: vec![who("maria")],
             soaked_ms: None,
             why: None,
+            lines: measured(),
         },
         NoticeKind::AdvanceWanted {
             at,
@@ -167,6 +169,7 @@ fn rolling_out() -> Vec<NoticeKind> {
             people: vec![who("paula"), who("sam")],
             soaked_ms: None,
             why: None,
+            lines: vec![],
         },
         NoticeKind::AdvanceWanted {
             at,
@@ -177,6 +180,7 @@ fn rolling_out() -> Vec<NoticeKind> {
             people: vec![who("maria")],
             soaked_ms: Some(172_800_000),
             why: Some(text("Error rate 0.42 %, above 0.1")),
+            lines: vec![],
         },
         NoticeKind::Cohort {
             at,
@@ -185,7 +189,10 @@ fn rolling_out() -> Vec<NoticeKind> {
             traffic: Some(25.0),
             feedback: Some(text("What is missing on the new dashboard?")),
         },
-        NoticeKind::Advanced { at, next: step.clone(), by: Some(text("maria")) },
+        NoticeKind::Advanced { at, next: step.clone(), by: Some(text("maria")), lines: vec![] },
+        NoticeKind::Advanced { at, next: step.clone(), by: None, lines: measured() },
+        NoticeKind::Pictures { at, stage: Some(text("Pod 1")), lines: measured(), back: false },
+        NoticeKind::Pictures { at, stage: None, lines: measured(), back: true },
         NoticeKind::StepFailed {
             at,
             step: step.clone(),
@@ -293,13 +300,18 @@ fn numbers(light: &str, held: bool) -> NoticeKind {
         at: time("2026-12-15T18:22:00Z"),
         stage: (!held).then(|| "Friendly".to_owned()),
         light: light.to_owned(),
-        lines: vec![
-            "Error rate 0.31 % (baseline 0.3 %, +3 %)".to_owned(),
-            "p95 187 ms (baseline 189 ms, −1 %)".to_owned(),
-        ],
+        lines: measured(),
         automatic: light == "red",
         held,
+        advances_at: (light == "green" && !held).then(|| time("2026-12-15T18:30:00Z")),
     }
+}
+
+fn measured() -> Vec<String> {
+    vec![
+        "Error rate 0.31 % (baseline 0.3 %, +3 %)".to_owned(),
+        "p95 187 ms (baseline 189 ms, −1 %)".to_owned(),
+    ]
 }
 
 fn going_back() -> Vec<NoticeKind> {

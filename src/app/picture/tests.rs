@@ -211,3 +211,15 @@ fn pictures_to_look_at() {
         }
     }
 }
+
+#[test]
+fn the_page_knows_the_colours_of_the_night() {
+    let sheet = include_str!("../../adapters/chat/console/page/console.css");
+    for (light, night) in COLOURS {
+        let (light, night) = (hex(light), hex(night));
+        for what in ["fill", "stroke"] {
+            let line = format!(".picture [{what}=\"{light}\"] {{ {what}: {night}; }}");
+            assert!(sheet.contains(&line), "{line}");
+        }
+    }
+}

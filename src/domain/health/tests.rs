@@ -6,7 +6,7 @@ use super::super::event::Event;
 use super::super::fixture::{World, id, plan};
 use super::super::metric::{Answer, Reading};
 use super::super::notice::NoticeKind;
-use super::super::plan::{Advance, Plan};
+use super::super::plan::{Advance, Metric, Plan};
 use super::*;
 
 const GREEN: &[(&str, f64, f64)] = &[("errors", 0.31, 0.30)];
@@ -387,4 +387,234 @@ fn who_has_to_approve_is_asked_in_private_and_what_is_still_missing_is_said() {
     world.by("sam", Command::Advance { release: id(), commits: commits() });
     lasts(&mut world, GREEN, Duration::minutes(1));
     assert_ne!(world.release().phase, Phase::AtGate { stage: 1 });
+}
+
+// ---------------------------------------------------------------------------------------------
+// Red is red only as long as it is seen
+
+#[test]
+fn a_pause_in_measuring_begins_red_anew() {
+    let mut world = soaking(automatic(None));
+    lasts(&mut world, RED, Duration::seconds(105));
+    world.now += longest_gap(world.policy()) + Duration::seconds(1);
+    world.measures(RED);
+    assert!(world.release().rollback.is_none(), "nobody knows what was in between");
+    lasts(&mut world, RED, Duration::seconds(105));
+    assert!(world.release().rollback.is_none());
+    lasts(&mut world, RED, Duration::seconds(15));
+    assert_eq!(world.release().phase, Phase::RollingBack, "two minutes, all of them seen");
+}
+
+#[test]
+fn a_clock_that_is_jumped_makes_nothing_last() {
+    let mut world = soaking(automatic(None));
+    lasts(&mut world, RED, Duration::seconds(60));
+    let to = world.now + Duration::minutes(10);
+    world.state.house = {
+        let mut house = super::super::state::House::clone(&world.state.house);
+        house.jumped = Some((world.now, to));
+        std::sync::Arc::new(house)
+    };
+    world.after(Duration::minutes(4));
+    assert!(world.release().rollback.is_none() && world.release().red.is_none());
+    let health = world.release().health.as_ref().expect("it was measured");
+    assert_eq!(health.light, Light::Unknown);
+}
+
+#[test]
+fn whoever_moves_a_clock_measures_what_is_red_on_the_way() {
+    let mut world = soaking(automatic(None));
+    assert_eq!(looks_again_at(world.release(), world.policy()), None);
+    world.measures(RED);
+    while let Some(at) = looks_again_at(world.release(), world.policy()) {
+        assert_eq!(at, world.now + Duration::seconds(15));
+        world.now = at;
+        world.measures(RED);
+    }
+    assert_eq!(world.release().phase, Phase::RollingBack);
+}
+
+proptest::proptest! {
+    /// Whatever is measured and whenever: it goes back by itself only after it was seen to be red
+    /// for as long as the plan says without a pause, and then it does.
+    #[test]
+    fn only_what_was_seen_to_last_goes_back(
+        measured in proptest::collection::vec((1_i64..100, proptest::bool::weighted(0.9)), 1..60),
+    ) {
+        let mut world = soaking(automatic(None));
+        let longest = longest_gap(world.policy());
+        let (mut red, mut widest): (Option<Time>, Duration) = (None, Duration::zero());
+        let mut last = world.now;
+        for (pause, is_red) in measured {
+            world.after(Duration::seconds(pause));
+            let gap = world.now - last;
+            last = world.now;
+            red = red.filter(|_| is_red && gap <= longest).or(is_red.then_some(world.now));
+            widest = if red == Some(world.now) { Duration::zero() } else { widest.max(gap) };
+            world.measures(if is_red { RED } else { GREEN });
+            let lasted = red.is_some_and(|since| world.now - since >= Duration::minutes(2));
+            let back = world.release().rollback.is_some();
+            proptest::prop_assert!(!back || lasted, "it was not seen to last");
+            proptest::prop_assert!(back || !lasted || widest > Duration::seconds(45), "it was");
+            if back {
+                break;
+            }
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// After the rollout
+
+/// Errors judged the last stage, and nothing is monitored.
+fn judged_before() -> Plan {
+    let mut plan = plan();
+    plan.monitoring.metrics.clear();
+    let errors = MetricGate { name: "errors".into(), ..MetricGate::default() };
+    plan.stages[1].metrics = vec![errors];
+    plan
+}
+
+/// Rolled out without numbers, and watched with those of this plan.
+fn to_watch(plan: Plan) -> World {
+    let mut world = World::rolled_out();
+    let release = world.state.releases.values_mut().next().expect("the sample");
+    std::sync::Arc::make_mut(release).plan = std::sync::Arc::new(plan);
+    world
+}
+
+#[test]
+fn the_first_minutes_are_judged_against_what_was_before_the_deploy() {
+    let mut world = to_watch(judged_before());
+    let (release, policy) = (world.release(), world.policy());
+    let seen = watched(release, policy, world.now).expect("what judged the stage");
+    assert_eq!(seen.stage, None);
+    assert_eq!(seen.gates[0].against, super::super::plan::Against::Before);
+    assert_eq!(seen.gates[0].roll_back_rise, Some(100.0));
+    let later = world.now + Duration::minutes(15);
+    assert_eq!(watched(release, policy, later), None, "then the hour of the day explains more");
+    world.measures(GREEN);
+    lasts(&mut world, RED, Duration::seconds(90));
+    let why = held(&world).expect("somebody is called");
+    assert!(why.starts_with("Error rate 3.1 % (baseline 0.3 %)"), "{why}");
+}
+
+#[test]
+fn what_is_red_when_the_first_minutes_end_is_looked_at_until_it_is_not() {
+    let mut world = to_watch(judged_before());
+    lasts(&mut world, GREEN, Duration::seconds(870));
+    lasts(&mut world, RED, Duration::seconds(30));
+    assert!(watched(world.release(), world.policy(), world.now).is_some());
+    lasts(&mut world, RED, Duration::seconds(60));
+    assert!(held(&world).is_some());
+}
+
+#[test]
+fn nothing_measured_within_five_minutes_of_the_rollout_calls_somebody() {
+    let mut world = to_watch(judged_before());
+    world.after(Duration::minutes(5));
+    assert_eq!(held(&world), Some("nothing was measured"));
+    let called = world.notices().any(|notice| {
+        let NoticeKind::Held { people, .. } = &notice.kind else { return false };
+        people.iter().any(|person| person.name == "john")
+    });
+    assert!(called, "on-call is named");
+}
+
+#[test]
+fn a_source_without_a_past_is_not_asked_for_it() {
+    let mut world = to_watch(judged_before());
+    let mut policy = world.policy().clone();
+    policy.queries.get_mut("errors").expect("the sample").has_past = false;
+    assert_eq!(watched(world.release(), &policy, world.now), None);
+    policy.queries.get_mut("errors").expect("the sample").has_past = true;
+    assert!(watched(world.release(), &policy, world.now).is_some());
+    world.measures(GREEN);
+}
+
+// ---------------------------------------------------------------------------------------------
+// What is shown
+
+fn shown(world: &World) -> Vec<(Option<String>, bool)> {
+    let shown = world.notices().filter_map(|notice| {
+        let NoticeKind::Pictures { stage, back, .. } = &notice.kind else { return None };
+        Some((stage.clone(), *back))
+    });
+    shown.collect()
+}
+
+#[test]
+fn what_was_seen_is_shown_when_it_goes_on_and_not_at_every_measuring() {
+    let mut world = soaking(gated());
+    lasts(&mut world, GREEN, Duration::minutes(10));
+    assert_eq!(shown(&world), []);
+    world.run_ends(2, RunOutcome::Worked);
+    assert_eq!(world.release().phase, Phase::Deploying { stage: 2 });
+    assert_eq!(shown(&world), [(Some("Pod 1".into()), false)]);
+}
+
+#[test]
+fn what_was_seen_is_shown_when_it_is_held_when_it_is_red_and_when_it_has_gone_back() {
+    let mut world = at_gate(gated(), YELLOW);
+    world.measures(YELLOW);
+    assert_eq!(shown(&world), [(Some("Pod 1".into()), false)]);
+    let mut world = soaking(automatic(None));
+    lasts(&mut world, RED, Duration::seconds(135));
+    assert_eq!(shown(&world), [(Some("Pod 1".into()), false)]);
+    while world.release().running().next().is_some() {
+        world.run_ends(5, RunOutcome::Worked);
+    }
+    assert_eq!(world.release().phase, Phase::RolledBack);
+    assert_eq!(shown(&world), [(Some("Pod 1".into()), false), (Some("Pod 1".into()), true)]);
+}
+
+#[test]
+fn where_nothing_was_seen_nothing_is_shown() {
+    let mut world = soaking(gated());
+    world.after(Duration::minutes(5));
+    assert!(held(&world).is_some());
+    assert_eq!(shown(&world), []);
+}
+
+#[test]
+fn no_word_waits_for_a_picture() {
+    use super::super::effect::Effect;
+    let mut world = at_gate(gated(), YELLOW);
+    world.measures(YELLOW);
+    let lanes = world.effects.iter().filter_map(|effect| match effect {
+        Effect::Say { notice, .. } => Some((notice.is_shown(), effect.lane())),
+        Effect::Refresh { .. }
+        | Effect::Pin { .. }
+        | Effect::OpenRoom { .. }
+        | Effect::Archive { .. }
+        | Effect::Run { .. }
+        | Effect::Look { .. }
+        | Effect::Flag { .. }
+        | Effect::AnswerGate { .. }
+        | Effect::Stop { .. } => None,
+    });
+    let (pictures, words): (Vec<_>, Vec<_>) = lanes.partition(|(is_shown, _)| *is_shown);
+    assert!(!pictures.is_empty());
+    assert!(pictures.iter().all(|(_, lane)| words.iter().all(|(_, other)| other != lane)));
+}
+
+#[test]
+fn the_log_keeps_what_was_seen_where_it_may_decide() {
+    let mut world = soaking(gated());
+    lasts(&mut world, GREEN, Duration::seconds(315));
+    let kept = world.log.iter().filter_map(|(_, _, event)| {
+        let Happened::Measured { traces, .. } = event.of_release()?.1 else { return None };
+        Some(traces.len())
+    });
+    assert_eq!(kept.collect::<Vec<_>>(), [1, 0], "and every five minutes the numbers alone");
+}
+
+#[test]
+fn what_the_report_compares_comes_from_the_log() {
+    let mut world = soaking(automatic(None));
+    lasts(&mut world, GREEN, Duration::seconds(60));
+    lasts(&mut world, RED, Duration::seconds(135));
+    let course = &world.release().courses["errors"];
+    assert_eq!(course.before, Some(0.30));
+    assert_eq!((course.worst.value, course.worst.light), (Some(3.1), Light::Red));
 }

@@ -198,6 +198,7 @@ fn opened(id: &ReleaseId, did: &Happened, at: Time) -> Release {
         stage_since: None,
         resumed_at: None,
         health: None,
+        courses: BTreeMap::new(),
         red: None,
         numbers: BTreeMap::new(),
         stepped_back: false,
@@ -366,8 +367,8 @@ impl Release {
                 }
             }
             Happened::NumberReported { number, .. } => self.keep_number(number, at),
-            Happened::Measured { stage, metrics, tell } => {
-                self.measured(*stage, metrics, *tell, at);
+            Happened::Measured { stage, metrics, tell, traces } => {
+                self.measured((*stage, !traces.is_empty()), metrics, *tell, at);
             }
             Happened::TurnedRed { why, by, roll_back_at } => {
                 let (why, by, roll_back_at) = (why.clone(), by.clone(), *roll_back_at);
@@ -574,17 +575,46 @@ impl Release {
         self.report(&report, "tminus", at);
     }
 
-    fn measured(&mut self, stage: Option<usize>, metrics: &[Judged], tell: bool, at: Time) {
+    fn measured(
+        &mut self,
+        (stage, is_drawn): (Option<usize>, bool),
+        metrics: &[Judged],
+        tell: bool,
+        at: Time,
+    ) {
+        metrics.iter().for_each(|judged| self.goes_on(judged, at));
         let light = health::overall(metrics);
         let before = self.health.take().filter(|before| before.stage == stage);
         let same = before.as_ref().filter(|before| before.light == light);
         let since = same.map_or(at, |before| before.since);
+        let drawn = is_drawn || before.as_ref().is_some_and(|before| before.drawn);
         let told = if tell { Some((light, at)) } else { before.and_then(|before| before.told) };
-        self.health = Some(Health { stage, light, since, at, metrics: metrics.to_vec(), told });
+        let metrics = metrics.to_vec();
+        self.health = Some(Health { stage, light, since, at, metrics, told, drawn });
         // What a person declared no number takes back.
         if light != Light::Red && self.red.as_ref().is_some_and(|red| red.by.is_none()) {
             self.red = None;
         }
+    }
+
+    /// What cannot be told says nothing of how it went.
+    fn goes_on(&mut self, judged: &Judged, at: Time) {
+        if judged.value.is_none() {
+            return;
+        }
+        let course = self.courses.entry(judged.name.clone()).or_insert_with(|| Course {
+            before: None,
+            worst: judged.clone(),
+            last: judged.clone(),
+            last_at: at,
+        });
+        course.before = course.before.or(judged.baseline);
+        let further = judged.change().unwrap_or_default().abs()
+            > course.worst.change().unwrap_or_default().abs();
+        if judged.light > course.worst.light || judged.light == course.worst.light && further {
+            course.worst = judged.clone();
+        }
+        (course.last, course.last_at) = (judged.clone(), at);
     }
 
     fn step_back(&mut self, to: usize, at: Time) {

@@ -343,6 +343,20 @@ impl SlackWorld {
         self.look(|workspace| workspace.views[&sheet.id].open)
     }
 
+    /// The files that stand in a channel itself, with what was uploaded under their names.
+    pub(crate) fn shown_files(&self, channel: &str) -> Vec<(String, Vec<u8>)> {
+        self.world.look(|state| {
+            let messages = &state.workspace.channel(channel).messages;
+            let shown =
+                messages.iter().filter(|it| it.thread_ts.is_none()).flat_map(|it| &it.files);
+            let bytes = |id: &str| state.uploads[id].bytes.clone().unwrap_or_default().to_vec();
+            let file = |it: &serde_json::Value| {
+                (it["name"].as_str().unwrap().to_owned(), bytes(it["id"].as_str().unwrap()))
+            };
+            shown.map(file).collect()
+        })
+    }
+
     pub(crate) fn transcript(&self, channel: &str) -> String {
         self.look(|workspace| seen::transcript(workspace.channel(channel), workspace))
     }

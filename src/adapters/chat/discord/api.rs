@@ -19,8 +19,9 @@ use serenity::http::{LightMethod, Multipart, MultipartUpload, RatelimitingBucket
 use tokio_util::sync::CancellationToken;
 
 use super::lock;
+use super::render::Attached;
 use super::settings::{API_URL, DiscordSettings};
-use crate::ports::{Failure, File};
+use crate::ports::Failure;
 
 /// Without one, a host that swallows packets is only noticed by the limit of the whole call, and
 /// then nobody can say whether the call was made.
@@ -204,13 +205,13 @@ impl Api {
         route: Route<'_>,
         method: LightMethod,
         body: &Value,
-        file: Option<&File>,
+        beside: Option<&Attached<'_>>,
     ) -> Result<Value, Fault> {
         let request = Request::new(route, method);
-        let Some(file) = file else {
+        let Some(file) = beside else {
             return self.send(request.body(Some(bytes(body)))).await;
         };
-        let attachment = CreateAttachment::bytes(file.text.as_bytes(), &file.name);
+        let attachment = CreateAttachment::bytes(file.bytes, file.name);
         let multipart = Multipart {
             upload: MultipartUpload::Attachments(vec![attachment]),
             fields: Vec::new(),

@@ -18,10 +18,10 @@ use serenity::model::id::{ApplicationId, ChannelId, MessageId};
 use tokio::sync::Semaphore;
 
 use super::api::{Fault, Twice, id, id_at, text};
-use super::render::Letter;
+use super::render::{Attached, Letter};
 use super::rooms::Ground;
 use super::{Discord, Said, hashed, lock, render};
-use crate::ports::{Failure, File, Message, MessageRef, Place, Whisper};
+use crate::ports::{Failure, Message, MessageRef, Place, Whisper};
 
 /// How far back is looked: 500 messages. What is looked for was posted moments ago.
 const PAGE: usize = 100;
@@ -87,7 +87,7 @@ impl Discord {
             let mut body = letter.body(Some(&mark));
             body["nonce"] = json!(hashed(&[&place, key, &number.to_string()], NONCE));
             body["enforce_nonce"] = json!(true);
-            let message = self.send(channel, &body, letter.file).await?;
+            let message = self.send(channel, &body, letter.beside.as_ref()).await?;
             let at = MessageRef { channel: place.clone(), message: message.to_string() };
             lock(&self.marks).insert(at.clone(), mark);
             let now = Said { at: said.map_or(at, |said| said.at), parts: number + 1 };
@@ -133,9 +133,14 @@ impl Discord {
         Ok(marks)
     }
 
-    async fn send(&self, channel: u64, body: &Value, file: Option<&File>) -> Result<u64, Failure> {
+    async fn send(
+        &self,
+        channel: u64,
+        body: &Value,
+        beside: Option<&Attached<'_>>,
+    ) -> Result<u64, Failure> {
         let route = Route::ChannelMessages { channel_id: ChannelId::new(channel) };
-        let answer = self.api.write(route, LightMethod::Post, body, file).await;
+        let answer = self.api.write(route, LightMethod::Post, body, beside).await;
         let answer = answer.map_err(|fault| fault.failure(NOT_POSTED, Twice::Harmful))?;
         id_at(&answer, "/id")
             .ok_or_else(|| Failure::unknown(format!("{NOT_POSTED}, or it was: Discord names none")))
@@ -307,7 +312,8 @@ impl Discord {
         let (body, mut wait) = (letter.body(None), FIRST_CHANCE);
         loop {
             let route = Route::WebhookOriginalInteractionResponse { application_id, token };
-            let tried = self.api.write(route, LightMethod::Patch, &body, letter.file).await;
+            let tried =
+                self.api.write(route, LightMethod::Patch, &body, letter.beside.as_ref()).await;
             match tried {
                 Err(fault) if fault.is(&NOT_THERE_YET) && wait <= LAST_CHANCE => {
                     let pause = tokio::time::sleep(wait);
@@ -328,13 +334,13 @@ impl Discord {
         let mut body = letter.body(None);
         body["flags"] = json!(EPHEMERAL);
         let route = Route::WebhookFollowupMessages { application_id, token };
-        self.api.write(route, LightMethod::Post, &body, letter.file).await
+        self.api.write(route, LightMethod::Post, &body, letter.beside.as_ref()).await
     }
 
     async fn in_private(&self, user: u64, letters: &[Letter<'_>]) -> Result<(), Failure> {
         let channel = self.private(user).await?;
         for letter in letters {
-            self.send(channel, &letter.body(None), letter.file).await?;
+            self.send(channel, &letter.body(None), letter.beside.as_ref()).await?;
         }
         Ok(())
     }

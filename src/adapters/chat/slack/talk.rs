@@ -6,8 +6,9 @@ use tracing::warn;
 
 use super::api::{Fault, Twice, text, with};
 use super::render::{self, Ground, Part};
+use super::upload::Load;
 use super::{Said, Slack, Spot, lock};
-use crate::ports::{Failure, File, Message, MessageRef, Place, Whisper};
+use crate::ports::{Failure, File, Message, MessageRef, Picture, Place, Whisper};
 
 /// What our messages carry, so that they are found again.
 const EVENT: &str = "tminus";
@@ -64,7 +65,8 @@ impl Slack {
         Ok(at)
     }
 
-    /// What a message cannot hold follows it in its thread: the other parts, then the files.
+    /// What a message cannot hold follows it in its thread: the other parts, then the files. A
+    /// picture is there to be seen: it stands where the message does.
     async fn go_on(
         &self,
         key: &str,
@@ -82,8 +84,10 @@ impl Slack {
             said.parts += 1;
             lock(&self.said).insert(slot.clone(), said.clone());
         }
-        while let Some(file) = message.files.get(said.parts - parts.len()) {
-            self.upload(spot.channel, Some(thread), file).await?;
+        let files = message.files.iter().map(|file| (Load::document(file), Some(thread)));
+        let pictures = message.pictures.iter().map(|it| (Load::picture(it), spot.thread));
+        for (load, thread) in files.chain(pictures).skip(said.parts - parts.len()) {
+            self.upload(spot.channel, thread, &load).await?;
             said.parts += 1;
             lock(&self.said).insert(slot.clone(), said.clone());
         }
@@ -100,25 +104,29 @@ impl Slack {
     ) -> Result<(), Failure> {
         fits(message)?;
         let parts = render::message(message, Spot::of(&at.channel).ground())?;
-        if parts.len() == 1 && message.files.is_empty() {
+        if parts.len() == 1 && message.files.is_empty() && message.pictures.is_empty() {
             return Ok(());
         }
-        let there = self.followers(at).await?;
+        let thread = Some(Spot::of(&at.channel).thread.unwrap_or(&at.message));
+        let there = self.said_in(&at.channel, thread).await?;
         let posted = |part: &usize| there.iter().any(|it| has_key(it, &part_key(key, *part)));
         let mut count = 1 + (1..parts.len()).take_while(posted).count();
         if count == parts.len() {
             let shown = |file: &&File| there.iter().any(|it| shows(it, &file.name));
             count += message.files.iter().take_while(shown).count();
         }
+        if !message.pictures.is_empty() && count == parts.len() + message.files.len() {
+            let there = self.said_in(&at.channel, Spot::of(&at.channel).thread).await?;
+            let shown = |it: &&Picture| there.iter().any(|said| shows(said, &it.name));
+            count += message.pictures.iter().take_while(shown).count();
+        }
         self.go_on(key, message, &parts, Said { at: at.clone(), parts: count }).await
     }
 
-    /// What we said in the thread of a message, or in the one that it stands in.
-    async fn followers(&self, at: &MessageRef) -> Result<Vec<Value>, Failure> {
+    /// What we said lately in a channel, or in a thread of it.
+    async fn said_in(&self, channel: &str, thread: Option<&str>) -> Result<Vec<Value>, Failure> {
         let ours = self.identity().await?.user.clone();
-        let spot = Spot::of(&at.channel);
-        let thread = Some(spot.thread.unwrap_or(&at.message));
-        let spot = Spot { channel: spot.channel, thread };
+        let spot = Spot { channel: Spot::of(channel).channel, thread };
         let (mut found, mut cursor) = (Vec::new(), String::new());
         for _ in 0..PAGES {
             let page = self.page(&spot, &cursor).await?;
@@ -270,7 +278,7 @@ impl Slack {
         }
         // A file cannot be shown to one person alone, except where nobody else is.
         for file in &message.files {
-            self.upload(&private, None, file).await?;
+            self.upload(&private, None, &Load::document(file)).await?;
         }
         Ok(())
     }

@@ -143,3 +143,33 @@ function download({ name, text }) {
   make("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
+
+const SVG = "http://www.w3.org/2000/svg";
+const SHAPES = new Set(["svg", "title", "rect", "text", "line", "polyline", "polygon", "circle"]);
+const SHAPED = new Set([
+  "role", "aria-label", "viewBox", "x", "y", "dx", "dy", "x1", "y1", "x2", "y2", "cx", "cy", "r",
+  "width", "height", "points", "fill", "stroke", "stroke-width", "opacity", "text-anchor",
+  "font-family", "font-size",
+]);
+
+/** Drawings: shapes and their places, and nothing else that an SVG could hold. */
+export function pictures(message) {
+  return (message.pictures ?? []).map(({ svg, alt }) => {
+    const drawn = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
+    const wide = { class: "picture", tabindex: "0", role: "group", "aria-label": "Picture" };
+    return make("div", wide, shape(drawn) ?? alt);
+  });
+}
+
+function shape(drawn) {
+  if (drawn.namespaceURI !== SVG || !SHAPES.has(drawn.localName)) return null;
+  const copy = document.createElementNS(SVG, drawn.localName);
+  for (const { name, value } of drawn.attributes) {
+    if (SHAPED.has(name)) copy.setAttribute(name, value);
+  }
+  for (const child of drawn.childNodes) {
+    const inside = child.nodeType === Node.TEXT_NODE ? child.data.trim() : shape(child);
+    if (inside) copy.append(inside);
+  }
+  return copy;
+}

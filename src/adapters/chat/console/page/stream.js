@@ -1,6 +1,8 @@
 // The messages of one channel: appended, replaced in place, never drawn twice.
 
-import { blocks, block, buttonRows, files, lead, make, toneWord } from "./render.js";
+import {
+  blocks, block, buttonRows, files, lead, make, pictures, toneWord,
+} from "./render.js";
 import { dayAndTime, fullDay, hourAndMinute, sameDay, toDate } from "./times.js";
 
 /** So many are drawn at once. */
@@ -130,7 +132,10 @@ export class Stream {
 
   parts({ id, message }) {
     const me = this.actions.me();
-    return [...blocks(message.body, me), ...files(message, me), ...this.buttons({ id, message })];
+    return [
+      ...blocks(message.body, me), ...pictures(message), ...files(message, me),
+      ...this.buttons({ id, message }),
+    ];
   }
 
   /** What somebody pasted at length is begun, and unfolds. */

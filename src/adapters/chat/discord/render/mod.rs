@@ -19,7 +19,7 @@ use self::ink::{Run, runs, split, write};
 pub(super) use self::ink::{cut, length};
 pub(super) use self::modal::{Asking, again, ask, filled, typed};
 use super::shelf::Shelf;
-use crate::ports::{Block, Failure, File, Inline, Message, Tone};
+use crate::ports::{Block, Failure, File, Inline, Message, Picture, Tone};
 
 const CONTENT: usize = 2_000;
 /// Of Discord's 4,096, so that a sentence fits below what was cut.
@@ -32,6 +32,7 @@ const MOST_PARTS: usize = 6;
 const MENTIONS: usize = 100;
 const FILES: usize = 10;
 const FILE_NAME: usize = 100;
+const ALT: usize = 1_024;
 /// Below a message of one line.
 const SIGNATURE: &str = "tminus";
 
@@ -116,27 +117,50 @@ pub(super) fn single(body: &Message, shelf: &Shelf) -> Result<Part, Failure> {
 /// What is sent at once: a part, and the file beside it.
 pub(super) struct Letter<'f> {
     part: Part,
-    pub(super) file: Option<&'f File>,
+    pub(super) beside: Option<Attached<'f>>,
+}
+
+/// A document or a picture.
+pub(super) struct Attached<'f> {
+    pub(super) name: &'f str,
+    pub(super) bytes: &'f [u8],
+    /// What it shows, for those who do not see it.
+    alt: String,
+}
+
+impl<'f> Attached<'f> {
+    fn document(file: &'f File) -> Self {
+        Self { name: &file.name, bytes: file.text.as_bytes(), alt: String::new() }
+    }
+
+    fn picture(picture: &'f Picture) -> Self {
+        Self { name: &picture.name, bytes: &picture.png, alt: cut(&picture.alt, ALT) }
+    }
 }
 
 impl Letter<'_> {
     pub(super) fn body(&self, mark: Option<&str>) -> Value {
         let mut body = self.part.body(mark);
-        if let Some(file) = self.file {
-            body["attachments"] = json!([{"id": "0", "filename": cut(&file.name, FILE_NAME)}]);
+        if let Some(file) = &self.beside {
+            let mut named = json!({"id": "0", "filename": cut(file.name, FILE_NAME)});
+            if !file.alt.is_empty() {
+                named["description"] = json!(file.alt);
+            }
+            body["attachments"] = json!([named]);
         }
         body
     }
 }
 
-/// All parts of a message; a second file has one of its own.
+/// All parts of a message; a second file or picture has one of its own.
 pub(super) fn letters<'f>(said: &'f Message, shelf: &Shelf) -> Result<Vec<Letter<'f>>, Failure> {
     may_send(&said.files)?;
     let parts = message(said, shelf)?;
-    let mut files = said.files.iter();
-    let mut letters: Vec<_> = parts.into_iter().map(|part| Letter { part, file: None }).collect();
-    letters[0].file = files.next();
-    letters.extend(files.map(|file| Letter { part: Part::default(), file: Some(file) }));
+    let pictures = said.pictures.iter().map(Attached::picture);
+    let mut beside = said.files.iter().map(Attached::document).chain(pictures);
+    let mut letters: Vec<_> = parts.into_iter().map(|part| Letter { part, beside: None }).collect();
+    letters[0].beside = beside.next();
+    letters.extend(beside.map(|file| Letter { part: Part::default(), beside: Some(file) }));
     Ok(letters)
 }
 
