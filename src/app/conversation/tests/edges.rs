@@ -485,7 +485,7 @@ async fn what_was_filed_away_is_still_answered() {
     assert!(engine.state().releases.is_empty());
     assert_eq!(shown(&house.says("quinn", "status v1.2.0").await), before);
     assert_eq!(shown(&house.says("quinn", "status 1.2.0").await), before);
-    let report = shown(&house.says("quinn", "document report v1.2.0").await);
+    let report = shown(&house.says("quinn", "document v1.2.0 report").await);
     assert!(report.contains("another day"), "{report}");
     let audit = shown(&house.says("quinn", "audit v1.2.0").await);
     assert!(audit.contains("another day"), "{audit}");
