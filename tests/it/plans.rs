@@ -6,8 +6,18 @@ use std::path::Path;
 use crate::installed::Installed;
 use crate::program::Program;
 
-const PLANS: [&str; 8] =
-    ["blue-green", "canary", "direct", "flag", "recreate", "rolling", "steps", "team-first"];
+const PLANS: [&str; 10] = [
+    "blue-green",
+    "canary",
+    "direct",
+    "flag",
+    "flag-quick",
+    "flag-slow",
+    "recreate",
+    "rolling",
+    "steps",
+    "team-first",
+];
 
 fn file(name: &str) -> String {
     format!("config/plans/{name}.toml")

@@ -1,0 +1,248 @@
+//! What the benches share: those who click, a Slack that says yes, and the program. All of it shares
+//! the machine with what is measured, so that it does as little as it can.
+
+#![allow(dead_code, reason = "each bench uses its part")]
+
+use std::path::Path;
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+pub(crate) const SECRET: &str = "a-signing-secret-0123456789abcdef";
+pub(crate) const TOKEN: &str = "token-of-maria-0123456789-0123456789-0123456789";
+static SERIAL: AtomicU64 = AtomicU64::new(1);
+
+#[allow(clippy::print_stdout, reason = "a bench reports to whoever started it")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}
+
+pub(crate) fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+pub(crate) fn serial() -> u64 {
+    SERIAL.fetch_add(1, Ordering::Relaxed)
+}
+
+pub(crate) fn secrets() -> [(&'static str, String); 3] {
+    let bot = ["xoxb", "1"].join("-");
+    [("BOT", bot), ("SIGNING", SECRET.to_owned()), ("TOKEN", TOKEN.to_owned())]
+}
+
+pub(crate) fn percentile(times: &mut [f64], share: f64) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(((times.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or_default()
+}
+
+// ---------------------------------------------------------------------------------------------
+// Those who click
+
+/// A press of a button, as Slack posts and signs it.
+pub(crate) fn click(user: &str, command: &str) -> Vec<u8> {
+    let press = json!({
+        "type": "block_actions", "team": {"id": "T0123", "domain": "acme"},
+        "trigger_id": format!("{}.1.bench", serial()), "api_app_id": "A1", "token": "old",
+        "user": {"id": user, "team_id": "T0123", "username": "somebody"},
+        "channel": {"id": "C1", "name": "releases"}, "container": {"type": "message"},
+        "actions": [{
+            "type": "button", "block_id": "row-0", "action_id": "press-0", "value": command,
+            "action_ts": "1.1", "text": {"type": "plain_text", "text": "GO"},
+        }],
+    });
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    let body = form.append_pair("payload", &press.to_string()).finish();
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any length");
+    mac.update(format!("v0:{time}:{body}").as_bytes());
+    let hex: String = mac.finalize().into_bytes().iter().map(|it| format!("{it:02x}")).collect();
+    let length = body.len();
+    format!(
+        "POST /slack/interactions HTTP/1.1\r\nhost: tminus.example\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\
+         x-slack-request-timestamp: {time}\r\nx-slack-signature: v0={hex}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// Sends one request and reads its answer, on a line that stays open.
+pub(crate) async fn exchanged(
+    line: &mut TcpStream,
+    request: &[u8],
+    answer: &mut Vec<u8>,
+) -> anyhow::Result<()> {
+    line.write_all(request).await?;
+    answer.clear();
+    let head = whole(line, answer).await?.0;
+    let text = std::str::from_utf8(&answer[..head])?;
+    anyhow::ensure!(text.starts_with("HTTP/1.1 200"), "{text}");
+    Ok(())
+}
+
+/// Reads until a head and its body are there: their lengths.
+async fn whole(line: &mut TcpStream, heard: &mut Vec<u8>) -> anyhow::Result<(usize, usize)> {
+    let head = loop {
+        if let Some(head) = heard.windows(4).position(|four| four == b"\r\n\r\n") {
+            break head + 4;
+        }
+        anyhow::ensure!(line.read_buf(heard).await? > 0, "the line was closed");
+    };
+    let text = std::str::from_utf8(&heard[..head])?.to_ascii_lowercase();
+    let length = text.split("content-length: ").nth(1).and_then(|it| it.lines().next());
+    let length: usize = length.and_then(|it| it.trim().parse().ok()).unwrap_or(0);
+    while heard.len() < head + length {
+        anyhow::ensure!(line.read_buf(heard).await? > 0, "the line was closed");
+    }
+    Ok((head, length))
+}
+
+// ---------------------------------------------------------------------------------------------
+// A Slack that says yes
+
+type Hears = Arc<dyn Fn(&str, &Value) + Send + Sync>;
+
+/// Answers where its Web API is. `hears` is told each call.
+pub(crate) async fn slack(hears: Option<Hears>) -> anyhow::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let api = format!("http://{}/api", listener.local_addr()?);
+    tokio::spawn(async move {
+        while let Ok((line, _)) = listener.accept().await {
+            tokio::spawn(says_yes(line, hears.clone()));
+        }
+    });
+    Ok(api)
+}
+
+async fn says_yes(mut line: TcpStream, hears: Option<Hears>) -> anyhow::Result<()> {
+    line.set_nodelay(true)?;
+    let mut heard: Vec<u8> = Vec::new();
+    loop {
+        let (head, length) = whole(&mut line, &mut heard).await?;
+        let first = std::str::from_utf8(&heard[..head])?.lines().next().unwrap_or_default();
+        let path = first.split(' ').nth(1).unwrap_or_default();
+        let method =
+            path.rsplit('/').next().and_then(|it| it.split('?').next()).unwrap_or_default();
+        if let Some(hears) = &hears {
+            let body = serde_json::from_slice(&heard[head..head + length]).unwrap_or_default();
+            hears(method, &body);
+        }
+        let asked = path.split("user=").nth(1).and_then(|it| it.split('&').next());
+        let user = asked.unwrap_or("U1");
+        let n = serial();
+        let answer = json!({
+            "ok": true, "team_id": "T0123", "team": "acme", "user_id": "UBOT", "bot_id": "B1",
+            "url": "https://acme.slack.com/", "ts": format!("{n}.000001"),
+            "message_ts": format!("{n}.000001"), "channel": {"id": format!("C{n}"), "name": "room"},
+            "user": {"id": user, "name": "somebody", "team_id": "T0123"}, "messages": [],
+        });
+        let answer = answer.to_string();
+        let size = answer.len();
+        let whole = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n\r\n{answer}"
+        );
+        line.write_all(whole.as_bytes()).await?;
+        heard.drain(..head + length);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// What is measured
+
+pub(crate) struct Program {
+    child: Child,
+    port: u16,
+}
+
+impl Program {
+    /// Once a signed click gets an answer.
+    pub(crate) async fn start(mut command: Command, port: u16) -> anyhow::Result<Self> {
+        let mut program = Self { child: command.spawn()?, port };
+        let begun = Instant::now();
+        let mut answer = Vec::new();
+        loop {
+            if let Some(status) = program.child.try_wait()? {
+                anyhow::bail!("it ended: {status}");
+            }
+            anyhow::ensure!(begun.elapsed() < Duration::from_secs(120), "it is not ready");
+            if let Ok(mut line) = TcpStream::connect(("127.0.0.1", port)).await
+                && exchanged(&mut line, &click("UQUINN", "go --as qa"), &mut answer).await.is_ok()
+            {
+                return Ok(program);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Seconds, of all its threads, in its own code and in the kernel.
+    pub(crate) fn cpu(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.unwrap_or_default();
+        let after = stat.rsplit(')').next().unwrap_or_default();
+        let field =
+            |n: usize| after.split_whitespace().nth(n).and_then(|it| it.parse::<f64>().ok());
+        // In ticks of a hundredth; the state is the first after the bracket.
+        (field(11).unwrap_or(0.0) + field(12).unwrap_or(0.0)) / 100.0
+    }
+
+    /// Resident memory in MiB, as Linux tells it.
+    pub(crate) fn resident(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
+        let kb: f64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(0.0);
+        kb / 1024.0
+    }
+
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+        let id = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &id]).status()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) async fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port())
+}
+
+/// What a person with a token types.
+pub(crate) async fn typed(port: u16, line: &str) -> anyhow::Result<Value> {
+    let asked = reqwest::Client::new().post(format!("http://127.0.0.1:{port}/api/commands"));
+    let answer = asked.bearer_auth(TOKEN).json(&json!({"line": line})).send().await?;
+    let status = answer.status();
+    let answer: Value = answer.json().await?;
+    anyhow::ensure!(status == 200, "`{line}`: {answer}");
+    Ok(answer)
+}
+
+/// Where files are put: `TMINUS_BENCH_DIR`, or the system's temporary directory.
+pub(crate) fn place() -> anyhow::Result<tempfile::TempDir> {
+    Ok(match std::env::var("TMINUS_BENCH_DIR") {
+        Ok(place) => tempfile::tempdir_in(place)?,
+        Err(_) => tempfile::tempdir()?,
+    })
+}
+
+/// A file of the shop that the tests release in Slack.
+pub(crate) fn prop(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/slack_stage").join(name);
+    std::fs::read_to_string(path).expect("it is in the repository")
+}
