@@ -10,7 +10,7 @@ use super::flag;
 use super::gate::Word;
 use super::health;
 use super::ids::{Account, ItemId, PersonId, ReleaseId, Role, slug};
-use super::metric::Judged;
+use super::metric::{Judged, Light};
 use super::notice::{Brief, Notice, NoticeKind, PersonRef, ReasonText, WantedItem};
 use super::plan::{ItemPhase, PlannedAnnouncement};
 use super::policy::{Destination, Policy, Right};
@@ -1108,7 +1108,10 @@ fn held(scene: &Scene, reason: &str, by: Option<&PersonId>) -> Vec<Effect> {
         by: by.map(|by| scene.name(by)),
         people: if by.is_none() { scene.pagers() } else { Vec::new() },
     });
-    if scene.release.phase.is_rolling_out() || scene.release.phase == Phase::Watching {
+    let on_its_way = scene.release.phase.is_rolling_out() || scene.release.phase == Phase::Watching;
+    // What is red is shown once that lasts: the same picture twice within seconds is noise.
+    let health = scene.release.health.as_ref();
+    if on_its_way && health.is_none_or(|health| health.light != Light::Red) {
         effects.extend(pictures(scene));
     }
     effects
