@@ -445,8 +445,12 @@ impl<'a> Turn<'a> {
             head.version = wish.version.to_owned();
         }
         if head.version == TEMPLATE_VERSION {
-            let what = "That plan is a template. Say which version it is for: `--version v1.2.3`.";
-            return Err(self.wrong_in(None, draft(), "version", what));
+            let what = "That plan is a template. Say which version it is for.";
+            if self.is_form {
+                return Err(self.wrong_in(None, draft(), "version", what));
+            }
+            let whole = format!("{} --version v1.2.3", grammar::line(&self.said.words));
+            return Err(Box::new(Reply::Private(self.words.wrong(what, Some(&whole)))));
         }
         if !wish.title.is_empty() {
             head.title = wish.title.to_owned();
