@@ -140,8 +140,23 @@ fn written(value: &Value) -> String {
     match value {
         value if value.is_safe() => value.to_string(),
         value if value.is_none() => String::new(),
-        value => markup::escape(&value.to_string()),
+        value => markup::escape(&bounded(value)),
     }
+}
+
+/// A list of millions is not written out only to be cut: no fuel counts that either.
+fn bounded(value: &Value) -> String {
+    struct Bounded(String);
+    impl fmt::Write for Bounded {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.push_str(text);
+            if self.0.len() > 4 * LONGEST { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+    let mut text = Bounded(String::new());
+    // What is beyond the bound is cut with the message.
+    let _ = fmt::write(&mut text, format_args!("{value}"));
+    text.0
 }
 
 fn write(env: &Environment<'_>, name: &str, context: &Value) -> Result<String, Error> {

@@ -68,6 +68,9 @@ async fn each(
 /// One step further. A chain that holds says who wrote last, not that it was us: what we would never
 /// have written after what stands before it ends the reading, and not the program.
 pub fn follow(state: &mut State, event: &Event, at: Time) -> anyhow::Result<()> {
+    if event.of_release().is_some() && state.house.policy.is_none() {
+        anyhow::bail!("a release acts there before any policy was adopted");
+    }
     if let Some((release, did)) = event.of_release()
         && !matches!(did, Happened::Scheduled { .. })
         && !state.releases.contains_key(release)
