@@ -30,7 +30,6 @@ use axum::{Json, Router};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::net::TcpListener;
 use tokio::time::interval;
 
 /// The version that a new shop serves.
@@ -716,11 +715,6 @@ pub fn router(dir: &Path) -> Router {
         .route("/pods/{pod}/search", get(search))
         .route("/pods/{pod}/dashboard", get(dashboard))
         .with_state(Shop { dir: dir.to_owned(), url: String::new() })
-}
-
-/// Serves the shop until the future is dropped.
-pub async fn serve(dir: &Path, listener: TcpListener) -> io::Result<()> {
-    axum::serve(listener, router(dir)).await
 }
 
 fn status(ok: bool) -> StatusCode {

@@ -40,6 +40,7 @@ use crate::domain::policy::Right;
 use crate::domain::state::Start;
 use crate::ports::{Chat, Courier, Directory, Flags, Gatekeeper};
 use crate::store::{Finding, OpenError, Store, Which, damaged};
+use crate::web::door::{self, Patience};
 use crate::web::{self, Served, StartOver, Token};
 
 /// What the command line says of a service.
@@ -183,11 +184,9 @@ impl House {
         let again = Arc::new(StartOver::default());
         let shop_url = shop.as_ref().map(|shop| shop.url.clone());
         if let Some(shop) = shop {
-            let closed = stop.clone();
-            tokio::spawn(async move {
-                let served = demo::serve(&shop.directory, shop.listener);
-                tokio::select! { _ = served => {}, () = closed.cancelled() => {} }
-            });
+            let router = demo::router(&shop.directory);
+            let patience = Patience::default();
+            tokio::spawn(door::serve(shop.listener, router, patience, stop.clone()));
         }
         let platforms = self.platforms();
         let neighbours = Neighbours {
@@ -786,11 +785,10 @@ async fn serve_until(
     stop: &CancellationToken,
     console: Option<&Console>,
 ) {
-    let stopped = stop.clone().cancelled_owned();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stopped);
-    let mut serving = std::pin::pin!(serving.into_future());
+    let serving = door::serve(listener, router, Patience::default(), stop.clone());
+    let mut serving = std::pin::pin!(serving);
     tokio::select! {
-        _ = &mut serving => {}
+        () = &mut serving => {}
         () = stop.cancelled() => {
             if let Some(console) = console {
                 console.close();

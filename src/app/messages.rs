@@ -28,6 +28,9 @@ const LONGEST: usize = 40_000;
 /// Steps of the template engine: thousands of times what a message needs, a blink of time.
 const FUEL: u64 = 500_000;
 
+/// How deep templates stand in each other: an include counts ten, a macro four.
+const DEEPEST: usize = 60;
+
 /// No template is larger than this, in bytes.
 const LARGEST_FILE: u64 = 256 * 1024;
 
@@ -111,6 +114,12 @@ fn environment<'a>(
     for filter in ["safe", "escape", "e", "tojson"] {
         env.remove_filter(filter);
     }
+    // As much memory as a number says, or twice as much at each turn: no fuel counts that.
+    for filter in ["batch", "format", "indent", "slice"] {
+        env.remove_filter(filter);
+    }
+    env.remove_global("namespace");
+    env.set_recursion_limit(DEEPEST);
     env.remove_global("debug");
     env.set_auto_escape_callback(|_| AutoEscape::Custom("markdown".into()));
     env.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -131,8 +140,23 @@ fn written(value: &Value) -> String {
     match value {
         value if value.is_safe() => value.to_string(),
         value if value.is_none() => String::new(),
-        value => markup::escape(&value.to_string()),
+        value => markup::escape(&bounded(value)),
     }
+}
+
+/// A list of millions is not written out only to be cut: no fuel counts that either.
+fn bounded(value: &Value) -> String {
+    struct Bounded(String);
+    impl fmt::Write for Bounded {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.push_str(text);
+            if self.0.len() > 4 * LONGEST { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+    let mut text = Bounded(String::new());
+    // What is beyond the bound is cut with the message.
+    let _ = fmt::write(&mut text, format_args!("{value}"));
+    text.0
 }
 
 fn write(env: &Environment<'_>, name: &str, context: &Value) -> Result<String, Error> {
@@ -930,6 +954,24 @@ mod tests {
         assert_eq!(hello(&messages), "Hello **ann**.\nBye ann.");
         let itself = with_overrides(&[("hello.md", "{% include 'hello.md' %}")]);
         assert!(itself.1[0].starts_with("hello.md:1: "), "{:?}", itself.1);
+    }
+
+    #[test]
+    fn a_template_takes_no_memory_without_bounds() {
+        for greedy in [
+            "{{ '%0999999999d'|format(3) }}",
+            "{{ name|indent(999999999) }}",
+            "{{ [1]|batch(999999999, 0)|length }}",
+            "{{ [1]|slice(999999999)|length }}",
+            "{{ 'x' * 999999999 }}",
+            "{% macro m(x) %}{{ m(x ~ x) }}{% endmacro %}{{ m(name) }}",
+            "{% set n = namespace(x=name) %}\
+             {% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+        ] {
+            let (messages, problems) = with_overrides(&[("hello.md", greedy)]);
+            assert!(problems[0].starts_with("hello.md:"), "{greedy}: {problems:?}");
+            assert_eq!(hello(&messages), "Hello **ann**.\nBye ann.");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use anyhow::Context;
 use crate::domain::event::{Event, Happened};
 use crate::domain::ids::ReleaseId;
 use crate::domain::state::{House, Release, State};
+use crate::domain::time::Time;
 use crate::store::{Entry, Finding, Head, Pages, Reader, Snapshot, Store, Which, Witness, verify};
 
 /// Rises whenever the same log adds up to something else, or is written in another way. A change of
@@ -28,7 +29,7 @@ pub(super) async fn start(store: &Store) -> anyhow::Result<Replayed> {
     }
     let mut state = State::default();
     let pages = store.reader().proven_pages(Head::GENESIS);
-    each(pages, |event, at| state.evolve(event, at)).await?;
+    each(pages, |event, at| follow(&mut state, event, at)).await?;
     Ok(Replayed { state, snapshot: None })
 }
 
@@ -45,7 +46,7 @@ async fn from_snapshot(store: &Store, found: &Snapshot) -> anyhow::Result<Option
     each(pages, |event, at| {
         let this = |seq: u64, of: &String| seq == found.head.seq && *of == digest;
         vouched |= matches!(event, Event::SnapshotTaken { seq, digest } if this(*seq, digest));
-        state.evolve(event, at);
+        follow(&mut state, event, at)
     })
     .await?;
     Ok(vouched.then_some(state))
@@ -53,13 +54,30 @@ async fn from_snapshot(store: &Store, found: &Snapshot) -> anyhow::Result<Option
 
 async fn each(
     mut pages: Pages,
-    mut evolve: impl FnMut(&Event, crate::domain::time::Time),
+    mut evolve: impl FnMut(&Event, Time) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     while let Some(page) = pages.next().await? {
         for entry in page {
-            evolve(&event_of(&entry)?, entry.at);
+            let event = event_of(&entry)?;
+            evolve(&event, entry.at).with_context(|| format!("entry #{}", entry.seq))?;
         }
     }
+    Ok(())
+}
+
+/// One step further. A chain that holds says who wrote last, not that it was us: what we would never
+/// have written after what stands before it ends the reading, and not the program.
+pub fn follow(state: &mut State, event: &Event, at: Time) -> anyhow::Result<()> {
+    if event.of_release().is_some() && state.house.policy.is_none() {
+        anyhow::bail!("a release acts there before any policy was adopted");
+    }
+    if let Some((release, did)) = event.of_release()
+        && !matches!(did, Happened::Scheduled { .. })
+        && !state.releases.contains_key(release)
+    {
+        anyhow::bail!("{release} acts there, and was not scheduled before or is filed away");
+    }
+    state.evolve(event, at);
     Ok(())
 }
 
@@ -71,17 +89,16 @@ pub fn event_of(entry: &Entry) -> anyhow::Result<Event> {
 /// What the whole log adds up to.
 pub async fn replay(reader: &Reader) -> anyhow::Result<State> {
     let mut state = State::default();
-    each(reader.pages(Which::default()), |event, at| state.evolve(event, at)).await?;
+    each(reader.pages(Which::default()), |event, at| follow(&mut state, event, at)).await?;
     Ok(state)
 }
 
 /// As if nothing had ever been filed away: for whoever looks for a release of any age.
 pub async fn replay_all(reader: &Reader) -> anyhow::Result<State> {
     let mut state = State::default();
-    each(reader.pages(Which::default()), |event, at| {
-        if !is_filing(event) {
-            state.evolve(event, at);
-        }
+    each(reader.pages(Which::default()), |event, at| match is_filing(event) {
+        true => Ok(()),
+        false => follow(&mut state, event, at),
     })
     .await?;
     Ok(state)
@@ -102,10 +119,9 @@ pub async fn release(
 ) -> anyhow::Result<Option<Arc<Release>>> {
     let which = Which { release: Some(id.to_string()), ..Which::default() };
     let mut state = State { house, ..State::default() };
-    each(reader.pages(which), |event, at| {
-        if !is_filing(event) {
-            state.evolve(event, at);
-        }
+    each(reader.pages(which), |event, at| match is_filing(event) {
+        true => Ok(()),
+        false => follow(&mut state, event, at),
     })
     .await
     .with_context(|| format!("reading {id} from the log"))?;
@@ -127,7 +143,7 @@ pub async fn prove(
     let (Finding::Verified { .. }, Some(snapshot)) = (&found, snapshot) else { return Ok(found) };
     let mut state = State::default();
     let which = Which { last: Some(snapshot.head.seq), ..Which::default() };
-    each(reader.pages(which), |event, at| state.evolve(event, at)).await?;
+    each(reader.pages(which), |event, at| follow(&mut state, event, at)).await?;
     Ok(match body(&state)? == snapshot.body {
         true => found,
         false => {

@@ -2,6 +2,7 @@
 
 mod api;
 mod demo;
+pub mod door;
 pub mod gates;
 mod health;
 

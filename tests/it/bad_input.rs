@@ -474,6 +474,68 @@ async fn a_broken_template_is_named_at_the_start_and_ours_speaks_instead() {
 }
 
 // ---------------------------------------------------------------------------------------------
+// What is meant to be more than a text
+
+#[tokio::test]
+async fn nothing_that_is_said_becomes_an_option_a_path_or_a_second_line() {
+    let program = Program::start().await;
+    program.say("maria", "schedule web-shop-v1.2.0 \"2029-12-04 10:00\"").await;
+    let mut cases = Vec::new();
+    for plan in ["../../etc/passwd", "/etc/passwd", "..", "default.toml\0", "plans/../web-shop"] {
+        cases.push((format!("schedule {plan}"), "I don't know the plan"));
+    }
+    let odd = ["--help", "-rf", "../../x", "v1/../../x", "v1\nv2", "v1\0", "$(id)", "`id`", "a;b"];
+    for version in odd.iter().chain(&["<!channel>", "@everyone", "a\u{202e}b", "%00 x"]) {
+        cases.push((format!("schedule rolling --version=\"{version}\""), "version"));
+    }
+    for release in ["../../etc/passwd", "web-shop/production/../../x", "@everyone", "v1.2.0\0"] {
+        for line in ["status", "plan", "report", "audit"] {
+            cases.push((format!("{line} {release}"), "release"));
+        }
+    }
+    for action in ["../health", "--help2", "/bin/sh", "health;id"] {
+        cases.push((format!("run v1.2.0 {action}"), "action"));
+    }
+    let shown: Vec<_> = cases.iter().map(|(line, part)| (line.as_str(), *part)).collect();
+    let parts: Vec<[&str; 1]> = shown.iter().map(|(_, part)| [*part]).collect();
+    let lines = shown.iter().zip(&parts).map(|((line, _), parts)| ("maria", *line, &parts[..]));
+    all_refused(&program, &lines.collect::<Vec<_>>()).await;
+    let mut files = std::fs::read_dir(program.state.join("..")).unwrap();
+    assert!(files.all(|file| !file.unwrap().file_name().to_string_lossy().contains("passwd")));
+}
+
+/// Every mention and every link of a page.
+fn marks(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(parts) => parts.iter().flat_map(marks).collect(),
+        Value::Object(parts) => {
+            let own = parts.iter().filter(|(name, _)| ["mention", "link"].contains(&name.as_str()));
+            own.map(|(_, mark)| mark).chain(parts.values().flat_map(marks)).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_note_with_everyone_in_it_is_a_text_wherever_it_is_kept() {
+    let program = Program::start().await;
+    let loud = "@everyone <!channel> [x](person:console/local/john) https://evil.example **b**";
+    program.say("maria", "schedule web-shop-v1.2.0").await;
+    program.say("ann", &format!("evidence v1.2.0 staging pass --note=\"{loud}\"")).await;
+    program.say("maria", &format!("announce v1.2.0 {loud}")).await;
+    program.until("@everyone <!channel>").await;
+    let page: Value = program.get("/console/state?as=maria").await.json().await.unwrap();
+    for mark in marks(&page) {
+        let mark = mark.to_string();
+        let made = ["everyone", "!channel", "john", "evil.example"];
+        assert!(!made.iter().any(|word| mark.contains(word)), "{mark}");
+    }
+    for line in ["status v1.2.0", "checklist v1.2.0", "audit v1.2.0"] {
+        program.say("maria", line).await;
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
 // Disks
 
 /// A file system of its own, in memory, where this machine lets a test mount one.

@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::program::{binary, glances};
+use crate::secrets;
 
 /// Longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,7 +36,8 @@ impl Installed {
     }
 
     pub(crate) fn new(config: &str) -> Self {
-        let installed = Self { configured: true, ..Self::demo() };
+        let mut installed = Self::demo();
+        installed.configured = true;
         installed.write("tminus.toml", config);
         installed
     }
@@ -84,7 +86,16 @@ impl Installed {
         self.command_on(&self.state(), args)
     }
 
+    /// Whatever the configuration takes from elsewhere is looked for from now on.
+    fn hand_out(&self) {
+        let config = std::fs::read_to_string(self.path("tminus.toml")).unwrap_or_default();
+        secrets::of_configuration(&config, self.keep.path(), &self.env);
+        let own = std::fs::read_to_string(self.state().join("token"));
+        secrets::handed_out(&own.unwrap_or_default());
+    }
+
     fn command_on(&self, state: &Path, args: &[&str]) -> Command {
+        self.hand_out();
         let mut command = match &self.before {
             None => Command::new(binary()),
             Some(before) => {
@@ -109,7 +120,10 @@ impl Installed {
     /// The same on another state directory.
     pub(crate) async fn cli_on(&self, state: &Path, args: &[&str]) -> Ended {
         let output = self.command_on(state, args).output();
-        Ended::of(tokio::time::timeout(PATIENCE, output).await.expect("it ends").unwrap())
+        let output = tokio::time::timeout(PATIENCE, output).await.expect("it ends").unwrap();
+        secrets::none_in(&format!("standard output of {args:?}"), &output.stdout);
+        secrets::none_in(&format!("standard error of {args:?}"), &output.stderr);
+        Ended::of(output)
     }
 
     pub(crate) async fn start(&self) -> Running {
@@ -138,6 +152,20 @@ impl Installed {
     /// Everything that changed something, as the log tells it.
     pub(crate) async fn deeds(&self) -> Vec<String> {
         deeds(&self.state()).await
+    }
+}
+
+impl Drop for Installed {
+    /// What it has said and left behind is looked through for secrets; where the configuration says
+    /// that one is, it may be.
+    fn drop(&mut self) {
+        self.hand_out();
+        let config = std::fs::read_to_string(self.path("tminus.toml")).unwrap_or_default();
+        let places = secrets::files_of(&config);
+        let spared = |path: &Path| {
+            secrets::is_for_the_owner(path) || places.iter().any(|place| path == self.path(place))
+        };
+        secrets::none_below(self.keep.path(), &spared);
     }
 }
 
@@ -220,14 +248,18 @@ impl Running {
 
     pub(crate) async fn get(&self, path: &str) -> (StatusCode, String) {
         let answer = self.client.get(format!("{}{path}", self.address)).send().await.unwrap();
-        (answer.status(), answer.text().await.unwrap())
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        secrets::none_in(path, &text);
+        (status, text)
     }
 
     /// A deed at the page, from the page itself.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (StatusCode, String) {
         let request = self.client.post(format!("{}{path}", self.address));
         let answer = request.header("origin", &self.address).json(body).send().await.unwrap();
-        (answer.status(), answer.text().await.unwrap())
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        secrets::none_in(path, &text);
+        (status, text)
     }
 
     pub(crate) async fn line(&self, token: &str, line: &str) -> (StatusCode, Value) {
@@ -247,7 +279,9 @@ impl Running {
             None => request,
         };
         let answer = request.send().await.unwrap();
-        (answer.status(), answer.json().await.unwrap())
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        secrets::none_in(&format!("the answer to {body}"), &text);
+        (status, serde_json::from_str(&text).unwrap())
     }
 
     /// Until it holds, or until it never will.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -13,6 +13,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, Command};
 use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::secrets;
 
 /// The program, or the copy of it that one wants to be tried instead.
 pub(crate) fn binary() -> OsString {
@@ -87,6 +89,8 @@ impl Program {
                 kept.lock().unwrap().push(line);
             }
         });
+        let token = std::fs::read_to_string(state.join("token")).unwrap_or_default();
+        secrets::handed_out(&token);
         let client = reqwest::Client::new();
         Ok(Self { child, address, shop, state: state.to_owned(), client, log, keep: None })
     }
@@ -119,6 +123,10 @@ impl Program {
         tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it stops").unwrap()
     }
 
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     pub(crate) fn token(&self) -> String {
         std::fs::read_to_string(self.state.join("token")).unwrap().trim().to_owned()
     }
@@ -143,7 +151,10 @@ impl Program {
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
-        let answer: Value = request.send().await?.json().await?;
+        let answer = request.send().await?.text().await?;
+        secrets::none_in(&format!("the answer to {line}"), &answer);
+        let answer: Value =
+            serde_json::from_str(&answer).unwrap_or_else(|why| panic!("{why}: {answer}"));
         let text = answer["text"].as_str().unwrap_or_else(|| panic!("{line}: {answer}"));
         Ok((answer["ok"].as_bool().unwrap(), text.to_owned()))
     }
@@ -211,7 +222,10 @@ impl Program {
     async fn board_once(&self, who: &str) -> reqwest::Result<Vec<Told>> {
         let path = |path: &str| format!("{}/console/{path}", self.address);
         let state = self.client.get(path(&format!("state?as={who}")));
-        let state: Value = state.send().await?.json().await?;
+        let state = state.send().await?.text().await?;
+        secrets::none_in("the page", &state);
+        let state: Value =
+            serde_json::from_str(&state).unwrap_or_else(|why| panic!("{why}: {state}"));
         let mut told = Vec::new();
         for channel in state["channels"].as_array().unwrap() {
             let mut page = channel.clone();
@@ -295,7 +309,11 @@ impl Program {
     }
 
     pub(crate) async fn cli(&self, args: &[&str]) -> std::process::Output {
-        Command::new(binary()).args(["--state"]).arg(&self.state).args(args).output().await.unwrap()
+        let mut command = Command::new(binary());
+        let output = command.args(["--state"]).arg(&self.state).args(args).output().await.unwrap();
+        secrets::none_in(&format!("standard output of {args:?}"), &output.stdout);
+        secrets::none_in(&format!("standard error of {args:?}"), &output.stderr);
+        output
     }
 }
 
@@ -310,6 +328,9 @@ impl Drop for Program {
         for pid in processes_with(&self.state.display().to_string()) {
             let _ = kill(pid, Signal::SIGKILL);
         }
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
+        secrets::none_in("what it logged", log);
+        secrets::none_below(&self.state, &secrets::is_for_the_owner);
     }
 }
 

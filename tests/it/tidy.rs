@@ -209,3 +209,33 @@ fn nobody_calls_a_shell_or_unwraps() {
     }
     complain(&complaints);
 }
+
+/// A file, which may have some of its folders before it, and a test of it: `slack/render/tests::name`.
+fn tests_named_in(text: &str) -> Vec<(String, String)> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    let named = quoted.filter_map(|word| word.rsplit_once("::"));
+    named.map(|(place, name)| (place.replace("::", "/"), name.to_owned())).collect()
+}
+
+fn is_test(text: &str, name: &str) -> bool {
+    let Some((before, _)) = text.split_once(&format!("fn {name}(")) else { return false };
+    let attributes = before.lines().rev().take(3).collect::<String>();
+    attributes.contains("#[test]") || attributes.contains("#[tokio::test")
+}
+
+#[test]
+fn every_test_that_the_security_chapter_names_is_there() {
+    let text = fs::read_to_string("SECURITY.md").expect("the chapter");
+    let named = tests_named_in(&text);
+    assert!(named.len() > 50, "the chapter names its tests: {named:?}");
+    let all: Vec<_> = ["src", "tests"].iter().flat_map(|place| sources(place)).collect();
+    let mut complaints = Vec::new();
+    for (place, name) in named {
+        let of_place = |path: &&PathBuf| shown(path).ends_with(&format!("/{place}.rs"));
+        let mut files = all.iter().filter(of_place);
+        if !files.any(|path| is_test(&fs::read_to_string(path).expect("a source"), &name)) {
+            complaints.push(format!("SECURITY.md: there is no test `{name}` in `{place}.rs`"));
+        }
+    }
+    complain(&complaints);
+}

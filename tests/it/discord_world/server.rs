@@ -22,6 +22,7 @@ use super::rates::{Scope, Standing};
 use super::refusal::{Refusal, circumstance, plain};
 use super::request::{self, Raw, Request};
 use super::state::{Call, State, World};
+use crate::secrets;
 
 /// The connection ends here, without a word.
 #[derive(Debug)]
@@ -112,6 +113,9 @@ async fn rest(world: &Arc<World>, raw: &Raw<'_>, token: &str) -> Answered {
         }
     };
     let (operation, channel) = (request.operation.clone(), request.id("channel_id").to_owned());
+    if secrets::found_in(raw.body).is_some() {
+        world.change(|state| state.violated(format!("{operation}: a secret is in what was sent")));
+    }
     let mut call = Call {
         operation: operation.clone(),
         path: request.path.clone(),

@@ -1,0 +1,4 @@
+//! Any bytes to `config`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tminus_fuzz::tried("config", data));

@@ -1,0 +1,4 @@
+//! Any bytes to `database`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tminus_fuzz::tried("database", data));
