@@ -294,6 +294,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         actions,
         audiences: file.audiences.clone(),
         flags: providers.iter().map(|(name, own)| (name.clone(), own.seen())).collect(),
+        metrics: metrics::known_sources(&file),
         queries: metrics::queries(judge, &file),
         announcements: file.announcements.clone(),
         templates,

@@ -4,6 +4,8 @@
 //! <dir>/versions/v1.1.9/   one version: its pages and a list of their digests
 //! <dir>/pods/1/current     a link to the version that the pod serves
 //! <dir>/pods/1/broken      there while newer versions than the one inside cannot start there
+//! <dir>/weight             a version and its share of the visitors, where somebody chose one
+//! <dir>/spoilt             the version that fails some of its visitors, where there is one
 //! <dir>/database           the migrations that were applied, one a line
 //! <dir>/backups/           copies of the database, each beside its digest
 //! ```
@@ -19,9 +21,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
@@ -66,6 +69,9 @@ pub enum Demo {
         pod: u8,
         #[arg(long)]
         version: Version,
+        /// The version's share of the visitors; as many as its pods are, if absent
+        #[arg(long)]
+        percent: Option<Percent>,
     },
     /// Ask every pod whether it is well, and whether it runs a version
     Health {
@@ -80,6 +86,9 @@ pub enum Demo {
         shop: Shop,
         #[arg(long)]
         version: Version,
+        /// The share of the visitors that it has by now, so that it is tried only where it runs
+        #[arg(long)]
+        percent: Option<Percent>,
     },
     /// Copy the database beside its digest
     Backup {
@@ -109,6 +118,16 @@ pub enum Demo {
         shop: Shop,
         #[arg(long)]
         pod: u8,
+    },
+    /// Make a version fail a third of those who get it, though its pods look well
+    Spoil {
+        #[command(flatten)]
+        shop: Shop,
+        #[arg(long)]
+        version: Version,
+        /// Let it work again
+        #[arg(long)]
+        undo: bool,
     },
     /// Undo `break`
     Mend {
@@ -148,9 +167,11 @@ pub async fn run(verb: Demo) -> ExitCode {
 pub async fn carry_out(verb: Demo, out: &mut (dyn Write + Send)) -> Result<()> {
     match verb {
         Demo::Migrate { shop, version } => shop.migrate(version, out),
-        Demo::Deploy { shop, pod, version } => shop.deploy(pod, version, out).await,
+        Demo::Deploy { shop, pod, version, percent } => {
+            shop.deploy(pod, version, percent, out).await
+        }
         Demo::Health { shop, version } => shop.health(version, out).await,
-        Demo::Smoke { shop, version } => shop.smoke(version, out).await,
+        Demo::Smoke { shop, version, percent } => shop.smoke(version, percent, out).await,
         Demo::Backup { shop } => shop.backup(out),
         Demo::RestoreCheck { shop } => shop.restore_check(out),
         Demo::Rollback { shop, pod, version, dry_run: true } => shop.try_flip(pod, version, out),
@@ -158,6 +179,7 @@ pub async fn carry_out(verb: Demo, out: &mut (dyn Write + Send)) -> Result<()> {
             shop.roll_back(pod, version, out).await
         }
         Demo::Break { shop, pod } => shop.break_pod(pod, out),
+        Demo::Spoil { shop, version, undo } => shop.spoil(version, undo, out),
         Demo::Mend { shop, pod } => shop.mend(pod, out),
     }
 }
@@ -182,6 +204,25 @@ impl FromStr for Version {
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "v{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// A share of all visitors.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Percent(f64);
+
+impl FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let share = text.parse().ok().filter(|share| (0.0..=100.0).contains(share));
+        share.map(Self).ok_or_else(|| "a share is a number from 0 to 100".to_owned())
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %", self.0)
     }
 }
 
@@ -283,6 +324,28 @@ impl Shop {
         text.parse().map_err(anyhow::Error::msg)
     }
 
+    /// The version whose share somebody chose, as long as that says anything.
+    fn weight(&self) -> Option<(Version, Percent)> {
+        let text = fs::read_to_string(self.dir.join("weight")).ok()?;
+        let (version, share) = text.trim().split_once(' ')?;
+        Some((version.parse().ok()?, share.parse().ok()?))
+    }
+
+    /// In one step: no visitor is in between.
+    fn weigh(&self, version: Version, Percent(share): Percent) -> Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+        writeln!(file, "{version} {share}")?;
+        file.persist(self.dir.join("weight"))?;
+        Ok(())
+    }
+
+    fn weigh_by_pods(&self) -> Result<()> {
+        match fs::remove_file(self.dir.join("weight")) {
+            Err(why) if why.kind() != io::ErrorKind::NotFound => Err(why.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Whether a pod can serve what its link points to.
     fn pod_health(&self, pod: u8) -> PodHealth {
         let found = self.serves(pod).and_then(|version| {
@@ -361,15 +424,34 @@ impl Shop {
         Ok(())
     }
 
-    async fn deploy(&self, pod: u8, version: Version, out: &mut (dyn Write + Send)) -> Result<()> {
+    async fn deploy(
+        &self,
+        pod: u8,
+        version: Version,
+        percent: Option<Percent>,
+        out: &mut (dyn Write + Send),
+    ) -> Result<()> {
         self.known(pod)?;
         let before = self.serves(pod)?;
         let new = self.unpack(version)?;
         writeln!(out, "{version} {}, digests match", if new { "unpacked" } else { "is there" })?;
+        match percent {
+            None => self.weigh_by_pods()?,
+            // Nobody gets it before its pod is up.
+            Some(_) if self.weight().is_none_or(|(own, _)| own != version) => {
+                self.weigh(version, Percent(0.0))?;
+            }
+            Some(_) => {}
+        }
         self.flip(pod, version, "current")?;
         writeln!(out, "pod {pod} points to {version}, before to {before}")?;
         self.answers_with(pod, version).await?;
         writeln!(out, "Pod {pod} answers with {version}.")?;
+        if let Some(share) = percent {
+            self.weigh(version, share)?;
+            Asked::new(&self.url)?.has_share(version, share).await?;
+            writeln!(out, "{version} has {share} of the visitors.")?;
+        }
         Ok(())
     }
 
@@ -381,6 +463,11 @@ impl Shop {
     ) -> Result<()> {
         self.known(pod)?;
         self.check_target(version)?;
+        // Whoever goes back takes the visitors first: a pod takes longer.
+        if let Some((other, share)) = self.weight().filter(|(other, _)| *other != version) {
+            self.weigh(other, Percent(0.0))?;
+            writeln!(out, "{other} has no visitors any more, before {share}")?;
+        }
         self.flip(pod, version, "current")?;
         writeln!(out, "pod {pod} points to {version}")?;
         self.answers_with(pod, version).await?;
@@ -425,9 +512,14 @@ impl Shop {
         Ok(())
     }
 
-    async fn smoke(&self, version: Version, out: &mut (dyn Write + Send)) -> Result<()> {
+    async fn smoke(
+        &self,
+        version: Version,
+        percent: Option<Percent>,
+        out: &mut (dyn Write + Send),
+    ) -> Result<()> {
         let asked = Asked::new(&self.url)?;
-        let checks = asked.smoke(version).await;
+        let checks = asked.smoke(version, percent).await?;
         let passed = checks.iter().filter(|(_, result)| result.is_ok()).count();
         for (name, result) in &checks {
             match result {
@@ -482,6 +574,21 @@ impl Shop {
         Ok(())
     }
 
+    fn spoil(&self, version: Version, undo: bool, out: &mut dyn Write) -> Result<()> {
+        if undo {
+            fs::write(self.dir.join("spoilt"), "")?;
+            writeln!(out, "{version} works for everybody.")?;
+        } else {
+            fs::write(self.dir.join("spoilt"), version.to_string())?;
+            writeln!(out, "From now on {version} fails a third of its visitors.")?;
+        }
+        Ok(())
+    }
+
+    fn is_spoilt(&self, version: &str) -> bool {
+        fs::read_to_string(self.dir.join("spoilt")).is_ok_and(|spoilt| spoilt.trim() == version)
+    }
+
     fn mend(&self, pod: u8, out: &mut dyn Write) -> Result<()> {
         self.known(pod)?;
         match fs::remove_file(self.pod(pod).join("broken")) {
@@ -533,7 +640,7 @@ struct Asked<'a> {
     client: reqwest::Client,
 }
 
-type Check = (&'static str, Result<()>);
+type Check = (String, Result<()>);
 
 impl<'a> Asked<'a> {
     fn new(url: &'a str) -> Result<Self> {
@@ -559,18 +666,42 @@ impl<'a> Asked<'a> {
         serde_json::from_str(&text).with_context(|| format!("pod {pod} answers something else"))
     }
 
-    async fn smoke(&self, version: Version) -> [Check; 9] {
-        [
-            ("pod 1 is well", self.is_well_on(1, version).await),
-            ("pod 2 is well", self.is_well_on(2, version).await),
-            ("pod 3 is well", self.is_well_on(3, version).await),
-            ("all traffic goes to the version", self.all_traffic(version).await),
-            ("the front page names the version", self.front_page(version).await),
-            ("every link of the front page leads somewhere", self.links().await),
-            ("the shop lists its products", self.products().await),
-            ("search finds a lamp", self.search(version).await),
-            ("the dashboard shows", self.dashboard(version).await),
-        ]
+    /// Everywhere; or, while it has only its share of the visitors, where it runs.
+    async fn smoke(&self, version: Version, percent: Option<Percent>) -> Result<Vec<Check>> {
+        let pods = match percent {
+            None => PODS.to_vec(),
+            Some(_) => self.pods_of(version).await?,
+        };
+        let mut checks = Vec::new();
+        for pod in &pods {
+            checks.push((format!("pod {pod} is well"), self.is_well_on(*pod, version).await));
+        }
+        let share = percent.unwrap_or(Percent(100.0));
+        let rest = [
+            (format!("{share} of the visitors get it"), self.has_share(version, share).await),
+            ("the front page names the version".into(), self.front_page(version).await),
+            ("every link of the front page leads somewhere".into(), self.links().await),
+            ("the shop lists its products".into(), self.products(&pods).await),
+            ("search finds a lamp".into(), self.search(&pods, version).await),
+            ("the dashboard shows".into(), self.dashboard(&pods, version).await),
+        ];
+        checks.extend(rest);
+        Ok(checks)
+    }
+
+    async fn pods_of(&self, version: Version) -> Result<Vec<u8>> {
+        let health = self.health().await?;
+        let version = Some(version.to_string());
+        let pods = health.pods.iter().filter(|pod| pod.version == version);
+        let pods: Vec<_> = pods.map(|pod| pod.pod).collect();
+        ensure!(!pods.is_empty(), "It runs nowhere.");
+        Ok(pods)
+    }
+
+    /// Well or broken: it says so in its answer.
+    async fn health(&self) -> Result<Health> {
+        let (_, text) = self.get("/health").await?;
+        serde_json::from_str(&text).context("the shop answers something else")
     }
 
     async fn is_well_on(&self, pod: u8, version: Version) -> Result<()> {
@@ -580,13 +711,10 @@ impl<'a> Asked<'a> {
         Ok(())
     }
 
-    async fn all_traffic(&self, version: Version) -> Result<()> {
-        let health: Health = serde_json::from_str(&self.page("/health").await?)?;
-        let version = version.to_string();
-        let (Some(share), [_]) = (health.share(&version), &health.traffic[..]) else {
-            bail!("the traffic is split");
-        };
-        ensure!(share == 100, "it has {share} %");
+    async fn has_share(&self, version: Version, Percent(wanted): Percent) -> Result<()> {
+        let health = self.health().await?;
+        let share = health.share(&version.to_string());
+        ensure!(share == wanted, "{version} has {share} % of the visitors");
         Ok(())
     }
 
@@ -607,8 +735,8 @@ impl<'a> Asked<'a> {
         Ok(())
     }
 
-    async fn products(&self) -> Result<()> {
-        for pod in PODS {
+    async fn products(&self, pods: &[u8]) -> Result<()> {
+        for pod in pods {
             let page = self.page(&format!("/pods/{pod}/products")).await?;
             let products: Vec<Product> = serde_json::from_str(&page)?;
             ensure!(products.len() == 4, "pod {pod} lists {}", products.len());
@@ -616,8 +744,8 @@ impl<'a> Asked<'a> {
         Ok(())
     }
 
-    async fn search(&self, version: Version) -> Result<()> {
-        for pod in PODS {
+    async fn search(&self, pods: &[u8], version: Version) -> Result<()> {
+        for pod in pods {
             let path = format!("/pods/{pod}/search?q=lamp&below=50");
             let found: Vec<Product> = serde_json::from_str(&self.page(&path).await?)?;
             // Before the redesign the price was not looked at.
@@ -627,8 +755,8 @@ impl<'a> Asked<'a> {
         Ok(())
     }
 
-    async fn dashboard(&self, version: Version) -> Result<()> {
-        for pod in PODS {
+    async fn dashboard(&self, pods: &[u8], version: Version) -> Result<()> {
+        for pod in pods {
             let page = self.page(&format!("/pods/{pod}/dashboard")).await?;
             let new = page.contains("widgets");
             ensure!(new == (version >= REDESIGN), "pod {pod} shows that of another version");
@@ -668,7 +796,7 @@ struct Health {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Share {
     version: String,
-    percent: u32,
+    percent: f64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -688,26 +816,55 @@ impl Health {
                 None => counts.push((version, 1)),
             }
         }
-        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let share = |(version, count): (String, usize)| {
-            // Thirds, as people say them: 33, 67, 100.
-            let percent = (count as f64 * 100.0 / PODS.len() as f64).round() as u32;
-            Share { version, percent }
-        };
-        let traffic: Vec<_> = counts.into_iter().map(share).collect();
+        let mut traffic = shares(&counts, shop.weight());
+        traffic.retain(|share| share.percent > 0.0);
+        traffic.sort_by(|a, b| b.percent.total_cmp(&a.percent));
         let version = traffic.first().map_or_else(String::new, |share| share.version.clone());
         Self { status: if well { "ok" } else { "broken" }.to_owned(), version, traffic, pods }
     }
 
-    fn share(&self, version: &str) -> Option<u32> {
-        self.traffic.iter().find(|share| share.version == version).map(|share| share.percent)
+    /// In percent.
+    fn share(&self, version: &str) -> f64 {
+        let found = self.traffic.iter().find(|share| share.version == version);
+        found.map_or(0.0, |share| share.percent)
     }
+
+    /// The version that the nth visitor gets, spread as evenly as it goes.
+    fn route(&self, nth: u64) -> Option<&str> {
+        const GOLDEN: f64 = 0.618_033_988_749_894_8;
+        let all: f64 = self.traffic.iter().map(|share| share.percent).sum();
+        let mut place = (nth as f64 * GOLDEN).fract() * all;
+        let found = self.traffic.iter().find(|share| {
+            place -= share.percent;
+            place < 0.0
+        });
+        Some(found.or(self.traffic.last())?.version.as_str())
+    }
+}
+
+/// As somebody chose, and the others by their pods; thirds as people say them: 33, 67, 100.
+fn shares(pods: &[(String, usize)], weight: Option<(Version, Percent)>) -> Vec<Share> {
+    let weight = weight.map(|(version, Percent(share))| (version.to_string(), share));
+    let weight = weight.filter(|(own, _)| pods.len() > 1 && pods.iter().any(|(it, _)| it == own));
+    let others = |version: &String| weight.as_ref().is_none_or(|(own, _)| own != version);
+    let all: usize = pods.iter().filter(|(it, _)| others(it)).map(|(_, count)| count).sum();
+    let share = |(version, count): &(String, usize)| {
+        let part = *count as f64 / all.max(1) as f64;
+        let percent = match &weight {
+            Some((own, share)) if own == version => *share,
+            Some((_, share)) => (100.0 - share) * part,
+            None => (100.0 * part).round(),
+        };
+        Share { version: version.clone(), percent }
+    };
+    pods.iter().map(share).collect()
 }
 
 /// The shop as a web service, on the files in `dir`.
 pub fn router(dir: &Path) -> Router {
     Router::new()
         .route("/", get(front))
+        .route("/visit", get(visit))
         .route("/health", get(health))
         .route("/numbers", get(numbers))
         .route("/pods/{pod}/health", get(pod_health))
@@ -726,10 +883,28 @@ async fn health(State(shop): State<Shop>) -> Response {
     (status(health.status == "ok"), Json(health)).into_response()
 }
 
+/// As one of the customers, of whom each version gets its share.
+async fn visit(State(shop): State<Shop>) -> Result<Html<String>, StatusCode> {
+    static VISITS: AtomicU64 = AtomicU64::new(0);
+    let health = Health::of(&shop);
+    let nth = VISITS.fetch_add(1, Ordering::Relaxed);
+    let version = health.route(nth).ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+    if nth % 3 == 0 && shop.is_spoilt(version) {
+        return Err(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    let pods: Vec<_> =
+        health.pods.iter().filter(|pod| pod.version.as_deref() == Some(version)).collect();
+    let pod = pods[nth as usize % pods.len()].pod;
+    let page = file(&shop, pod, "dashboard.html")?;
+    Ok(Html(format!("<!doctype html>{page}<footer>{version}, served by pod {pod}</footer>")))
+}
+
 /// What each version's pods count and time, as a shop would export it. A broken pod fails whoever
-/// it serves.
+/// it serves; a version that nobody gets has no numbers.
 #[derive(Debug, Clone, Serialize)]
 struct Numbers {
+    /// Of all visitors.
+    percent: f64,
     /// Failed requests, in percent.
     error_rate: f64,
     /// Milliseconds.
@@ -738,16 +913,17 @@ struct Numbers {
 }
 
 async fn numbers(State(shop): State<Shop>) -> Json<BTreeMap<String, Numbers>> {
-    let mut all: BTreeMap<String, Numbers> = BTreeMap::new();
-    for pod in PODS.map(|pod| shop.pod_health(pod)) {
-        let Some(version) = pod.version else { continue };
-        let entry =
-            all.entry(version).or_insert(Numbers { error_rate: 0.04, p75: 96.0, p95: 187.0 });
-        if pod.why.is_some() {
-            *entry = Numbers { error_rate: 31.0, p75: 2_900.0, p95: 4_200.0 };
-        }
-    }
-    Json(all)
+    let health = Health::of(&shop);
+    let of = |Share { version, percent }: &Share| {
+        let own = health.pods.iter().filter(|pod| pod.version.as_ref() == Some(version));
+        let is_broken = own.into_iter().any(|pod| pod.why.is_some()) || shop.is_spoilt(version);
+        let numbers = match is_broken {
+            true => Numbers { percent: *percent, error_rate: 31.0, p75: 2_900.0, p95: 4_200.0 },
+            false => Numbers { percent: *percent, error_rate: 0.04, p75: 96.0, p95: 187.0 },
+        };
+        (version.clone(), numbers)
+    };
+    Json(health.traffic.iter().map(of).collect())
 }
 
 async fn pod_health(State(shop): State<Shop>, UrlPath(pod): UrlPath<u8>) -> Response {
@@ -867,6 +1043,7 @@ const PAGE: &str = r#"<!doctype html>
 <p>Three pods serve it. What you see is read from their files at this moment.</p>
 <h2>Traffic</h2>
 <ul id="traffic" aria-label="Traffic by version">{shares}</ul>
+<p><a href="/visit">Visit it as one of the customers</a></p>
 <section id="pods" aria-label="Pods" aria-live="polite">{pods}</section>
 </main>
 <script>

@@ -646,6 +646,11 @@ pub async fn rehearse(
 ) -> anyhow::Result<Exit> {
     let config = configured(options, None)?;
     let (_, plan) = plan_in(wanted.plan)?;
+    if wanted.trouble.is_idle(&plan) {
+        let why = "No numbers judge this plan, so that trouble with them would change nothing: give \
+                   a stage a [[stage.metric]].";
+        return not_rehearsed(why, json, out);
+    }
     let now = Utc::now();
     let start = planned_start(&plan, &config.policy, now)?;
     // With room for every count-down, whatever day it is.
@@ -664,15 +669,7 @@ pub async fn rehearse(
     );
     let rehearsed = match rehearsed.await? {
         Ok(rehearsed) => rehearsed,
-        Err(refusal) => {
-            match json {
-                true => {
-                    writeln!(out, "{}", json!({ "launched": false, "why": [refusal.to_string()] }))?
-                }
-                false => writeln!(out, "{refusal}")?,
-            }
-            return Ok(Exit::Refused);
-        }
+        Err(refusal) => return not_rehearsed(&refusal.to_string(), json, out),
     };
     match json {
         true => writeln!(out, "{}", rehearsal_json(&rehearsed))?,
@@ -690,6 +687,14 @@ pub async fn rehearse(
         writeln!(out, "\n{report}")?;
     }
     Ok(if rehearsed.launched { Exit::Done } else { Exit::Refused })
+}
+
+fn not_rehearsed(why: &str, json: bool, out: &mut impl Write) -> anyhow::Result<Exit> {
+    match json {
+        true => writeln!(out, "{}", json!({ "launched": false, "why": [why] }))?,
+        false => writeln!(out, "{why}")?,
+    }
+    Ok(Exit::Refused)
 }
 
 /// Nobody may take it for the report of a release.

@@ -514,11 +514,19 @@ pub struct GateWord {
     pub text: String,
 }
 
+/// How our word was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reception {
+    Taken,
+    /// Nothing waits there for a word, or not any more; in the words of whoever says so.
+    NobodyWaits(String),
+}
+
 /// Keeps deployments waiting until it has heard from us. The same decision twice decides nothing
 /// new.
 #[async_trait]
 pub trait Gatekeeper: Send + Sync {
-    async fn tell(&self, word: &GateWord) -> Result<(), Failure>;
+    async fn tell(&self, word: &GateWord) -> Result<Reception, Failure>;
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -712,7 +712,25 @@ impl Play {
 
     async fn deploy(&self, pod: u8, to: &str) -> Result<String, String> {
         let version = to.parse().expect("a version");
-        self.says(|shop| Demo::Deploy { shop, pod, version }).await
+        self.says(|shop| Demo::Deploy { shop, pod, version, percent: None }).await
+    }
+
+    async fn canary(&self, pod: u8, to: &str, percent: &str) -> Result<String, String> {
+        let version = to.parse().expect("a version");
+        let percent = Some(percent.parse().expect("a share"));
+        self.says(|shop| Demo::Deploy { shop, pod, version, percent }).await
+    }
+
+    /// How many of a thousand customers get a version.
+    async fn visitors_of(&self, version: &str) -> usize {
+        let client = reqwest::Client::new();
+        let mut count = 0;
+        for _ in 0..1000 {
+            let page = client.get(format!("{}/visit", self.shop.url)).send().await;
+            let page = page.expect("an answer").text().await.expect("text");
+            count += usize::from(page.contains(&format!("<footer>{version}, served by pod")));
+        }
+        count
     }
 
     async fn roll_back(&self, pod: u8, to: &str, dry_run: bool) -> Result<String, String> {
@@ -727,7 +745,7 @@ impl Play {
 
     async fn smoke(&self, of: &str) -> Result<String, String> {
         let version = of.parse().expect("a version");
-        self.says(|shop| Demo::Smoke { shop, version }).await
+        self.says(|shop| Demo::Smoke { shop, version, percent: None }).await
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
@@ -755,6 +773,39 @@ impl Play {
 }
 
 #[tokio::test]
+async fn a_share_of_the_visitors_moves_and_the_numbers_with_it() {
+    let play = Play::begin().await;
+    let numbers = async || play.get("/numbers").await.1;
+    for (pod, percent, thousandths) in [(1, "0.5", 5), (1, "5", 50), (2, "25", 250)] {
+        let said = play.canary(pod, "v1.3.0", percent).await.expect("deployed");
+        let share = format!("v1.3.0 has {percent} % of the visitors.\n");
+        assert!(said.ends_with(&share), "{said}");
+        let seen = play.visitors_of("v1.3.0").await;
+        assert!(seen.abs_diff(thousandths) <= 3, "{percent} %: {seen} of 1000");
+        assert!(numbers().await.contains("\"v1.3.0\":{\"percent\":"), "{}", numbers().await);
+        let version = "v1.3.0".parse().expect("a version");
+        let percent = Some(percent.parse().expect("a share"));
+        let tried = play.says(|shop| Demo::Smoke { shop, version, percent }).await;
+        assert!(tried.is_ok(), "{tried:?}");
+        let other = Some("50".parse().expect("a share"));
+        let tried = play.says(|shop| Demo::Smoke { shop, version, percent: other }).await;
+        assert!(tried.is_err(), "that is not its share");
+    }
+    play.says(|shop| Demo::Break { shop, pod: 3 }).await.expect("broken");
+    assert!(!numbers().await.contains("31.0"), "nobody gets the new version there yet");
+    // The first step back takes the visitors, the others the pods.
+    play.roll_back(2, "v1.1.9", false).await.expect("rolled back");
+    assert_eq!(play.visitors_of("v1.3.0").await, 0);
+    assert!(!numbers().await.contains("v1.3.0"), "{}", numbers().await);
+    play.roll_back(1, "v1.1.9", false).await.expect("rolled back");
+    play.health(Some("v1.1.9")).await.expect("as it was");
+    // Whoever deploys by pods again gets what the pods are.
+    play.deploy(1, "v1.3.0").await.expect("deployed");
+    let seen = play.visitors_of("v1.3.0").await;
+    assert!((320..=340).contains(&seen), "{seen}");
+}
+
+#[tokio::test]
 async fn the_shop_goes_to_a_version_and_back() {
     let play = Play::begin().await;
     let v2 = || "v1.2.0".parse().expect("a version");
@@ -771,7 +822,7 @@ async fn the_shop_goes_to_a_version_and_back() {
     assert!(said.ends_with("Pod 1 answers with v1.2.0.\n"), "{said}");
     let (code, health) = play.get("/health").await;
     assert_eq!(code, 200);
-    assert!(health.contains(r#"{"version":"v1.2.0","percent":33}"#), "{health}");
+    assert!(health.contains(r#"{"version":"v1.2.0","percent":33.0}"#), "{health}");
     assert!(play.health(Some("v1.2.0")).await.is_err());
     assert!(play.health(None).await.is_ok());
     assert_eq!(play.smoke("v1.2.0").await.expect_err("two pods are behind"), "4/9 passed");

@@ -480,6 +480,8 @@ fn underway(release: &Release) -> Vec<Button> {
         row.push(primary("Advance", format!("advance {} --stage {}", release.id, stage + 1)));
     }
     row.push(hold_or_resume(release));
+    let held = release.held_by_numbers();
+    row.extend(held.map(|numbers| plain("Override", format!("override {} {numbers}", release.id))));
     row
 }
 

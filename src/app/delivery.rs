@@ -245,6 +245,25 @@ impl Delivery {
         }
     }
 
+    /// Whether nothing waits in a lane any more; not so if we are to stop before that.
+    async fn runs_dry(&self, lane: &str) -> bool {
+        loop {
+            let mut told = std::pin::pin!(self.0.quiet.notified());
+            told.as_mut().enable();
+            // A lane goes as well when we stop: what was in it waits in the outbox.
+            if self.0.stop.is_cancelled() {
+                return false;
+            }
+            if !self.0.lanes.lock().expect("never held in a panic").contains_key(lane) {
+                return true;
+            }
+            tokio::select! {
+                () = told => {}
+                () = self.0.stop.cancelled() => return false,
+            }
+        }
+    }
+
     /// Nothing waits and nothing is under way.
     pub fn is_quiet(&self) -> bool {
         let followed = self.0.followed.load(Ordering::Acquire);

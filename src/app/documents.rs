@@ -18,7 +18,10 @@ use super::cards::level;
 use crate::domain::checklist::{ItemState, tally};
 use crate::domain::flag;
 use crate::domain::ids::{ActionName, PersonId};
-use crate::domain::plan::{Kind, Plan, RollbackStep, Stage, Strategy};
+use crate::domain::metric::{Band, Limits, number, titled};
+use crate::domain::plan::{
+    Against, Kind, MetricGate, Plan, PlannedQuery, RollbackStep, Stage, Strategy,
+};
 use crate::domain::policy::Policy;
 use crate::domain::rollback::contacts;
 use crate::domain::rollout::arguments;
@@ -208,17 +211,23 @@ fn steps(page: &mut Page, release: &Release, policy: &Policy) {
     for (number, stage) in release.plan.stages.iter().enumerate() {
         let at = stage.at.map(|at| format!(" ({at})")).unwrap_or_default();
         page.step(&format!("{}. **{}**{at}", number + 1, text(&stage.name)));
-        page.code(&command_line(release, &Step::Stage(0), &stage.action, &stage.with, policy));
+        let own = Step::Stage(number);
+        page.code(&command_line(release, &own, &stage.action, &stage.with, policy));
         let mut notes = Vec::new();
         notes.extend(stage.expect.as_ref().map(|expect| format!("Expect: {}", text(expect))));
         notes.extend(stage.soak.map(|soak| format!("Soak: {}", time::span(soak.duration()))));
         notes.extend(stage.checks.iter().map(|check| {
             format!(
                 "Then check: {}",
-                code(&command_line(release, &Step::Stage(0), check, &stage.with, policy))
+                code(&command_line(release, &own, check, &stage.with, policy))
             )
         }));
+        notes.extend(stage.metrics.iter().map(|gate| judged_by(gate, release, policy)));
         notes.extend(gate(stage, policy));
+        notes.extend(stage.decide_by.map(|by| {
+            format!("Decided by {} after it is out at the latest", time::span(by.duration()))
+        }));
+        notes.extend(stage.notice.as_ref().map(|audience| told(audience, stage)));
         page.items(notes);
     }
 }
@@ -232,6 +241,53 @@ fn gate(stage: &Stage, policy: &Policy) -> Option<String> {
         (true, Advance::Manual) => Some("Goes on when a person says so".to_owned()),
         (true, Advance::Auto) => None,
     }
+}
+
+/// `Judged by p75: held when more than 10 % above the stable group, goes back above 50 %`.
+fn judged_by(gate: &MetricGate, release: &Release, policy: &Policy) -> String {
+    let queries = release.queries(policy);
+    let query = queries.get(&gate.name);
+    let title = query.as_ref().map_or(gate.name.as_str(), |query| query.title.as_str());
+    let unit = query.as_ref().map_or("", |query| query.unit.as_str());
+    let limits = Limits::of(gate, query.as_ref().map(|query| query.kind).unwrap_or_default());
+    let base = match &gate.against {
+        Against::Stable => "the stable group".to_owned(),
+        Against::Before => "the 15 minutes before the deploy".to_owned(),
+        Against::Metric(other) => {
+            queries.get(other).map_or_else(|| other.clone(), |other| other.title.clone())
+        }
+    };
+    let said = |of: fn(Band) -> Option<f64>| {
+        let own = |way: &str, limit: f64| format!("{way} {} {unit}", number(limit)).trim().into();
+        let share = |way: &str, limit: f64| format!("{} % {way} {base}", number(limit));
+        let all: [Option<String>; 4] = [
+            of(limits.above).map(|limit| own("above", limit)),
+            of(limits.below).map(|limit| own("below", limit)),
+            of(limits.rise).map(|limit| share("above", limit)),
+            of(limits.fall).map(|limit| share("below", limit)),
+        ];
+        let all: Vec<_> = all.into_iter().flatten().collect();
+        (!all.is_empty()).then(|| all.join(" or "))
+    };
+    let hold = said(|band| band.hold).map(|limits| format!("held {limits}"));
+    let lasting = gate.lasting.unwrap_or(policy.timing.red_for).duration();
+    let red = said(|band| band.roll_back)
+        .map(|limits| format!("red {limits} for {}", time::span(lasting)));
+    let both: Vec<_> = hold.into_iter().chain(red).collect();
+    text(&format!("Judged by {title}: {}", both.join(", ")))
+}
+
+/// As it is asked, so that a reviewer sees it.
+fn own_query((name, own): (&String, &PlannedQuery)) -> Option<String> {
+    let title = own.title.clone().unwrap_or_else(|| titled(name));
+    let base = own.baseline.as_ref().map(|base| format!(", against {}", code(base)));
+    let asked = own.query.as_ref().map(|asked| code(asked))?;
+    Some(format!("{}: {asked}{}", text(&title), base.unwrap_or_default()))
+}
+
+fn told(audience: &str, stage: &Stage) -> String {
+    let asked = stage.feedback.as_ref().map(|asked| format!(" and asked: {asked}"));
+    text(&format!("Then {audience} is told{}", asked.unwrap_or_default()))
 }
 
 fn traffic(page: &mut Page, release: &Release) {
@@ -323,6 +379,7 @@ fn watching(page: &mut Page, plan: &Plan, policy: &Policy) {
         vec![text(&metric.name), limit(warning, &metric.unit), limit(critical, &metric.unit)]
     });
     page.table(&["Metric", "Warning above", "Critical above"], rows.collect());
+    page.list("Asked for this release only", plan.queries.iter().filter_map(own_query));
     let boards = plan.monitoring.dashboards.iter();
     page.list(
         "Dashboards",

@@ -267,14 +267,14 @@ struct Asks<'a> {
 
 impl Asks<'_> {
     fn of(&self, gate: &MetricGate) -> Option<Wanted> {
-        let query = self.policy.queries.get(&gate.name)?;
+        let queries = self.release.queries(self.policy);
+        let query = &*queries.get(&gate.name)?;
         let canary = self.now(query, &query.query);
         let baseline = match &gate.against {
             Against::Stable => query.baseline.as_ref().map(|text| self.now(query, text)),
             Against::Before => Some(self.before(query)),
             Against::Metric(other) => {
-                let other = self.policy.queries.get(other);
-                other.map(|other| self.now(other, &other.query))
+                queries.get(other).map(|other| self.now(&other, &other.query))
             }
         };
         Some(Wanted { name: gate.name.clone(), canary, baseline })

@@ -324,7 +324,7 @@ fn row(kind: &NoticeKind, row: &Row) -> Vec<Button> {
         NoticeKind::StepUnknown { .. } => row.unknown(),
         NoticeKind::OutcomeSettled { worked: false, .. } => row.again(),
         NoticeKind::SilencePrompt { .. } => vec![row.plain("Post an update", "update"), row.hold()],
-        NoticeKind::Held { .. } => row.with_back(vec![row.plain("Resume", "resume")]),
+        NoticeKind::Held { .. } => row.held(),
         NoticeKind::Numbers { held, light, .. } => row.numbers(light, *held),
         NoticeKind::TurnedRed { roll_back_at: Some(_), window: true, .. } => {
             row.with_back(vec![row.hold()])
@@ -428,6 +428,13 @@ impl Row<'_> {
         let Brief { release, poll_revision, .. } = self.0;
         let line = |vote: &str| format!("{vote} {release} --as {role} --revision {poll_revision}");
         vec![primary("GO", line("go")), danger("NO-GO", line("no-go")), self.checklist()]
+    }
+
+    fn held(&self) -> Vec<Button> {
+        let Brief { release, held_by_numbers, .. } = self.0;
+        let numbers = held_by_numbers.as_ref();
+        let over = numbers.map(|name| plain("Override", format!("override {release} {name}")));
+        self.with_back([self.plain("Resume", "resume")].into_iter().chain(over).collect())
     }
 
     fn missed(&self) -> Vec<Button> {

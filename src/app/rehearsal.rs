@@ -54,6 +54,18 @@ pub enum Trouble {
     Crash,
 }
 
+impl Trouble {
+    /// Whether it needs numbers, and the plan is judged by none: it would change nothing.
+    pub fn is_idle(self, plan: &Plan) -> bool {
+        let has_numbers = plan.stages.iter().any(|stage| !stage.metrics.is_empty())
+            || plan.monitoring.metrics.iter().any(|metric| metric.query.is_some());
+        match self {
+            Self::RedMetric | Self::NoData | Self::Flapping => !has_numbers,
+            Self::None | Self::NoGo | Self::FailedStep | Self::Late | Self::Crash => false,
+        }
+    }
+}
+
 /// How a rehearsal went.
 #[derive(Debug)]
 pub struct Rehearsed {

@@ -10,6 +10,7 @@ use super::flags;
 use super::judge::Judge;
 use super::problem::excerpt;
 use super::secret::Secret;
+use crate::domain::argument::{self, is_name};
 use crate::domain::ids::{ActionName, is_slug};
 use crate::domain::policy;
 use crate::domain::time::Span;
@@ -307,22 +308,14 @@ pub(super) fn text(judge: &mut Judge<'_>, key: &str, text: &str) -> String {
     filled
 }
 
-/// The names in braces. Braces around anything else are text: JSON can be an argument.
 pub(super) fn placeholders(text: &str) -> BTreeSet<String> {
-    let after = text.split('{').skip(1);
-    let names = after.filter_map(|rest| Some(rest.split_once('}')?.0));
-    names.filter(|name| is_name(name)).map(str::to_owned).collect()
+    argument::placeholders(text).into_iter().map(str::to_owned).collect()
 }
 
 fn unclosed(text: &str) -> Option<&str> {
     let (_, last) = text.rsplit_once('{')?;
     let name = last.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next()?;
     (!last.contains('}') && is_name(name)).then_some(name)
-}
-
-fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 /// The command as one would type it.

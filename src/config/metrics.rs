@@ -10,7 +10,8 @@ use super::judge::Judge;
 use super::mail::authorities;
 use super::problem::{did_you_mean, excerpt};
 use super::secret::Secret;
-use crate::domain::metric::{CI, Query, QueryKind, baseline_of};
+use crate::domain::metric::{CI, Query, QueryKind, baseline_of, titled};
+use crate::domain::policy::MetricSource;
 
 /// A source of measurements.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,8 +55,7 @@ pub struct MetricsProgram {
 }
 
 /// What a query may leave open.
-pub const QUERY_PLACEHOLDERS: [&str; 5] =
-    ["service", "environment", "version", "known_good", "from"];
+pub use crate::domain::metric::PLACEHOLDERS as QUERY_PLACEHOLDERS;
 
 /// What the arguments of a program may leave open.
 const PROGRAM_PLACEHOLDERS: [&str; 4] = ["query", "from", "to", "step"];
@@ -251,6 +251,16 @@ fn known(judge: &mut Judge<'_>, key: &str, text: &str, names: &[&str]) {
     }
 }
 
+/// What the rules know of each source.
+pub(super) fn known_sources(file: &File) -> BTreeMap<String, MetricSource> {
+    let known = file.metrics.iter().map(|(name, source)| {
+        let has_past = has_past(file, name);
+        let is_program = source.kind == SourceKind::Program;
+        (name.clone(), MetricSource { has_past, is_program })
+    });
+    known.collect()
+}
+
 // ---------------------------------------------------------------------------------------------
 // Queries
 
@@ -344,14 +354,6 @@ fn source(judge: &mut Judge<'_>, key: &str, file: &File, own: &file::Query) -> O
         }
     }
     None
-}
-
-/// `error-rate` is "Error rate".
-fn titled(name: &str) -> String {
-    let words = name.replace('-', " ");
-    let mut letters = words.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string());
-    first.unwrap_or_default() + letters.as_str()
 }
 
 /// What a query asks about when nobody asks for real: nothing that exists.

@@ -1,5 +1,7 @@
 //! What may fill a placeholder of an action: a value that no program can take for anything else.
 
+use std::collections::BTreeSet;
+
 const LONGEST: usize = 200;
 const HARMLESS: &str = "._-+:@/=%,~#^";
 
@@ -34,6 +36,18 @@ pub fn right() -> String {
         "Allowed are 1 to {LONGEST} letters (a-z), digits and `{HARMLESS}`, no `-` in front and no \
          `..` part."
     )
+}
+
+/// The names in braces. Braces around anything else are text: JSON can be an argument.
+pub fn placeholders(text: &str) -> BTreeSet<&str> {
+    let after = text.split('{').skip(1);
+    let names = after.filter_map(|rest| Some(rest.split_once('}')?.0));
+    names.filter(|name| is_name(name)).collect()
+}
+
+pub fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 #[cfg(test)]

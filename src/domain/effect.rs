@@ -105,6 +105,11 @@ pub struct Call {
     pub repeat_safe: bool,
 }
 
+/// The lane of what is shown in a channel.
+pub fn pictures(platform: &str, channel: &str) -> String {
+    format!("{platform}/{channel}/pictures")
+}
+
 impl Effect {
     /// What shares a lane is done in order, one at a time; what does not, does not wait for it.
     pub fn lane(&self) -> String {
@@ -113,7 +118,7 @@ impl Effect {
             Self::Say { to: Target::Channel { platform, channel }, notice }
                 if notice.is_shown() =>
             {
-                format!("{platform}/{channel}/pictures")
+                pictures(platform, channel)
             }
             Self::Say { to: Target::Channel { platform, channel }, .. } => {
                 format!("{platform}/{channel}")

@@ -16,7 +16,8 @@ use super::metric::{Answer, Line, Query, QueryKind, Reading};
 use super::notice::Notice;
 use super::plan::{AnnounceAt, Plan, PlannedAnnouncement, PlannedItem};
 use super::policy::{
-    Action, FlagProvider, Person, Policy, Right, RoleRules, RoomHome, Rules, Section, Timing,
+    Action, FlagProvider, MetricSource, Person, Policy, Right, RoleRules, RoomHome, Rules, Section,
+    Timing,
 };
 use super::react::react;
 use super::state::{Release, Room, Start, State};
@@ -74,6 +75,10 @@ pub(crate) fn policy() -> Policy {
         rooms: vec![RoomHome { platform: "console".into(), tenant: "local".into() }],
         actions: actions(),
         flags: BTreeMap::from([("local".to_owned(), FlagProvider::default())]),
+        metrics: BTreeMap::from([(
+            "main".to_owned(),
+            MetricSource { has_past: true, is_program: false },
+        )]),
         queries: queries(),
         announcements: announcements(),
         templates: BTreeSet::new(),

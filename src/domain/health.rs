@@ -12,7 +12,8 @@ use super::command::Number;
 use super::decide::{Case, Decided};
 use super::event::Happened;
 use super::metric::{
-    CI, Demands, Judged, Light, Line, Reading, Rule, Trace, Untold, baseline_of, judge, number,
+    CI, Demands, Judged, Light, Line, Queries, Reading, Rule, Trace, Untold, baseline_of, judge,
+    number,
 };
 use super::plan::{MetricGate, Strategy};
 use super::policy::{Policy, Right};
@@ -38,13 +39,12 @@ pub(super) fn report(case: &Case, number: &Number) -> Decided {
     if case.release.phase.is_over() {
         return Err(case.wrong_phase("Numbers come too late for it."));
     }
-    let from_ci = case.policy.queries.iter().filter(|(_, query)| query.source == CI);
-    let names: Vec<_> = from_ci.map(|(name, _)| name.as_str()).collect();
+    let names: Vec<_> = case.queries().from_ci().map(|(name, _)| name).collect();
     if !names.contains(&number.query.as_str()) {
         return Err(Refusal::UnknownName {
             what: format!("A number from CI called {}", words::excerpt(&number.query)),
             hint: match names.is_empty() {
-                true => "The configuration has no query with `source = \"ci\"`.".into(),
+                true => "There is no query with `source = \"ci\"`.".into(),
                 false => format!("It takes {}.", words::and(&names)),
             },
         });
@@ -64,7 +64,29 @@ pub(super) fn report(case: &Case, number: &Number) -> Decided {
 const KEPT: usize = 200;
 const MOST_LINES: usize = 50;
 
+impl Case<'_> {
+    fn queries(&self) -> Queries<'_> {
+        self.release.queries(self.policy)
+    }
+}
+
 impl Release {
+    /// What an override has to name, where it is its numbers that hold it at its gate.
+    pub fn held_by_numbers(&self) -> Option<String> {
+        let Phase::AtGate { stage } = self.phase else { return None };
+        let nobody_holds = self.held.as_ref().is_some_and(|hold| hold.by.is_none());
+        let health = self.health.as_ref().filter(|health| health.stage == Some(stage));
+        let is_green = health.is_some_and(|health| health.light == Light::Green);
+        let own = !self.plan.stages[stage].metrics.is_empty() && self.unsettled().is_none();
+        let name = obstacle(stage);
+        (nobody_holds && own && !is_green && !self.is_overridden(&name)).then_some(name)
+    }
+
+    /// What it can be judged by.
+    pub fn queries<'a>(&'a self, policy: &'a Policy) -> Queries<'a> {
+        Queries::of(&self.plan, policy)
+    }
+
     pub(super) fn keep_number(&mut self, number: &Number, at: Time) {
         let own = (number.query.clone(), Some(number.value));
         let base = (baseline_of(&number.query), number.baseline);
@@ -95,14 +117,16 @@ pub(super) fn measured(case: &Case, stage: Option<usize>, readings: &[Reading]) 
     let Some(watched) = watched.filter(|watched| watched.stage == stage) else {
         return Ok(Vec::new());
     };
+    let queries = case.queries();
     let metrics = watched.gates.iter().map(|gate| {
-        let query = policy.queries.get(&gate.name);
+        let query = queries.get(&gate.name);
         let reading = readings.iter().find(|reading| reading.name == gate.name);
-        let demands = match query.is_some_and(|query| query.source == CI) {
+        let demands = match query.as_ref().is_some_and(|query| query.source == CI) {
             true => Demands::of_ci(gate),
             false => Demands::of(gate, policy.timing.measure_every),
         };
-        judge(gate, query, reading, demands, case.now)
+        let judged = judge(gate, query.as_deref(), reading, demands, case.now);
+        Judged { said: queries.said(&gate.name), ..judged }
     });
     let before = last_health(case, stage);
     let metrics: Vec<_> = metrics.map(|judged| lasting(judged, before, case)).collect();
@@ -110,7 +134,7 @@ pub(super) fn measured(case: &Case, stage: Option<usize>, readings: &[Reading]) 
         return Ok(Vec::new());
     }
     let traces = match is_worth_a_picture(case, before, &watched, &metrics) {
-        true => traces(&watched, &metrics, readings, policy),
+        true => traces(&watched, &metrics, readings, queries),
         false => Vec::new(),
     };
     record(case, stage, metrics, traces)
@@ -141,13 +165,13 @@ fn traces(
     watched: &Watched,
     metrics: &[Judged],
     readings: &[Reading],
-    policy: &Policy,
+    queries: Queries<'_>,
 ) -> Vec<Trace> {
     let trace = |judged: &Judged| {
         let gate = gate_of(&watched.gates, judged)?;
-        let query = policy.queries.get(&gate.name)?;
+        let query = queries.get(&gate.name)?;
         let reading = readings.iter().find(|reading| reading.name == gate.name)?;
-        Trace::of(judged, gate, query, reading)
+        Trace::of(judged, gate, &query, reading)
     };
     metrics.iter().filter_map(trace).collect()
 }
@@ -504,15 +528,23 @@ fn query<'a>(judged: &Judged, policy: &'a Policy) -> Option<(&'a str, &'a super:
 }
 
 pub fn title(judged: &Judged, policy: &Policy) -> String {
-    match query(judged, policy) {
-        Some((name, query)) => format!("{}{}", query.title, &judged.name[name.len()..]),
-        None => judged.name.clone(),
+    match (&judged.said, query(judged, policy)) {
+        // Of several lines the name of each comes behind that of the query.
+        (Some(said), _) => {
+            let line = judged.name.split_once(' ').map(|(_, line)| format!(" {line}"));
+            format!("{}{}", said.title, line.unwrap_or_default())
+        }
+        (None, Some((name, query))) => format!("{}{}", query.title, &judged.name[name.len()..]),
+        (None, None) => judged.name.clone(),
     }
 }
 
 /// With the space before it.
 pub fn unit(judged: &Judged, policy: &Policy) -> String {
-    let unit = query(judged, policy).map_or("", |(_, query)| query.unit.as_str());
+    let unit = match &judged.said {
+        Some(said) => said.unit.as_str(),
+        None => query(judged, policy).map_or("", |(_, query)| query.unit.as_str()),
+    };
     if unit.is_empty() { String::new() } else { format!(" {unit}") }
 }
 
@@ -585,6 +617,7 @@ pub(super) fn red_lasts(case: &Case) -> Decided {
         baseline: None,
         samples: 0,
         red_since: None,
+        said: case.queries().said(&gate.name),
     };
     record(case, watched.stage, watched.gates.iter().map(gone).collect(), Vec::new())
 }

@@ -201,6 +201,12 @@ fn stage(index: usize, stage: &Stage) -> Vec<Finding> {
     let at = |key: &str| format!("stage[{index}].{key}");
     let name = &stage.name;
     let mut found = Vec::new();
+    found.extend(too_early(stage).map(|found| found.at(at("decide_by"))));
+    if stage.feedback.is_some() && stage.notice.is_none() {
+        let what = format!("Nobody is asked what {name} wants to know: it tells no audience.");
+        let mend = "Add `notice`: the audience that is told and asked.";
+        found.push(Finding::warn("feedback-unasked", what).mend(mend).at(at("feedback")));
+    }
     // A stage without traffic, a migration for example, is judged by its own outcome.
     if let Some(traffic) = stage.traffic {
         if !(0.0..=100.0).contains(&traffic) {
@@ -220,6 +226,21 @@ fn stage(index: usize, stage: &Stage) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// Time to decide in begins when the soak is over.
+fn too_early(stage: &Stage) -> Option<Finding> {
+    let soak = stage.soak.unwrap_or_default();
+    let by = stage.decide_by.filter(|by| *by <= soak)?;
+    let what = format!(
+        "{} has to be decided on after {} and soaks for {}: there is no time to decide in.",
+        stage.name,
+        super::time::span(by.duration()),
+        super::time::span(soak.duration()),
+    );
+    let mend =
+        "`decide_by` counts like `soak`, from when the stage is out: give it more than that.";
+    Some(Finding::refuse("decide-by-too-early", what).mend(mend))
 }
 
 /// A rollout widens; who takes traffic away again rolls back, and that has a plan of its own.

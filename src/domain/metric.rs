@@ -3,6 +3,7 @@
 //! **Invariant:** what cannot be told is never green. No data, no number, a stale or a thin answer,
 //! several answers where one was asked for: each says so, and holds.
 
+mod queries;
 mod ranks;
 mod trace;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::{Against, MetricGate};
 use super::time::{Span, Time};
+pub use queries::{PLACEHOLDERS, Queries, titled};
 pub use ranks::Ranks;
 pub use trace::{Limit, Trace};
 
@@ -248,6 +250,17 @@ pub struct Judged {
     /// Since when it is red without a break.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub red_since: Option<Time>,
+    /// How people say it, where the plan has named it: the log alone is enough to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<Said>,
+}
+
+/// A name for people, and what is counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    pub title: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
 }
 
 /// Which rule decided, and by which limit.
@@ -342,6 +355,7 @@ impl Judged {
             baseline: None,
             samples: 0,
             red_since: None,
+            said: None,
         }
     }
 
@@ -487,6 +501,7 @@ fn judge_line(
         baseline: None,
         samples: line.points.len(),
         red_since: None,
+        said: None,
     };
     worst(&mut judged, absolute(limits, value));
     if !limits.compares() {

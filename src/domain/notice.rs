@@ -526,6 +526,9 @@ pub struct Brief {
     /// The run that waits for a person's decision.
     #[serde(default)]
     pub unsettled: Option<RunId>,
+    /// What an override has to name, where the numbers hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by_numbers: Option<String>,
     pub phase: String,
     /// On the new version, in percent.
     #[serde(default)]
@@ -598,6 +601,7 @@ impl Brief {
             revision: release.revision,
             poll_revision: release.poll_revision,
             unsettled: release.unsettled().map(|run| run.id.clone()),
+            held_by_numbers: release.held_by_numbers(),
             phase: release.phase.name().to_owned(),
             traffic: release.traffic(),
             took_ms: release

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ActionName, AnnouncementId, PersonId, Role};
+use super::metric::QueryKind;
 use super::time::{Offset, Span};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Plan {
     pub checks: Vec<TimedCheck>,
     #[serde(default)]
     pub monitoring: Monitoring,
+    /// What is measured for this release only, beside the queries of the configuration.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub queries: BTreeMap<String, PlannedQuery>,
     #[serde(default, rename = "risk")]
     pub risks: Vec<Risk>,
     #[serde(default, rename = "known_issue")]
@@ -313,6 +317,26 @@ pub struct MetricGate {
     /// Judges each line of the answer by itself: one per endpoint, for example.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub each: bool,
+}
+
+/// A question of the plan's own, to a source that the operator declared: it holds no address.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlannedQuery {
+    /// Not needed where there is one source only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// In the source's own language, with `{placeholders}`; CI hands its numbers in unasked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// The same for the stable group, now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    pub kind: QueryKind,
 }
 
 /// What a metric is compared with.

@@ -30,6 +30,9 @@ pub struct Policy {
     /// Who keeps feature flags, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub flags: BTreeMap<String, FlagProvider>,
+    /// Who can be asked for numbers, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, MetricSource>,
     /// What can be measured, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub queries: BTreeMap<String, Query>,
@@ -236,6 +239,16 @@ pub struct Action {
 pub struct FlagProvider {
     /// It knows no share between one percent and the next.
     pub whole_percents: bool,
+}
+
+/// What a source of measurements can do, and what it must not be told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MetricSource {
+    /// It can be asked about the past.
+    pub has_past: bool,
+    /// A query becomes an argument of a program.
+    pub is_program: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

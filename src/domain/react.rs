@@ -964,8 +964,8 @@ fn waits_at(scene: &Scene, stage: usize, people: Vec<PersonRef>) -> Option<Notic
 /// `error rate`, `p95`: in the middle of a sentence.
 fn judged_by(scene: &Scene, stage: &super::plan::Stage) -> Vec<String> {
     let named = |gate: &super::plan::MetricGate| {
-        let query = scene.policy.queries.get(&gate.name);
-        words::inside(query.map_or(gate.name.as_str(), |query| query.title.as_str()))
+        let query = scene.release.queries(scene.policy).get(&gate.name);
+        words::inside(query.as_ref().map_or(gate.name.as_str(), |query| query.title.as_str()))
     };
     stage.metrics.iter().map(named).collect()
 }

@@ -276,7 +276,7 @@ async fn a_rehearsal_shows_what_the_numbers_would_do() {
         (&[], "would have launched: SUCCESS, DEPLOYED", "Advance"),
         (&["--trouble", "red-metric"], "ROLLED_BACK", "Rolling Web shop back"),
         (&["--trouble", "no-data"], "ROLLED_BACK", "cannot be told: no data"),
-        (&["--trouble", "flapping"], "ROLLED_BACK", "the numbers are yellow"),
+        (&["--trouble", "flapping"], "ROLLED_BACK", "the numbers do not settle"),
     ];
     for (trouble, verdict, said) in troubles {
         let mut args = vec!["rehearse", plan];
@@ -285,7 +285,12 @@ async fn a_rehearsal_shows_what_the_numbers_would_do() {
         if !trouble.is_empty() {
             assert!(told.out.contains(said), "{trouble:?}: {}", told.out);
         }
+        if trouble.last() == Some(&"flapping") {
+            assert!(!told.out.contains("The numbers rolled it back"), "{}", told.out);
+        }
     }
+    let args = ["rehearse", "config/plans/rolling.toml", "--trouble", "red-metric"];
+    here.cli(&args).await.expect(1, &["No numbers judge this plan"]);
 }
 
 #[tokio::test]

@@ -113,6 +113,29 @@ impl Stage {
         assert!(told.replace("**", "").contains(answer), "{line}: {told}");
     }
 
+    /// On hold for its numbers: says why it goes on, and lifts the hold.
+    pub(crate) async fn overrides_at_the_page(&self, why: &str) {
+        self.page.go_to(ROOM).await;
+        self.page.click("Override").await;
+        self.page.fill("Reason", why).await;
+        self.page.click("Override").await;
+        self.page.wait_for_text("is overridden").await;
+        self.page.click("Resume").await;
+        self.page.wait_for_text("goes on").await;
+    }
+
+    /// By the button, and once more when it has been said from where to where.
+    pub(crate) async fn goes_back_at_the_page(&self) {
+        self.page.go_to(ROOM).await;
+        self.page.click("Hold").await;
+        self.page.fill("Reason", "it looks odd").await;
+        self.page.click("Hold").await;
+        self.page.wait_for_text("is on hold, by Maria").await;
+        self.page.click("Roll back to v1.1.9").await;
+        self.page.until("the question", "return document.querySelector('dialog[open]')").await;
+        self.page.click("Roll back to v1.1.9").await;
+    }
+
     /// What is in the war room, as the page is told it.
     async fn room(&self) -> Vec<String> {
         let cookie = cookie(self.running(), &token("maria")).await;

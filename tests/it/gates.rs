@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::installed::{Installed, Running, until};
-use crate::operation::said;
-use crate::shop::at;
+use crate::operation::{quiet, said};
+use crate::shop::{self, at};
 
 const MARIA: &str = "token-of-maria-0123456789-0123456789-0123456789";
 const ANN: &str = "token-of-ann-0123456789-0123456789-0123456789-01";
@@ -228,6 +228,33 @@ async fn flagger_goes_as_far_as_our_own_rollout_and_back_with_it() {
 }
 
 #[tokio::test]
+async fn a_number_from_ci_counts_from_the_stage_on_and_until_it_is_old() {
+    let here = installed("");
+    let config = CONFIG.replace("no_data = \"30s\"", "no_data = \"4s\"");
+    here.write("tminus.toml", &config);
+    here.write(
+        "plans/shop.toml",
+        &PLAN.replace("hold_above = 1", "hold_above = 1\nfresh = \"3s\""),
+    );
+    let running = here.start().await;
+    scheduled(&running).await;
+    said(&running, ANN, "go").await;
+    said(&running, CI, "metric v1.2.0 errors 0.1").await;
+    started(&running).await;
+    let status = async |text: &str| said(&running, MARIA, "status").await.contains(text);
+    // What was handed in before there was a canary says nothing of it.
+    until("nobody can tell", async || status("Errors cannot be told: no data").await).await;
+    assert!(!may(&running, "confirm-traffic-increase").await);
+    said(&running, CI, "metric v1.2.0 errors 0.2").await;
+    let resume = async || running.line(MARIA, "resume").await.1["ok"] == true;
+    until("it is resumed", resume).await;
+    until("green", async || may(&running, "confirm-traffic-increase").await).await;
+    until("it is old", async || !may(&running, "confirm-traffic-increase").await).await;
+    let (_, advanced) = running.line(MARIA, "advance").await;
+    assert_eq!(advanced["ok"], false, "{advanced}");
+}
+
+#[tokio::test]
 async fn whoever_is_not_flagger_learns_nothing() {
     let here = installed("");
     let running = here.start().await;
@@ -293,7 +320,12 @@ struct Hub {
     /// Answers that come before the good ones: a status, and whether it was taken all the same.
     moods: Mutex<VecDeque<(u16, bool)>>,
     problems: Mutex<Vec<String>>,
+    /// How often a decision came that was made already, where that is refused, as GitHub does.
+    repeats: Mutex<Option<usize>>,
 }
+
+/// The mood in which GitHub takes what it hears and never answers.
+const MUTE: u16 = 0;
 
 impl Hub {
     async fn start() -> (Arc<Self>, String) {
@@ -316,6 +348,19 @@ impl Hub {
     fn states(&self) -> Vec<String> {
         let state = |one: &Value| one["state"].as_str().unwrap_or("comment").to_owned();
         self.told().iter().map(state).collect()
+    }
+
+    fn is_repeat(&self, at: &str) -> bool {
+        let mut repeats = self.repeats.lock().unwrap();
+        let Some(count) = repeats.as_mut() else { return false };
+        let all = self.told.lock().unwrap();
+        let is_repeat = all.iter().any(|one| one["at"] == at && one["state"].is_string());
+        *count += usize::from(is_repeat);
+        is_repeat
+    }
+
+    fn has_ten_of(&self, at: &Value) -> bool {
+        self.told.lock().unwrap().iter().filter(|one| one["at"] == *at).count() >= 10
     }
 
     #[track_caller]
@@ -386,19 +431,25 @@ async fn review(
         return hub.problem(what);
     }
     let mood = hub.moods.lock().unwrap().pop_front();
+    let at = format!("{owner}/{name}/{run}");
+    if hub.is_repeat(&at) {
+        let message = format!(
+            "No pending custom deployment requests in workflow run `{run}` to approve or reject"
+        );
+        let body = axum::Json(json!({ "message": message }));
+        return (StatusCode::UNPROCESSABLE_ENTITY, body).into_response();
+    }
     if let Some((status, false)) = mood {
         let status = StatusCode::from_u16(status).unwrap();
         return (status, [("retry-after", "1")], "{}").into_response();
     }
-    told["at"] = format!("{owner}/{name}/{run}").into();
-    let mut all = hub.told.lock().unwrap();
-    let here = all.iter().filter(|one| one["at"] == told["at"]);
-    if here.count() >= 10 {
-        drop(all);
+    told["at"] = at.into();
+    if hub.has_ten_of(&told["at"]) {
         return hub.problem("more than ten reports");
     }
-    all.push(told);
+    hub.told.lock().unwrap().push(told);
     match mood {
+        Some((MUTE, _)) => std::future::pending().await,
         Some((status, _)) => StatusCode::from_u16(status).unwrap().into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     }
@@ -510,6 +561,51 @@ async fn github_waits_until_the_release_has_started_and_is_told_so_once() {
     let log = here.deeds().await;
     let asked = log.iter().filter(|entry| entry.contains("waits for our word")).count();
     assert_eq!(asked, 2, "{log:#?}");
+}
+
+#[tokio::test]
+async fn killed_before_github_answers_it_says_each_thing_once() {
+    let (hub, api) = Hub::start().await;
+    *hub.repeats.lock().unwrap() = Some(0);
+    let here = with_github(&api);
+    let running = here.start().await;
+    scheduled(&running).await;
+    hub.moods.lock().unwrap().push_back((MUTE, true));
+    assert_eq!(delivered(&running, "delivery-0001", &payload(&api, 7), SECRET).await, 202);
+    until("how it stands", async || hub.told().len() == 1).await;
+    running.killed().await;
+    let running = here.start().await;
+    said(&running, ANN, "go").await;
+    until("it is go", async || hub.told().len() == 2).await;
+    hub.moods.lock().unwrap().push_back((MUTE, true));
+    started(&running).await;
+    until("approved", async || hub.states().last().is_some_and(|last| last == "approved")).await;
+    running.killed().await;
+    let running = here.start().await;
+    // Nobody knows whether it arrived, so that it is said again; and it had.
+    until("said again", async || *hub.repeats.lock().unwrap() == Some(1)).await;
+    until("it is quiet", async || quiet(&running).await).await;
+    assert_eq!(hub.states(), ["comment", "comment", "approved"]);
+    hub.assert_clean();
+    let log = shop::log(&here).await;
+    assert!(log.iter().all(|it| !it.contains("the answer to a deployment")), "{log:#?}");
+}
+
+#[tokio::test]
+async fn a_decision_that_nobody_waits_for_is_told_to_the_captain() {
+    let (hub, api) = Hub::start().await;
+    *hub.repeats.lock().unwrap() = Some(0);
+    let here = with_github(&api);
+    let running = here.start().await;
+    scheduled(&running).await;
+    assert_eq!(delivered(&running, "delivery-0001", &payload(&api, 7), SECRET).await, 202);
+    until("how it stands", async || hub.told().len() == 1).await;
+    // Somebody there let it through past us.
+    let past = json!({ "at": "example/web-shop/7", "state": "approved" });
+    hub.told.lock().unwrap().push(past);
+    said(&running, ANN, "no-go the tests are red").await;
+    let told = async || shop::log(&here).await.iter().any(|it| it.contains("No pending custom"));
+    until("the captain is told", told).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod bad_input;
 mod both_at_once;
 mod browser;
+mod canary_play;
 mod chat_contract;
 mod chat_crash;
 mod clock;

@@ -145,3 +145,27 @@ async fn a_p99_beyond_five_times_the_p50_is_held() {
     assert!(told.contains("P99 0.6 s") && told.contains("more than 400 %"), "{told}");
     stage.assert_clean().await;
 }
+
+const OWN: &str = r#"advance = "auto"
+
+[[stage.metric]]
+name = "carts"
+hold_above = 5.0
+"#;
+
+/// What the plan asks itself is asked like the operator's queries, and said by the plan's words.
+#[tokio::test]
+async fn a_plan_brings_a_question_of_its_own() {
+    let world = MetricsWorld::start().await;
+    let stage = stage_with(&world, OWN, "").await;
+    let plan = std::fs::read_to_string(stage.here.path("plans/web-shop.toml")).unwrap();
+    let query = "max(shop_latency_seconds{group=\"canary\",service=\"{service}\"}) * 100";
+    let own =
+        format!("[queries.carts]\nquery = '{query}'\ntitle = \"Carts lost\"\nunit = \"a day\"\n");
+    stage.here.write("plans/web-shop.toml", &format!("{plan}\n{own}"));
+    stage.to_start().await;
+    stage.sees(ROOM, "judged by carts lost").await;
+    let told = stage.reads(ROOM, "Web shop v1.2.0 is on hold").await;
+    assert!(told.contains("Carts lost 10 a day, above 5"), "{told}");
+    stage.assert_clean().await;
+}

@@ -1,6 +1,7 @@
 //! A rollout judged by a real Prometheus, played by the real program in Slack, in Discord and at the
 //! page of the console alike: it goes on on green, is held on yellow and on silence, and goes back
-//! by itself on red, with its flag off first. What was measured is seen there as a picture.
+//! by itself on red, with its flag off first. Chance does not hold it, and red that comes and goes
+//! never lasts. What was measured is seen there as a picture.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +9,7 @@ use crate::house::{House, ROOM, Typed};
 use crate::installed::{Installed, until};
 use crate::metrics_world::{MetricsWorld, error_rate};
 use crate::shop::{self, pod, prop};
+use crate::slack_world::{Fault, Harm};
 use crate::{console_stage, discord_stage, slack_stage};
 
 /// Pod 1 is judged by its errors, for as long as it soaks and at its gate.
@@ -21,6 +23,49 @@ roll_back_above = 20.0
 for = "1s"
 "#;
 
+/// What is measured, how often, and what follows.
+pub(crate) struct Setting {
+    judged: &'static str,
+    soak: &'static str,
+    pace: &'static str,
+}
+
+const CALM: Setting = Setting {
+    judged: JUDGED,
+    soak: "3s",
+    pace: "measure_every = \"1s\"\ngreen_for = \"1s\"\nno_data = \"4s\"\nwatch = \"1m\"",
+};
+
+/// More than half of what the stable group has would hold it at each look, were it not for the rank
+/// test, which takes twenty samples to speak.
+const NOISY: Setting = Setting {
+    judged: r#"advance = "auto"
+flag = "checkout"
+
+[[stage.metric]]
+name = "error-rate"
+hold_rise = -50.0
+roll_back_above = 20.0
+"#,
+    soak: "24s",
+    pace: CALM.pace,
+};
+
+/// Longer than it is ever red, and longer than it is ever green.
+const FLAPPING: Setting = Setting {
+    judged: r#"advance = "auto"
+flag = "checkout"
+
+[[stage.metric]]
+name = "error-rate"
+hold_above = 5.0
+roll_back_above = 20.0
+for = "20s"
+"#,
+    soak: "3s",
+    pace: "measure_every = \"1s\"\ngreen_for = \"20s\"\nno_data = \"15s\"\nwatch = \"1m\"",
+};
+
 const FLAG: &str = "[[flag]]\nname = \"checkout\"\nowner = \"maria\"\nexpires = \"2099-12-31\"\n";
 
 const OPEN: &str = r#"{"flags": {"checkout": {
@@ -28,9 +73,8 @@ const OPEN: &str = r#"{"flags": {"checkout": {
 }}}"#;
 
 /// The shop's configuration, with what is measured and how often.
-pub(crate) fn measured(config: &str, world: &MetricsWorld) -> String {
-    let (url, query) = (world.url(), error_rate("canary"));
-    let pace = "measure_every = \"1s\"\ngreen_for = \"1s\"\nno_data = \"4s\"\nwatch = \"1m\"";
+pub(crate) fn measured(config: &str, world: &MetricsWorld, setting: &Setting) -> String {
+    let (url, query, baseline) = (world.url(), error_rate("canary"), error_rate("stable"));
     let sources = format!(
         r#"
 [metrics.prometheus]
@@ -39,6 +83,7 @@ timeout = "2s"
 
 [queries.error-rate]
 query = '{query}'
+baseline = '{baseline}'
 unit = "%"
 kind = "error-rate"
 
@@ -47,14 +92,14 @@ kind = "file"
 path = "{{state}}/../flags.json"
 "#
     );
-    config.replace("watch = \"3s\"", pace) + &sources
+    config.replace("watch = \"3s\"", setting.pace) + &sources
 }
 
 /// The plan that goes with it, and a flag that is open for everybody.
-pub(crate) fn furnish(here: &Installed) {
+pub(crate) fn furnish(here: &Installed, setting: &Setting) {
     here.write("flags.json", OPEN);
-    let plan = prop("web-shop.toml").replacen("advance = \"manual\"", JUDGED, 1);
-    let plan = plan.replacen("soak = \"1s\"", "soak = \"3s\"", 1);
+    let plan = prop("web-shop.toml").replacen("advance = \"manual\"", setting.judged, 1);
+    let plan = plan.replacen("soak = \"1s\"", &format!("soak = \"{}\"", setting.soak), 1);
     let back = "[rollback]\nautomatic = true";
     let plan = plan.replacen("[rollback]", back, 1);
     here.write("plans/web-shop.toml", &plan.replacen("[signoff]", &format!("{FLAG}[signoff]"), 1));
@@ -62,12 +107,24 @@ pub(crate) fn furnish(here: &Installed) {
 
 /// Where the play is given.
 pub(crate) trait Theatre: Sized {
-    async fn set(world: &MetricsWorld) -> Self;
+    async fn set_as(world: &MetricsWorld, setting: &Setting) -> Self;
+    async fn set(world: &MetricsWorld) -> Self {
+        Self::set_as(world, &CALM).await
+    }
     fn here(&self) -> &Installed;
     async fn to_start(&self);
     /// In the war room.
     async fn reads(&self, wanted: &str) -> String;
     async fn says(&self, who: &str, line: Typed<'_>, answer: &str);
+    /// As people do there: by buttons where there are some.
+    async fn goes_on_regardless(&self) {
+        let because = Typed {
+            slack: "override metrics-2 a known bug",
+            discord: "more override obstacle:metrics-2 reason:known",
+        };
+        self.says("maria", because, "is overridden").await;
+        self.says("maria", Typed { slack: "resume", discord: "resume" }, "goes on").await;
+    }
     async fn killed_and_started_again(&mut self);
     fn transcript(&self) -> impl Future<Output = String>;
     /// The pictures in the war room by their names, each of which somebody can see.
@@ -130,12 +187,7 @@ async fn is_held_on_yellow_with_the_numbers_that_say_why<T: Theatre>() {
     assert!(!told.contains("person:"), "on-call is called by name: {told}");
     assert!(told.contains("Error rate") && told.contains("above 5"), "{told}");
     sees_picture(&theatre).await;
-    let because = Typed {
-        slack: "override metrics-2 a known bug",
-        discord: "more override obstacle:metrics-2 reason:known",
-    };
-    theatre.says("maria", because, "is overridden").await;
-    theatre.says("maria", Typed { slack: "resume", discord: "resume" }, "goes on").await;
+    theatre.goes_on_regardless().await;
     theatre.reads("is rolled out at 100 %").await;
     theatre.assert_clean().await;
 }
@@ -149,6 +201,38 @@ async fn is_held_when_prometheus_dies_in_the_middle<T: Theatre>() {
     let told = theatre.reads("Web shop v1.2.0 is on hold").await;
     assert!(told.contains("Error rate cannot be told"), "{told}");
     assert!(shop::log(theatre.here()).await.iter().all(|entry| !entry.contains("rolled out")));
+    theatre.assert_clean().await;
+}
+
+async fn goes_on_through_noise<T: Theatre>() {
+    let world = MetricsWorld::start().await;
+    world.canary().noisy(0.0, 0.018);
+    world.stable().noisy(0.0, 0.02);
+    let theatre = T::set_as(&world, &NOISY).await;
+    theatre.to_start().await;
+    let done =
+        async || shop::log(theatre.here()).await.iter().any(|it| it == "All stages are done.");
+    until("it goes on", done).await;
+    theatre.reads("is rolled out at 100 %").await;
+    let record = theatre.here().cli(&["audit", "export"]).await.expect(0, &[]).out;
+    assert!(record.contains("\"noise\""), "the rank test decided, and that is on record");
+    theatre.assert_clean().await;
+}
+
+async fn is_held_while_it_flaps_and_does_not_go_back<T: Theatre>() {
+    let world = MetricsWorld::start().await;
+    world.canary().flapping(0.0, 0.5, 16);
+    let theatre = T::set_as(&world, &FLAPPING).await;
+    theatre.to_start().await;
+    theatre.reads("Error rate").await;
+    let told = theatre.reads("Web shop v1.2.0 is on hold").await;
+    assert!(told.contains("the numbers do not settle"), "{told}");
+    let log = shop::log(theatre.here()).await;
+    let seen = |light: &str| log.iter().any(|it| it.contains(&format!("stage 2 are {light}")));
+    assert!(seen("red") && seen("green"), "it came and went: {log:#?}");
+    let away = ["rolled out", "rolled it back", "goes back by itself"];
+    assert!(log.iter().all(|it| away.iter().all(|text| !it.contains(text))), "{log:#?}");
+    assert_eq!(pod(theatre.here(), 1), "v1.2.0");
     theatre.assert_clean().await;
 }
 
@@ -174,6 +258,16 @@ macro_rules! played {
             }
 
             #[tokio::test]
+            async fn it_goes_on_through_noise() {
+                goes_on_through_noise::<$theatre>().await;
+            }
+
+            #[tokio::test]
+            async fn it_is_held_while_it_flaps_and_does_not_go_back() {
+                is_held_while_it_flaps_and_does_not_go_back::<$theatre>().await;
+            }
+
+            #[tokio::test]
             async fn it_is_held_when_prometheus_dies_in_the_middle() {
                 is_held_when_prometheus_dies_in_the_middle::<$theatre>().await;
             }
@@ -187,13 +281,54 @@ played!(
     at_the_page: console_stage::Stage
 );
 
+/// Who has a picture of the numbers and a doubt goes back by a click.
+#[tokio::test]
+async fn at_the_page_a_person_holds_and_goes_back_by_clicks() {
+    let world = MetricsWorld::start().await;
+    let theatre = console_stage::Stage::set_as(&world, &CALM).await;
+    theatre.to_start().await;
+    theatre.reads("is rolled out at 100 %").await;
+    theatre.goes_back_at_the_page().await;
+    theatre.reads("is back on v1.1.9").await;
+    assert_eq!(pod(&theatre.here, 1), "v1.1.9");
+    assert_eq!(pod(&theatre.here, 2), "v1.1.9");
+    theatre.assert_clean().await;
+}
+
+/// The room is kept with what was seen in it, however slow an upload is.
+#[tokio::test]
+async fn a_slow_picture_is_in_the_room_before_it_is_archived() {
+    let world = MetricsWorld::start().await;
+    let setting =
+        Setting { pace: "measure_every = \"1s\"\ngreen_for = \"1s\"\nwatch = \"3s\"", ..CALM };
+    let stage = slack_stage::Stage::set_as(&world, &setting).await;
+    stage.world.fault(Fault::on("files.completeUploadExternal", Harm::Hold).always());
+    Theatre::to_start(&stage).await;
+    Theatre::reads(&stage, "the report.").await;
+    // The upload, and the room that waits for it: nothing else is under way.
+    let waits = async || {
+        let numbers = stage.running().get("/metrics").await.1;
+        numbers.lines().any(|line| line == "tminus_delivery_lanes_busy 2")
+    };
+    until("the room waits for its picture", waits).await;
+    assert!(!House::is_archived(&stage), "it is archived without what was seen");
+    stage.world.calm();
+    stage.world.release();
+    until("it is archived", async || House::is_archived(&stage)).await;
+    stage.settled().await;
+    assert!(!Theatre::pictures(&stage).await.is_empty());
+    let log = shop::log(&stage.here).await;
+    assert!(log.iter().all(|entry| !entry.contains("a picture")), "{log:#?}");
+    Theatre::assert_clean(stage).await;
+}
+
 /// What Slack and Discord do by the same words.
 macro_rules! alike {
     ($stage:ident, $mode:ident) => {
-        async fn set(world: &MetricsWorld) -> Self {
-            let change = |config: String| measured(&config, world);
+        async fn set_as(world: &MetricsWorld, setting: &Setting) -> Self {
+            let change = |config: String| measured(&config, world, setting);
             let stage = Self::set_with($stage::Mode::$mode, $stage::cast(), change).await;
-            furnish(&stage.here);
+            furnish(&stage.here, setting);
             stage
         }
 
@@ -254,8 +389,9 @@ impl Theatre for discord_stage::Stage {
 }
 
 impl Theatre for console_stage::Stage {
-    async fn set(world: &MetricsWorld) -> Self {
-        let stage = Self::furnished(|config| measured(&config, world), furnish).await;
+    async fn set_as(world: &MetricsWorld, setting: &Setting) -> Self {
+        let furnished = |here: &Installed| furnish(here, setting);
+        let stage = Self::furnished(|config| measured(&config, world, setting), furnished).await;
         stage.page_of("maria").await;
         stage
     }
@@ -274,6 +410,10 @@ impl Theatre for console_stage::Stage {
 
     async fn says(&self, who: &str, line: Typed<'_>, answer: &str) {
         Self::says(self, who, line.slack, answer).await;
+    }
+
+    async fn goes_on_regardless(&self) {
+        self.overrides_at_the_page("a known bug").await;
     }
 
     async fn killed_and_started_again(&mut self) {

@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::adapters::signed::{body, client, reason, retry_after};
-use crate::ports::{Failure, GateWord, Gatekeeper};
+use crate::ports::{Failure, GateWord, Gatekeeper, Reception};
 
 /// What GitHub takes of a comment.
 const LONGEST: usize = 1_024;
+/// How it says that a deployment is decided already, or was called off.
+const DECIDED: &str = "No pending custom deployment requests";
 /// A token is not used in its last minute.
 const SPARE: u64 = 60;
 
@@ -157,7 +159,7 @@ impl GitHub {
 
 #[async_trait]
 impl Gatekeeper for GitHub {
-    async fn tell(&self, word: &GateWord) -> Result<(), Failure> {
+    async fn tell(&self, word: &GateWord) -> Result<Reception, Failure> {
         // **Invariant:** the address is ours: nothing of it comes from what was posted to us but
         // a name that was checked and a number.
         let (owner, name) = word
@@ -176,10 +178,18 @@ impl Gatekeeper for GitHub {
         }
         let token = self.token(word.installation).await?;
         let sent = self.send(self.client.post(url).bearer_auth(token).json(&told)).await;
-        if let Err(Failure::NoEntry { .. }) = &sent {
-            self.forget(word.installation);
+        match sent {
+            Err(Failure::Permanent { why }) if why.contains(DECIDED) => {
+                Ok(Reception::NobodyWaits(why))
+            }
+            Err(failure) => {
+                if let Failure::NoEntry { .. } = &failure {
+                    self.forget(word.installation);
+                }
+                Err(failure)
+            }
+            Ok(_) => Ok(Reception::Taken),
         }
-        sent.map(|_| ())
     }
 }
 

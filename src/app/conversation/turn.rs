@@ -19,7 +19,6 @@ use crate::domain::command::{
 use crate::domain::decide::decide;
 use crate::domain::event::{Event, Happened};
 use crate::domain::ids::{ActionName, FreezeId, ItemId, PersonId, ReleaseId, Role, RunId, slug};
-use crate::domain::metric::CI;
 use crate::domain::plan::{EvidenceKind, Finding, Plan};
 use crate::domain::policy::{Policy, Right};
 use crate::domain::poll::TEXT_LIMIT;
@@ -719,8 +718,8 @@ impl<'a> Turn<'a> {
         let Verb::Metric { query, value, baseline, of, .. } = &self.said.verb else {
             unreachable!("only asked for this verb")
         };
-        let from_ci = self.policy.queries.iter().filter(|(_, query)| query.source == CI);
-        let names: Vec<_> = from_ci.map(|(name, own)| (name.clone(), own.title.clone())).collect();
+        let from_ci = release.queries(self.policy).from_ci();
+        let names: Vec<_> = from_ci.map(|(name, title)| (name.to_owned(), title)).collect();
         let line = |name, label, value: &Option<String>, required| {
             line_field(name, label, given(value).unwrap_or_default(), required)
         };
@@ -755,6 +754,7 @@ impl<'a> Turn<'a> {
     fn overrule(&self, release: &Release, obstacle: Option<&str>, reason: &str) -> Understood {
         let mut names: Vec<_> =
             verdict::reasons(release, self.policy).iter().map(|why| why.obstacle()).collect();
+        names.extend(release.held_by_numbers());
         names.push("freeze".into());
         let names: Vec<_> = names.into_iter().map(|name| (name.clone(), name)).collect();
         let obstacle = obstacle.unwrap_or_default().to_owned();

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::lane::{UNTIL_LET_IN, chance, pause};
 use super::{CARD_PACE, Delivery, Job, SHOWN_LINES, lane_of};
@@ -12,7 +12,7 @@ use crate::app::conversation::tell_apart;
 use crate::app::grammar::Paper;
 use crate::app::{cards, gallery, markup, notices, reads};
 use crate::domain::command::{Command, RunEnd, RunOutcome};
-use crate::domain::effect::{Call, Effect, RoomWish, Target};
+use crate::domain::effect::{self, Call, Effect, RoomWish, Target};
 use crate::domain::flag;
 use crate::domain::gate::{self, Word};
 use crate::domain::ids::{FlagId, ReleaseId, RunId};
@@ -21,7 +21,8 @@ use crate::domain::policy::RoomHome;
 use crate::domain::registry;
 use crate::domain::state::{Card, CardKind, Posted, Room};
 use crate::ports::{
-    self, Chat, Failure, GateWord, Letter, MessageRef, Outcome, Place, Ran, Receipt, Run, Sighting,
+    self, Chat, Failure, GateWord, Letter, MessageRef, Outcome, Place, Ran, Receipt, Reception,
+    Run, Sighting,
 };
 use crate::store::{self, Waiting, Which};
 
@@ -59,7 +60,11 @@ impl Delivery {
                 self.open_room(release, home, wish).await.into()
             }
             Effect::Archive { release, platform, channel } => {
-                self.archive(release, platform, channel).await.into()
+                // What was seen belongs into the room that is kept, however slow its upload is.
+                match self.runs_dry(&effect::pictures(platform, channel)).await {
+                    true => self.archive(release, platform, channel).await.into(),
+                    false => Done::Interrupted,
+                }
             }
             Effect::Run { release, run, call } => self.run(release, run, call).await,
             Effect::Look { release, run, call } => self.look_after(release, run, call).await,
@@ -320,12 +325,22 @@ impl Delivery {
             },
             text: text.to_owned(),
         };
+        // What we may have said before has arrived, if nothing waits for it any more.
+        let is_again = waiting.state == store::Delivery::Trying || waiting.tries > 0;
         match (keeper.tell(&said).await, word) {
+            (Ok(Reception::Taken), Word::Approved | Word::Rejected | Word::Comment) => Ok(None),
+            (Ok(Reception::NobodyWaits(why)), Word::Approved | Word::Rejected) if !is_again => {
+                Err(Failure::permanent(why))
+            }
+            (Ok(Reception::NobodyWaits(why)), Word::Approved | Word::Rejected | Word::Comment) => {
+                info!(effect.key = %waiting.key, "it is decided already: {why}");
+                Ok(None)
+            }
             (Err(Failure::Unknown { why } | Failure::Permanent { why }), Word::Comment) => {
                 warn!(effect.key = %waiting.key, "a comment may not have arrived: {why}");
                 Ok(None)
             }
-            (told, Word::Approved | Word::Rejected | Word::Comment) => told.map(|()| None),
+            (Err(failure), Word::Approved | Word::Rejected | Word::Comment) => Err(failure),
         }
     }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::app::markup;
 use crate::domain::command::Actor;
 use crate::domain::fixture::{World, id, plan};
+use crate::domain::plan::{MetricGate, PlannedQuery};
 use crate::domain::state::Step;
 
 fn entries(world: &World) -> Vec<ReportEntry> {
@@ -25,6 +26,32 @@ fn entries(world: &World) -> Vec<ReportEntry> {
 fn the_plan_is_a_document() {
     let world = World::counting_down();
     insta::assert_snapshot!(release_plan(world.release(), world.policy()));
+}
+
+#[test]
+fn the_plan_tells_how_each_stage_is_judged_and_by_when() {
+    let world = World::counting_down();
+    let mut release = world.release().clone();
+    let plan = std::sync::Arc::make_mut(&mut release.plan);
+    let stage = &mut plan.stages[1];
+    stage.decide_by = Some(Span::hours(72));
+    stage.notice = Some("customers".into());
+    stage.feedback = Some("What is missing?".into());
+    let gate = |name: &str| MetricGate { name: name.into(), ..MetricGate::default() };
+    let errors = MetricGate { hold_above: Some(0.1), ..gate("errors") };
+    stage.metrics = vec![errors, gate("p95"), gate("carts")];
+    let own = PlannedQuery { query: Some("rate(carts[1m])".into()), ..PlannedQuery::default() };
+    plan.queries.insert("carts".into(), own);
+    let page = release_plan(&release, world.policy());
+    for part in [
+        "Judged by Error rate: held above 0.1 %",
+        "Judged by p95: held 20 % above the stable group, red 50 % above the stable group for 60 s",
+        "Decided by 3 d after it is out at the latest",
+        "Then customers is told and asked: What is missing?",
+        "Carts: `rate(carts[1m])`",
+    ] {
+        assert!(page.contains(part), "{part}:\n{page}");
+    }
 }
 
 #[test]

@@ -2,14 +2,13 @@
 //! limits of the plan, and from no real source.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
 use super::Trouble;
 use crate::app::measure::Sources;
-use crate::domain::metric::{Limits, QueryKind};
+use crate::domain::metric::{Limits, Queries, QueryKind};
 use crate::domain::plan::{MetricGate, Plan};
 use crate::domain::policy::Policy;
 use crate::ports::{Failure, Metrics, Question, Series};
@@ -22,19 +21,28 @@ const BASELINE: &str = "baseline of ";
 pub(super) struct Numbers {
     trouble: Trouble,
     limits: BTreeMap<String, Limits>,
-    asked: AtomicU32,
+    kinds: BTreeMap<String, QueryKind>,
+    /// How often each was asked for.
+    asked: Mutex<BTreeMap<String, u32>>,
 }
 
 impl Numbers {
     /// **Invariant:** the policy that is rehearsed asks nobody else.
     pub(super) fn of(plan: &Plan, policy: &Policy, trouble: Trouble) -> (Policy, Self) {
         let mut policy = policy.clone();
+        // The configuration's word counts, so that the plan's own queries lead here, too.
+        let queries = Queries::of(plan, &policy);
+        let own = plan.queries.keys();
+        let own = own.filter_map(|name| Some((name.clone(), queries.get(name)?.into_owned())));
+        let own: Vec<_> = own.collect();
+        policy.queries.extend(own);
         for (name, query) in &mut policy.queries {
             query.source = NAME.to_owned();
             query.query.clone_from(name);
             query.baseline = query.baseline.as_ref().map(|_| format!("{BASELINE}{name}"));
         }
-        let kind = |name: &str| policy.queries.get(name).map(|query| query.kind);
+        let kinds = policy.queries.iter().map(|(name, query)| (name.clone(), query.kind));
+        let kinds: BTreeMap<_, _> = kinds.collect();
         let gates = plan.stages.iter().flat_map(|stage| &stage.metrics);
         let watched = plan.monitoring.metrics.iter().filter_map(|metric| {
             Some(MetricGate {
@@ -47,11 +55,11 @@ impl Numbers {
         // The stage's own limits win over those of the watch.
         let all: Vec<MetricGate> = watched.chain(gates.cloned()).collect();
         let limits = all.iter().map(|gate| {
-            let limits = Limits::of(gate, kind(&gate.name).unwrap_or(QueryKind::Gauge));
+            let limits = Limits::of(gate, kinds.get(&gate.name).copied().unwrap_or_default());
             (gate.name.clone(), limits)
         });
-        let (limits, asked) = (limits.collect(), AtomicU32::new(0));
-        (policy, Self { trouble, limits, asked })
+        let (limits, asked) = (limits.collect(), Mutex::default());
+        (policy, Self { trouble, limits, kinds, asked })
     }
 
     pub(super) fn sources(self) -> Sources {
@@ -60,7 +68,7 @@ impl Numbers {
 
     fn value(&self, name: &str) -> Option<f64> {
         let limits = self.limits.get(name).cloned().unwrap_or_default();
-        let good = good(&limits);
+        let good = self.good(name);
         match self.trouble {
             Trouble::None
             | Trouble::NoGo
@@ -70,47 +78,55 @@ impl Numbers {
             Trouble::RedMetric => Some(bad(&limits, good)),
             Trouble::NoData => None,
             Trouble::Flapping => {
-                let nth = self.asked.fetch_add(1, Ordering::Relaxed);
-                Some(if nth.is_multiple_of(2) { worse(&limits, good) } else { good })
+                let mut asked = self.asked.lock().expect("never held in a panic");
+                let nth = asked.entry(name.to_owned()).or_default();
+                *nth += 1;
+                Some(if nth.is_multiple_of(2) { bad(&limits, good) } else { good })
             }
         }
+    }
+
+    fn good(&self, name: &str) -> f64 {
+        let limits = self.limits.get(name).cloned().unwrap_or_default();
+        good(&limits, self.kinds.get(name).copied().unwrap_or_default())
     }
 }
 
 /// Within every limit.
-fn good(limits: &Limits) -> f64 {
+fn good(limits: &Limits, kind: QueryKind) -> f64 {
     let top = limits.above.hold.or(limits.above.roll_back);
     let floor = limits.below.hold.or(limits.below.roll_back);
     match (floor, top) {
         (Some(floor), Some(top)) => (floor + top) / 2.0,
         (Some(floor), None) => floor.abs().mul_add(0.1, floor),
         (None, Some(top)) => top / 2.0,
-        (None, None) => 100.0,
+        (None, None) => match kind {
+            QueryKind::ErrorRate | QueryKind::ClientErrors => 0.3,
+            QueryKind::Latency | QueryKind::Throughput | QueryKind::Business | QueryKind::Gauge => {
+                100.0
+            }
+        },
     }
 }
 
-/// Beyond what holds, and, where there is something between the two, not beyond what rolls back.
+/// Beyond what holds.
 fn worse(limits: &Limits, good: f64) -> f64 {
-    let between = |hold: f64, back: Option<f64>, wide: f64| match back {
-        Some(back) => (hold + back) / 2.0,
-        None => hold + wide,
-    };
     if let Some(hold) = limits.above.hold {
-        return between(hold, limits.above.roll_back, hold.abs() + 1.0);
+        return hold.abs().mul_add(2.0, 1.0);
     }
     if let Some(hold) = limits.below.hold {
-        return between(hold, limits.below.roll_back, -hold.abs() - 1.0);
+        return -hold.abs() - 1.0;
     }
     if let Some(hold) = limits.rise.hold {
-        return good * (1.0 + between(hold, limits.rise.roll_back, hold + 1.0) / 100.0);
+        return good * (2.0 + hold / 100.0);
     }
     match limits.fall.hold {
-        Some(hold) => good * (1.0 - between(hold, limits.fall.roll_back, hold + 1.0) / 100.0),
-        None => bad(limits, good),
+        Some(hold) => good * (1.0 - hold / 100.0) / 2.0,
+        None => f64::NAN,
     }
 }
 
-/// Beyond what rolls back.
+/// Beyond what rolls back, or else beyond what holds.
 fn bad(limits: &Limits, good: f64) -> f64 {
     if let Some(back) = limits.above.roll_back {
         return back.abs().mul_add(2.0, 1.0);
@@ -123,7 +139,7 @@ fn bad(limits: &Limits, good: f64) -> f64 {
     }
     match limits.fall.roll_back {
         Some(back) => good * (1.0 - back / 100.0) / 2.0,
-        None => f64::NAN,
+        None => worse(limits, good),
     }
 }
 
@@ -131,7 +147,7 @@ fn bad(limits: &Limits, good: f64) -> f64 {
 impl Metrics for Numbers {
     async fn read(&self, question: &Question) -> Result<Vec<Series>, Failure> {
         let value = match question.query.strip_prefix(BASELINE) {
-            Some(name) => Some(good(&self.limits.get(name).cloned().unwrap_or_default())),
+            Some(name) => Some(self.good(name)),
             None => self.value(&question.query),
         };
         let Some(value) = value else { return Ok(Vec::new()) };

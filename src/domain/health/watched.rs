@@ -86,7 +86,7 @@ fn is_red(release: &Release, name: &str) -> bool {
 /// By the gate of the last stage that has one, or by what its kind of number brings along. There is
 /// no stable group any more: it is compared with what was before the deploy, if the source knows.
 fn first_look(release: &Release, policy: &Policy, name: &str) -> Option<MetricGate> {
-    let query = policy.queries.get(name)?;
+    let query = release.queries(policy).get(name)?;
     match query.kind {
         QueryKind::ErrorRate | QueryKind::Latency => {}
         QueryKind::Throughput

@@ -257,12 +257,15 @@ fn sections(plan: &Plan, policy: &Policy) -> Vec<Finding> {
 
 fn audiences(plan: &Plan, policy: &Policy) -> Vec<Finding> {
     let planned = plan.announcements.iter().enumerate();
-    let unknown = planned.filter(|(_, each)| !policy.audiences.contains_key(&each.audience));
+    let planned = planned.map(|(i, each)| (format!("announcement[{i}].audience"), &each.audience));
+    let stages = plan.stages.iter().enumerate();
+    let stages = stages.filter_map(|(i, each)| Some((i, each.notice.as_ref()?)));
+    let told = stages.map(|(i, audience)| (format!("stage[{i}].notice"), audience));
+    let unknown = planned.chain(told).filter(|(_, name)| !policy.audiences.contains_key(*name));
     unknown
-        .map(|(i, each)| {
+        .map(|(at, name)| {
             let known = policy.audiences.keys().map(String::as_str);
-            let at = format!("announcement[{i}].audience");
-            unknown_name("audience", &each.audience, known).at(at)
+            unknown_name("audience", name, known).at(at)
         })
         .collect()
 }

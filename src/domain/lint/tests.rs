@@ -508,6 +508,67 @@ fn a_metric_can_judge() {
 }
 
 #[test]
+fn a_plan_asks_its_own_questions_of_known_sources_only() {
+    const SOURCES: &str =
+        "[metrics.main]\nhas_past = true\n[metrics.mainframe]\nis_program = true\n";
+    let policy: Policy = toml::from_str(&format!("{POLICY}{QUERIES}{SOURCES}")).expect("a policy");
+    let rules = |own: &str| {
+        let metric = "traffic = 33\nmetric = [{ name = \"carts\", hold_above = 5.0 }]";
+        let plan = PLAN.replace("traffic = 33", metric);
+        let plan = toml::from_str(&format!("{plan}[queries.carts]\n{own}")).expect("a plan");
+        named(&lint(&plan, &policy, None, &Facts::default()))
+    };
+    let good = "source = \"main\"\nquery = 'rate(carts{v=\"{version}\"}[1m])'\n";
+    assert_eq!(rules(good), [""; 0]);
+    assert_eq!(rules("source = \"ci\"\n"), [""; 0]);
+    assert_eq!(rules("source = \"mainframe\"\nquery = \"carts:{version}\"\n"), [""; 0]);
+    for (own, rule) in [
+        ("query = \"carts\"\n", "unknown-source at queries.carts"),
+        ("source = \"mian\"\nquery = \"carts\"\n", "unknown-source at queries.carts.source"),
+        ("source = \"main\"\n", "no-query at queries.carts"),
+        ("source = \"main\"\nquery = \" \"\n", "no-query at queries.carts.query"),
+        ("source = \"ci\"\nquery = \"carts\"\n", "query-of-ci at queries.carts.query"),
+        (
+            "source = \"main\"\nquery = \"{verison}\"\n",
+            "unknown-placeholder at queries.carts.query",
+        ),
+        ("source = \"mainframe\"\nquery = \"--all\"\n", "bad-value at queries.carts.query"),
+    ] {
+        assert!(rules(own).contains(&rule.to_owned()), "{own}: {:?}", rules(own));
+    }
+    let taken = format!("{good}[queries.memory]\nsource = \"main\"\nquery = \"up\"\n");
+    assert_eq!(rules(&taken), ["query-taken at queries.memory"]);
+    let plan: Plan = toml::from_str(&format!("{PLAN}[queries.memory]\n{good}")).expect("a plan");
+    let asked = super::super::metric::Queries::of(&plan, &policy).get("memory");
+    assert_eq!(asked.expect("one").query, "memory", "the configuration's word counts");
+}
+
+#[test]
+fn at_everybody_nobody_is_left_to_compare_with() {
+    let policy: Policy = toml::from_str(&format!("{POLICY}{QUERIES}")).expect("a policy");
+    let rules = |metric: &str| {
+        let plan = changed("traffic = 100", &format!("traffic = 100\nmetric = [{{ {metric} }}]"));
+        named(&lint(&plan, &policy, None, &Facts::default()))
+    };
+    assert_eq!(rules("name = \"p95\""), ["no-stable-group at stage[1].metric[0].against"]);
+    assert_eq!(rules("name = \"p95\", against = \"before\""), [""; 0]);
+    assert_eq!(rules("name = \"p95\", hold_above = 500.0"), [""; 0]);
+}
+
+#[test]
+fn there_is_time_to_decide_in_and_an_audience_to_tell() {
+    let rules = |more: &str| rules(&changed("traffic = 33", &format!("traffic = 33\n{more}")));
+    assert_eq!(rules("decide_by = \"9m\""), [""; 0]);
+    for by in ["8m", "1m"] {
+        let found = rules(&format!("decide_by = \"{by}\""));
+        assert_eq!(found, ["decide-by-too-early at stage[0].decide_by"]);
+    }
+    assert_eq!(rules("notice = \"customers\"\nfeedback = \"How is it?\""), [""; 0]);
+    assert_eq!(rules("notice = \"custmers\""), ["unknown-audience at stage[0].notice"]);
+    assert_eq!(rules("feedback = \"How is it?\""), ["feedback-unasked at stage[0].feedback"]);
+}
+
+#[test]
 fn what_goes_back_by_itself_has_something_that_turns_red() {
     let plan = changed("[rollback]", "[rollback]\nautomatic = true");
     assert_eq!(rules(&plan), ["nothing-turns-red at rollback.automatic"]);

@@ -115,7 +115,7 @@ mod tests {
     fn judged(name: &str, baseline: Option<f64>) -> Judged {
         let (light, rule, value) = (Light::Green, Rule::Within, Some(0.31));
         let name = name.to_owned();
-        Judged { name, light, rule, value, baseline, samples: 3, red_since: None }
+        Judged { name, light, rule, value, baseline, samples: 3, red_since: None, said: None }
     }
 
     fn errors() -> (MetricGate, Query) {
