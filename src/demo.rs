@@ -889,7 +889,7 @@ async fn visit(State(shop): State<Shop>) -> Result<Html<String>, StatusCode> {
     let health = Health::of(&shop);
     let nth = VISITS.fetch_add(1, Ordering::Relaxed);
     let version = health.route(nth).ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
-    if nth % 3 == 0 && shop.is_spoilt(version) {
+    if nth.is_multiple_of(3) && shop.is_spoilt(version) {
         return Err(StatusCode::INTERNAL_SERVER_ERROR);
     }
     let pods: Vec<_> =
