@@ -338,6 +338,11 @@ pub trait Directory: Send + Sync {
         groups: &[String],
     ) -> Result<Standing, Failure>;
 
+    /// The same, where the platform said it with what they are just doing: from memory.
+    fn at_hand(&self, _tenant: &str, _user: &str, _groups: &[String]) -> Option<Standing> {
+        None
+    }
+
     /// What people there call the place with this id, as they write it: `#releases`.
     async fn place(&self, _tenant: &str, _id: &str) -> Option<String> {
         None
@@ -401,8 +406,14 @@ pub trait Ear: Send + Sync {
     /// patience can be answered whatever else is going on.
     async fn hear(&self, heard: Heard) -> Answered;
 
-    /// From memory only: it is asked at every key.
-    fn complete(&self, platform: &str, channel: Option<&str>, line: &str) -> Vec<Completion>;
+    /// From memory only: it is asked at every key. Who is not of the house is offered nothing.
+    /// `asker` is somebody's platform, tenant and user.
+    fn complete(
+        &self,
+        asker: (&str, &str, &str),
+        channel: Option<&str>,
+        line: &str,
+    ) -> Vec<Completion>;
 
     /// What somebody sees who opens the bot itself: what is coming, and what waits for them.
     async fn home(&self, platform: &str, tenant: &str, user: &str) -> Message;

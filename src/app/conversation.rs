@@ -357,6 +357,17 @@ impl Conversation {
         Some(self.words().message(Tone::Warning, "answer-stranger.md", &stranger))
     }
 
+    /// As far as we know at this moment.
+    fn is_of_the_house(&self, account: Account) -> bool {
+        let claims = match self.know(&account) {
+            Knowledge::Enough(claims) | Knowledge::Aging(claims) => claims,
+            Knowledge::TooLittle => return false,
+        };
+        let state = self.engine.state();
+        let Some(policy) = state.house.policy.as_deref() else { return false };
+        authority::person(&Actor::Person { account, claims }, policy).is_ok()
+    }
+
     fn too_long(&self, length: usize) -> Message {
         #[derive(Serialize)]
         struct TooLong {
@@ -509,7 +520,15 @@ impl Ear for Conversation {
         Self::hear(self, heard).await
     }
 
-    fn complete(&self, platform: &str, channel: Option<&str>, line: &str) -> Vec<Completion> {
+    fn complete(
+        &self,
+        (platform, tenant, user): (&str, &str, &str),
+        channel: Option<&str>,
+        line: &str,
+    ) -> Vec<Completion> {
+        if !self.is_of_the_house(Account::new(platform, tenant, user)) {
+            return Vec::new();
+        }
         let state = self.engine.state();
         complete::complete(&state, &self.shelf, Room { platform, channel }, line)
     }

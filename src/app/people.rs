@@ -44,11 +44,16 @@ impl People {
         Self { directories, ..Self::default() }
     }
 
-    /// From memory. Whom no configuration can let in is not looked up either.
+    /// From memory. Whom no configuration can let in is not looked up either. What a platform said
+    /// with this very click counts, and not what it said a moment before.
     pub fn know(&self, account: &Account, policy: &Policy, now: Time) -> Knowledge {
-        let has_directory = self.directories.contains_key(&account.platform);
-        if !has_directory || !could_be_let_in(account, policy) {
+        let directory = self.directories.get(&account.platform);
+        let Some(directory) = directory.filter(|_| could_be_let_in(account, policy)) else {
             return Knowledge::Enough(Claims::default());
+        };
+        let groups = groups_of(account, policy);
+        if let Some(standing) = directory.at_hand(&account.tenant, &account.user, &groups) {
+            return Knowledge::Enough(self.learn(account, standing, now));
         }
         let known = self.known.lock().expect("never held in a panic");
         let Some(claims) = known.get(account) else { return Knowledge::TooLittle };
@@ -64,6 +69,10 @@ impl People {
         let Some(standing) = self.standing(account, groups).await else {
             return Claims::unknown();
         };
+        self.learn(account, standing, now)
+    }
+
+    fn learn(&self, account: &Account, standing: Standing, now: Time) -> Claims {
         let Standing { guest, gone, groups, name } = standing;
         let whole = |group: String| Account::new(&account.platform, &account.tenant, &group);
         let groups = groups.into_iter().map(|group| whole(group).to_string()).collect();

@@ -435,6 +435,8 @@ async fn a_place_is_called_by_its_name_and_a_person_is_no_place() {
     let stage = Stage::start().await;
     let name = stage.discord.place(GUILD, &channel("releases")).await;
     assert_eq!(name.as_deref(), Some("#releases"));
+    let name = stage.discord.place(GUILD, &stage.world.role("qa")).await;
+    assert_eq!(name.as_deref(), Some("@qa"));
     assert_eq!(stage.discord.place(GUILD, &person("ann")).await, None);
     assert_eq!(stage.discord.place(OTHER_GUILD, &channel("releases")).await, None);
 }
@@ -497,6 +499,9 @@ async fn the_doctor_says_what_is_well_and_what_to_click() {
     for (told, word) in told.iter().zip(words) {
         assert!(told.contains(word), "{word}: {told}");
     }
+    stage.world.calls_bot_at("https://tminus.example");
+    let told = trouble(&stage.discord.doctor(&channels, &roles).await);
+    assert!(told[0].contains("https://tminus.example/discord/interactions"), "{told:?}");
     stage.world.revoke_bot_token();
     let told = trouble(&stage.discord.doctor(&channels, &roles).await);
     assert!(told[0].contains("page Bot"), "{told:?}");
@@ -611,7 +616,7 @@ impl Ear for Scribe {
         }
     }
 
-    fn complete(&self, _: &str, _: Option<&str>, line: &str) -> Vec<Completion> {
+    fn complete(&self, _: (&str, &str, &str), _: Option<&str>, line: &str) -> Vec<Completion> {
         let before = &line[..line.rfind(' ').unwrap() + 1];
         let about = "Web shop, counting down".to_owned();
         vec![Completion { text: format!("{before}v1.2.0"), about }]

@@ -84,6 +84,10 @@ async fn by_form(stage: &Stage) {
     maria.types("/release more new", "releases").await.answered().await;
     let form = maria.sees_view("Schedule a release").await;
     let (day, time) = picked(Duration::hours(48) + Duration::minutes(5));
+    maria.submits(&form, &[("Plan", "webshop")]).await.answered().await;
+    let wrong = maria.sees_ephemeral("Plan: I don't know the plan webshop. Say web-shop.").await;
+    maria.presses_in_whisper(&wrong, "Fill in again").await.answered().await;
+    let form = maria.sees_view("Schedule a release").await;
     let filled = [
         ("Plan", "web-shop"),
         ("Version, if not the plan's", "v1.2.0"),
@@ -210,6 +214,8 @@ async fn closed(stage: &Stage) {
         files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
         ["report-v1.2.0.md"]
     );
+    let said = stage.world.text_of(&report);
+    assert!(said.contains("The whole of it is in the file `report-v1.2.0.md`"), "{said}");
     let archive = stage.world.channel("archive").id;
     stage
         .world
@@ -221,6 +227,31 @@ async fn closed(stage: &Stage) {
     assert!(ann.can_see(ROOM));
     let may = stage.world.look(|realm| in_channel(realm, realm.channel(ROOM), &ann.id));
     assert_eq!(may & SEND_MESSAGES, 0);
+}
+
+#[tokio::test]
+async fn what_is_typed_is_completed_for_those_of_the_house_and_for_nobody_else() {
+    let mut stage = Stage::set(Mode::Gateway).await;
+    stage.to_poll().await;
+    // Quinn is of the house by her role in Discord alone, which comes with what she types.
+    let offers = [
+        ("maria", "schedule plan:web", "web-shop"),
+        ("quinn", "status release:v1", "v1.2.0"),
+        ("quinn", "go release:v1.2.0 as:q", "qa"),
+        ("ann", "checklist act:pass item:run", "documentation/runbook-up-to-date"),
+    ];
+    for (who, line, offered) in offers {
+        let line = format!("/release {line}");
+        let found = stage.person(who).completes(&line, "releases").await;
+        let is_it = |it: &String| it == offered || it.starts_with(&format!("{offered} — "));
+        assert!(found.iter().any(is_it), "{who}, {line}: {found:?}");
+        let found = stage.person("paula").completes(&line, "releases").await;
+        assert!(found.is_empty(), "{line}: {found:?}");
+    }
+    let told = stage.says("quinn", "more roles", "QA (asked in every release)").await;
+    assert!(told.contains("People: @qa"), "{told}");
+    stage.assert_clean().await;
+    stage.stopped().await;
 }
 
 #[tokio::test]

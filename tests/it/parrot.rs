@@ -73,7 +73,12 @@ impl Ear for Parrot {
         help()
     }
 
-    fn complete(&self, _platform: &str, _channel: Option<&str>, line: &str) -> Vec<Completion> {
+    fn complete(
+        &self,
+        _asker: (&str, &str, &str),
+        _channel: Option<&str>,
+        line: &str,
+    ) -> Vec<Completion> {
         let known = [
             ("go v1.2.0 qa", "sign off for QA"),
             ("no-go v1.2.0 qa", "stop it, with a reason"),

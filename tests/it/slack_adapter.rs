@@ -555,7 +555,7 @@ impl Ear for Scribe {
         }
     }
 
-    fn complete(&self, _: &str, _: Option<&str>, _: &str) -> Vec<Completion> {
+    fn complete(&self, _: (&str, &str, &str), _: Option<&str>, _: &str) -> Vec<Completion> {
         Vec::new()
     }
 

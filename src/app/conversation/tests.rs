@@ -699,7 +699,7 @@ async fn without_dialogs_a_form_is_a_line_to_send() {
 async fn completion_knows_verbs_releases_items_roles_and_people() {
     let house = house().await.scheduled().await;
     let complete = |line: &str| {
-        let found = house.talk.complete("maria", None, line);
+        let found = house.talk.complete(("console", "local", "maria"), None, line);
         found.into_iter().map(|one| one.text).collect::<Vec<_>>().join(" | ")
     };
     assert_eq!(complete("re"), "reschedule | resume | red | retry | report | freeze");

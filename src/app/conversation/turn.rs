@@ -466,7 +466,7 @@ impl<'a> Turn<'a> {
     fn plan(&self, name: &str, draft: Draft) -> Understood<Plan> {
         self.shelf.find(name).map_err(|why| match why {
             NoPlan::Unknown { .. } | NoPlan::Several { .. } => {
-                self.wrong(None, draft, &say::no_plan(&why))
+                self.wrong_in(None, draft, "plan", &say::no_plan(&why))
             }
             NoPlan::Unreadable { name, problems } => {
                 Box::new(Reply::Private(self.words.plan_problems(&name, &problems)))

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tracing::{error, info, warn};
 
 use super::lane::{UNTIL_LET_IN, chance, pause};
@@ -278,7 +279,14 @@ impl Delivery {
         };
         let state = self.0.engine.state();
         let markdown = reads::document(&release, state.house.policy(), Paper::Report, &entries);
-        reads::as_said(markdown, &release.plan.release.version, Paper::Report)
+        let version = &release.plan.release.version;
+        let (mut body, file) = reads::as_said(markdown, version, Paper::Report);
+        if let Some(file) = &file {
+            let command = format!("tminus document {} {version}", Paper::Report.name());
+            let cut = json!({"file": file.name, "command": command});
+            body.extend(markup::parse(&self.0.messages.render("answer-cut.md", &cut)));
+        }
+        (body, file)
     }
 
     fn scene<'a>(&'a self, platform: &'a str, head: Option<String>) -> notices::Scene<'a> {

@@ -145,14 +145,14 @@ fn embed(embed: &Value) -> Value {
     shown
 }
 
-pub(super) fn application(realm: &Realm, verify_key: &str) -> Value {
+pub(super) fn application(realm: &Realm, verify_key: &str, called: Option<String>) -> Value {
     let owner = realm.users.values().find(|it| it.name == "founder").expect("there is always one");
     json!({
         "id": APP, "name": "tminus", "icon": null, "description": "", "summary": "",
         "type": null, "is_monetized": false, "is_verified": false, "is_discoverable": false,
         "bot": user(&realm.users[APP]), "bot_public": false, "bot_require_code_grant": false,
         "verify_key": verify_key, "flags": 0, "hook": true, "redirect_uris": [],
-        "interactions_endpoint_url": null, "integration_types_config": {"0": {}},
+        "interactions_endpoint_url": called, "integration_types_config": {"0": {}},
         "owner": user(owner), "team": null, "tags": [], "approximate_guild_count": 2,
         "install_params": {
             "scopes": ["bot", "applications.commands"], "permissions": permissions::BOT.to_string(),

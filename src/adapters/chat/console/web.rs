@@ -278,7 +278,8 @@ async fn complete(
     let line = asked.line.trim_start();
     if let Some(rest) = line.strip_prefix(slash.as_str()).filter(|rest| rest.starts_with(' ')) {
         let channel = place(&hub.desk.read(), &asked.channel, &person)?;
-        let offered = hub.ear.complete("console", channel.as_deref(), rest.trim_start());
+        let asker = ("console", hub.desk.settings.tenant.as_str(), person.as_str());
+        let offered = hub.ear.complete(asker, channel.as_deref(), rest.trim_start());
         let whole = |next: Completion| Completion {
             text: format!("{slash} {}", next.text),
             about: next.about,

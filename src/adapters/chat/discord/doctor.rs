@@ -7,6 +7,7 @@ use serenity::model::id::{ChannelId, GuildId, UserId};
 use super::Discord;
 use super::api::{Twice, id, id_at, text};
 use super::rooms::may;
+use super::settings::Mode;
 use crate::adapters::chat::finding::{Finding, bad, clock, good};
 
 /// The permissions without which something does not work, and what.
@@ -97,7 +98,7 @@ impl Discord {
             ),
             Some(_) | None => good(what),
         };
-        vec![application, intents(&answer)]
+        vec![application, intents(&answer), way_in(self.settings.mode, &answer)]
     }
 
     async fn guild_and_roles(&self) -> Result<(String, Vec<Value>), Finding> {
@@ -211,6 +212,33 @@ fn intents(application: &Value) -> Finding {
     }
 }
 
+/// Where Discord sends what people do: to the address on the application's page if there is one, and
+/// then nothing through our line.
+fn way_in(mode: Mode, application: &Value) -> Finding {
+    const FIELD: &str = "General Information, Interactions Endpoint URL";
+    const PATH: &str = "/discord/interactions";
+    let what = "Discord's way to us";
+    match (mode, text(application, "/interactions_endpoint_url")) {
+        (Mode::Gateway | Mode::Both, "") => good(what),
+        (Mode::Gateway, taken) => bad(
+            what,
+            format!(
+                "all that people type and click goes to {taken}: empty {FIELD}, or set mode = \
+                 \"http\" in [discord]"
+            ),
+        ),
+        (Mode::Http, "") => bad(
+            what,
+            format!("no address is entered: while tminus runs, put https://…{PATH} under {FIELD}"),
+        ),
+        (Mode::Http | Mode::Both, own) if own.trim_end_matches('/').ends_with(PATH) => good(what),
+        (Mode::Http | Mode::Both, other) => bad(
+            what,
+            format!("Discord calls {other}, where I do not listen: {FIELD} has to end in {PATH}"),
+        ),
+    }
+}
+
 /// Who we are there, and what our roles allow.
 struct Ours {
     user: u64,
@@ -306,6 +334,29 @@ mod tests {
         for bit in [12, 13, 14, 15, 18, 19] {
             let found = intents(&json!({"flags": 1_u64 << bit}));
             assert!(found.trouble.is_some_and(|why| why.contains("page Bot")), "{bit}");
+        }
+    }
+
+    #[test]
+    fn where_people_are_not_heard_the_field_is_named() {
+        let page = |url: &str| json!({"interactions_endpoint_url": url});
+        let ours = page("https://tminus.example/discord/interactions");
+        for (mode, page) in [
+            (Mode::Gateway, json!({"interactions_endpoint_url": null})),
+            (Mode::Both, page("")),
+            (Mode::Both, ours.clone()),
+            (Mode::Http, ours.clone()),
+        ] {
+            assert_eq!(way_in(mode, &page), good("Discord's way to us"), "{mode:?} {page}");
+        }
+        for (mode, page, word) in [
+            (Mode::Gateway, ours, "empty"),
+            (Mode::Http, page(""), "no address"),
+            (Mode::Http, page("https://tminus.example/discord"), "where I do not listen"),
+            (Mode::Both, page("https://tminus.example"), "where I do not listen"),
+        ] {
+            let why = way_in(mode, &page).trouble.expect("nobody would be heard");
+            assert!(why.contains(word) && why.contains("Interactions Endpoint URL"), "{why}");
         }
     }
 

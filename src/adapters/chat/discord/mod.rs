@@ -239,7 +239,11 @@ impl Directory for Discord {
         self.look_up(tenant, user, groups).await
     }
 
+    fn at_hand(&self, tenant: &str, user: &str, groups: &[String]) -> Option<Standing> {
+        self.just_seen(tenant, user, groups)
+    }
+
     async fn place(&self, tenant: &str, id: &str) -> Option<String> {
-        self.channel_name(tenant, id).await
+        self.place_name(tenant, id).await
     }
 }

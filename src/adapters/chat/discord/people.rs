@@ -68,6 +68,19 @@ impl Discord {
         }
     }
 
+    /// As Discord said it with what they are just doing.
+    pub(super) fn just_seen(
+        &self,
+        tenant: &str,
+        user: &str,
+        groups: &[String],
+    ) -> Option<Standing> {
+        let guild = self.settings.tenant();
+        let user = id(user).filter(|_| tenant == guild)?;
+        let seen = lock(&self.members).get(&user).filter(|it| it.at.elapsed() < FRESH).cloned();
+        seen.map(|seen| seen.standing(&guild, groups))
+    }
+
     pub(super) async fn look_up(
         &self,
         tenant: &str,
@@ -77,9 +90,8 @@ impl Discord {
         let guild = self.settings.tenant();
         // Somebody of another guild is a guest here, whoever they are there.
         let (true, Some(user)) = (tenant == guild, id(user)) else { return Ok(stranger()) };
-        let seen = lock(&self.members).get(&user).filter(|seen| seen.at.elapsed() < FRESH).cloned();
-        if let Some(seen) = seen {
-            return Ok(seen.standing(&guild, groups));
+        if let Some(standing) = self.just_seen(tenant, &user.to_string(), groups) {
+            return Ok(standing);
         }
         let (guild_id, user_id) = (GuildId::new(self.settings.guild), UserId::new(user));
         match self.api.get(Route::GuildMember { guild_id, user_id }).await {
@@ -93,17 +105,21 @@ impl Discord {
 
 impl Discord {
     /// Discord's ids do not say what they are of, and asking for a channel that is a person counts
-    /// as a mistake: so it is looked for among all of them, which is one call.
-    pub(super) async fn channel_name(&self, tenant: &str, channel: &str) -> Option<String> {
-        let channel = id(channel).filter(|_| tenant == self.settings.tenant())?;
-        if lock(&self.members).get(&channel).is_some() {
+    /// as a mistake: so it is looked for among all of them, which is one call, and another for roles.
+    pub(super) async fn place_name(&self, tenant: &str, place: &str) -> Option<String> {
+        let place = id(place).filter(|_| tenant == self.settings.tenant())?;
+        if lock(&self.members).get(&place).is_some() {
             return None;
         }
         let guild_id = GuildId::new(self.settings.guild);
         let all = self.api.get(Route::GuildChannels { guild_id }).await.ok()?;
         let mut all = all.as_array()?.iter();
-        let found = all.find(|it| id_at(it, "/id") == Some(channel))?;
-        Some(format!("#{}", text(found, "/name")))
+        if let Some(found) = all.find(|it| id_at(it, "/id") == Some(place)) {
+            return Some(format!("#{}", text(found, "/name")));
+        }
+        let roles = self.api.get(Route::GuildRoles { guild_id }).await.ok()?;
+        let found = roles.as_array()?.iter().find(|it| id_at(it, "/id") == Some(place))?;
+        Some(format!("@{}", text(found, "/name").trim_start_matches('@')))
     }
 }
 

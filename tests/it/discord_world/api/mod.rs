@@ -70,7 +70,9 @@ pub(super) fn call(state: &mut State, request: &Request, place: Place<'_>) -> An
         "get_gateway" => ok(json!({"url": guilds::gateway(place.base)})),
         "get_bot_gateway" => ok(guilds::bot_gateway(place.base)),
         "get_my_application" | "get_my_oauth2_application" => {
-            ok(render::application(&state.realm, &signed::public_key(state)))
+            let called = state.setup.bot_url.as_ref();
+            let called = called.map(|url| format!("{url}/discord/interactions"));
+            ok(render::application(&state.realm, &signed::public_key(state), called))
         }
         "get_my_user" => ok(render::user(&state.realm.users[APP])),
         "get_user" => guilds::user(state, request),

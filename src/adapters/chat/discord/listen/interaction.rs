@@ -17,13 +17,21 @@ pub(super) enum Asked {
     /// Discord wants to know whether we are there.
     Ping,
     Heard(Box<Heard>, Back),
-    /// Something is being typed, in this channel.
-    Begun(Begun, Option<String>),
+    /// Something is being typed.
+    Begun(Begun, Typist),
     /// A form that is known already is to be opened.
     Form(Box<Form>),
     Cancelled,
     /// Nothing that we can make sense of.
     Unclear,
+}
+
+/// Who is typing, and in which channel.
+#[derive(Debug)]
+pub(super) struct Typist {
+    pub(super) tenant: String,
+    pub(super) user: String,
+    pub(super) channel: Option<String>,
 }
 
 /// Where the answer goes.
@@ -50,7 +58,7 @@ pub(super) fn read(interaction: &Value, discord: &Discord) -> Asked {
         },
         Some(3) => pressed(interaction, discord),
         Some(4) => match discord.commands.begun(data) {
-            Some(begun) => Asked::Begun(begun, channel(interaction)),
+            Some(begun) => Asked::Begun(begun, typist(interaction)),
             None => Asked::Unclear,
         },
         Some(5) => submitted(interaction, discord),
@@ -59,27 +67,30 @@ pub(super) fn read(interaction: &Value, discord: &Discord) -> Asked {
 }
 
 fn heard(interaction: &Value, said: Said, back: Back) -> Asked {
-    let first = |pointers: [&str; 2]| {
-        let mut found = pointers.iter().map(|at| text(interaction, at));
-        found.find(|text| !text.is_empty()).unwrap_or_default().to_owned()
-    };
     let id = text(interaction, "/id");
-    let user = first(["/member/user/id", "/user/id"]);
+    let Typist { tenant, user, channel } = typist(interaction);
     if id.is_empty() || user.is_empty() {
         return Asked::Unclear;
     }
-    // Outside of a guild there is nobody whom we know.
-    let tenant = Some(text(interaction, "/guild_id")).filter(|guild| !guild.is_empty());
     let heard = Heard {
         id: format!("discord/{id}"),
         platform: "discord".to_owned(),
-        tenant: tenant.unwrap_or("dm").to_owned(),
+        tenant,
         user,
-        channel: channel(interaction),
+        channel,
         handle: handle(interaction),
         said,
     };
     Asked::Heard(Box::new(heard), back)
+}
+
+fn typist(interaction: &Value) -> Typist {
+    let mut users = ["/member/user/id", "/user/id"].map(|at| text(interaction, at)).into_iter();
+    let user = users.find(|id| !id.is_empty()).unwrap_or_default().to_owned();
+    // Outside of a guild there is nobody whom we know.
+    let tenant = Some(text(interaction, "/guild_id")).filter(|guild| !guild.is_empty());
+    let tenant = tenant.unwrap_or("dm").to_owned();
+    Typist { tenant, user, channel: channel(interaction) }
 }
 
 /// The way to answer later.

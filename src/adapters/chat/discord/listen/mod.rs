@@ -142,8 +142,9 @@ impl Listener {
                     false => None,
                 }
             }
-            Asked::Begun(begun, channel) => {
-                let found = self.ear.complete("discord", channel.as_deref(), &begun.line);
+            Asked::Begun(begun, by) => {
+                let asker = ("discord", by.tenant.as_str(), by.user.as_str());
+                let found = self.ear.complete(asker, by.channel.as_deref(), &begun.line);
                 let choices = begun.choices(found);
                 Some(json!({"type": answer::CHOICES, "data": {"choices": choices}}))
             }

@@ -161,11 +161,11 @@ pub(crate) fn again(form: &Form, shelf: &Shelf) -> Result<Part, Failure> {
     };
     let problems: Vec<_> = problems.map(problem).collect();
     let mut lead = vec![Inline::Strong(vec![words(&form.title)])];
-    let (rest, label) = match problems.is_empty() {
-        true => (": this goes on in another dialog.", "Go on"),
-        false => (": not done yet.", "Fill in again"),
+    let label = match problems.is_empty() {
+        true => "Go on",
+        false => "Fill in again",
     };
-    lead.push(words(rest));
+    lead.push(words(": not done yet."));
     let mut body = vec![Block::Paragraph(lead)];
     if !problems.is_empty() {
         body.push(Block::List(problems));
