@@ -1,8 +1,10 @@
 //! What came of a run, beside what comes of the play when nothing goes wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::LazyLock;
 
+use futures_util::FutureExt;
 use regex::Regex;
 
 use super::lever::Number;
@@ -58,6 +60,13 @@ pub(super) async fn differences<H: Troubled>(play: &Play<H>, whole: &Whole) -> V
     play.stage.calm();
     play.stage.pardons();
     let mut wrong = Vec::new();
+    if play.ends + play.struck_by_lever() + play.strikes == 0 {
+        wrong.push("the trouble never came".to_owned());
+    }
+    // It says itself what it objects to.
+    if AssertUnwindSafe(play.stage.assert_clean()).catch_unwind().await.is_err() {
+        wrong.push("the chat objects, or the log does not verify".to_owned());
+    }
     wrong.extend(of_deploys(play));
     let may = May::of(play);
     wrong.extend(of(&whole.said, &said(&play.stage), &may, "said"));
@@ -69,7 +78,8 @@ fn of_deploys<H: Troubled>(play: &Play<H>) -> Vec<String> {
     let mut wrong = Vec::new();
     for pod in [1, 2] {
         for version in ["v1.2.0", "v1.1.9"] {
-            let asked = |it: &&super::play::Answer| it.is_retry() && it.step == Some((pod, version));
+            let asked =
+                |it: &&super::play::Answer| it.is_retry() && it.step == Some((pod, version));
             let most = 1 + play.answers.iter().filter(asked).count();
             let done = play.stage.deploys(pod, version);
             if done > most {
@@ -84,7 +94,8 @@ fn of_deploys<H: Troubled>(play: &Play<H>) -> Vec<String> {
 }
 
 /// A step whose end nobody saw: a person is asked, and says what they found.
-const ASKED_ABOUT: [&str; 12] = [
+const ASKED_ABOUT: [&str; 13] = [
+    "has an unknown outcome",
     "nobody can tell how",
     "that nobody can tell",
     " counts as ",
@@ -110,6 +121,8 @@ const NOT_SEEN: [&str; 7] = [
     "complete",
 ];
 
+const TWICE: [&str; 2] = ["Nothing to do for ", "Refused "];
+
 const CLOCK_SET: [&str; 6] = [
     "clock was set",
     "nobody can tell how long",
@@ -130,6 +143,8 @@ struct May {
 impl May {
     fn of<H: Troubled>(play: &Play<H>) -> Self {
         let mut may = Self { come: Vec::new(), lack: Vec::new() };
+        // Whose screen no longer waits for an answer gets it as a message.
+        may.come.push("(\"dm-");
         if !play.answers.is_empty() {
             may.come.extend(ASKED_ABOUT);
             may.lack.extend(NOT_SEEN);
@@ -155,6 +170,8 @@ fn of<K: Ord + std::fmt::Debug>(
         let text = format!("{key:?}");
         let fine = match (meant.unwrap_or(0), is.unwrap_or(0)) {
             (meant, is) if meant == is => true,
+            // What a person does twice, because nothing came of it for a while.
+            (0, _) if TWICE.iter().any(|it| text.contains(it)) => true,
             (0, 1) => may.come.iter().any(|it| text.contains(it)),
             (_, 0) => may.lack.iter().any(|it| text.contains(it)),
             _ => false,

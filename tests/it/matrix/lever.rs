@@ -39,7 +39,8 @@ impl Lever {
     pub(super) fn on(here: &mut Installed) -> Self {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("lever");
-        let shared = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
+        let shared =
+            OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
         shared.set_len(NUMBERS * 8).unwrap();
         here.set_env("MATRIX_LEVER", &path.display().to_string());
         // The clock's library after ours: what we ask of the clock is asked of it.

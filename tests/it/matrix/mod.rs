@@ -41,7 +41,7 @@ async fn run<H: Troubled>(seed: u64, whole: &Whole) -> Ran {
     let play = async {
         let play = play::told::<H>(trouble).await;
         let differences = judged::differences(&play, whole).await;
-        (play.ends, play.strikes, differences)
+        (play.ends, play.strikes + play.refused_by_disk(), differences)
     };
     let began = Instant::now();
     let ran = match AssertUnwindSafe(play).catch_unwind().await {

@@ -124,12 +124,13 @@ impl<H: Troubled> Play<H> {
 
     /// The next commit at which something is to happen, counted on from where we are.
     fn arms_commit(&mut self) {
-        let (counted, armed) = match self.trouble.kind {
-            Kind::KilledBeforeACommit => (Number::Writes, Number::DieWrite),
-            Kind::KilledAfterACommit => (Number::Syncs, Number::DieSync),
-            Kind::SyncFails => (Number::Syncs, Number::FailSync),
-            _ => return,
-        };
+        let known = [
+            (Kind::KilledBeforeACommit, Number::Writes, Number::DieWrite),
+            (Kind::KilledAfterACommit, Number::Syncs, Number::DieSync),
+            (Kind::SyncFails, Number::Syncs, Number::FailSync),
+        ];
+        let own = known.into_iter().find(|(kind, ..)| *kind == self.trouble.kind);
+        let Some((_, counted, armed)) = own else { return };
         if self.lever.read(armed) > self.lever.read(counted) || self.trouble.commits.is_empty() {
             return;
         }
@@ -198,7 +199,18 @@ impl<H: Troubled> Play<H> {
                 self.lever.set(Number::Leap, if is_set { 0 } else { hour });
                 self.pokes().await;
             }
-            _ => {}
+            Kind::KilledBeforeAnEffect
+            | Kind::KilledAfterAnEffect
+            | Kind::KilledAroundAStep
+            | Kind::KilledBeforeACommit
+            | Kind::KilledAfterACommit
+            | Kind::TooManyRequests
+            | Kind::Errors
+            | Kind::Resets
+            | Kind::Stalls
+            | Kind::DeliveredTwice
+            | Kind::DeliveredBackwards
+            | Kind::SyncFails => {}
         }
     }
 
@@ -212,7 +224,6 @@ impl<H: Troubled> Play<H> {
     }
 
     fn disk_is_full_for(&mut self, length: Wait) {
-        self.strikes += 1;
         self.lever.set(Number::Full, 1);
         self.full_until = Some(Instant::now() + length);
     }
@@ -305,6 +316,17 @@ impl<H: Troubled> Play<H> {
         answer.json::<Value>().await.is_ok_and(|answer| answer["ok"] == true)
     }
 
+    /// How often its disk refused something.
+    pub(super) fn refused_by_disk(&self) -> usize {
+        let refuses = [Kind::DiskFull, Kind::SyncFails].contains(&self.trouble.kind);
+        if refuses { self.struck_by_lever() } else { 0 }
+    }
+
+    /// How often its disk did something to it.
+    pub(super) fn struck_by_lever(&self) -> usize {
+        usize::try_from(self.lever.read(Number::Struck)).unwrap()
+    }
+
     // -------------------------------------------------------------------------------------------
     // Moves
 
@@ -350,12 +372,7 @@ impl<H: Troubled> Play<H> {
     }
 
     /// Does it, and again when nothing came of it, until it is on record.
-    async fn does(
-        &mut self,
-        who: &str,
-        recorded: &str,
-        act: impl Fn(&H) -> Option<Act<H::Post>>,
-    ) {
+    async fn does(&mut self, who: &str, recorded: &str, act: impl Fn(&H) -> Option<Act<H::Post>>) {
         self.moves += 1;
         let mut tried: Option<Instant> = None;
         let mut under_way: Option<JoinHandle<H::Gesture>> = None;
@@ -402,7 +419,14 @@ impl<H: Troubled> Play<H> {
         up && self.stage.log().await.iter().any(|entry| entry.contains(wanted))
     }
 
-    async fn presses(&mut self, who: &str, place: &str, post: &str, label: &'static str, recorded: &str) {
+    async fn presses(
+        &mut self,
+        who: &str,
+        place: &str,
+        post: &str,
+        label: &'static str,
+        recorded: &str,
+    ) {
         let act = |stage: &H| Some(Act::Presses(stage.found(place, post)?, label));
         self.does(who, recorded, act).await;
         self.quiet().await;
@@ -418,9 +442,8 @@ impl<H: Troubled> Play<H> {
     async fn all_vote_backwards(&mut self) {
         self.stage.holds_back();
         let poll = || self.stage.found("releases", POLL).expect("it was seen");
-        let votes = VOTES.map(|(who, label, _)| {
-            tokio::spawn(self.stage.acts(who, Act::Presses(poll(), label)))
-        });
+        let votes = VOTES
+            .map(|(who, label, _)| tokio::spawn(self.stage.acts(who, Act::Presses(poll(), label))));
         self.stage.lets_go_backwards(VOTES.len()).await;
         self.strikes += VOTES.len();
         for vote in votes {
