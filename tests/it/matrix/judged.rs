@@ -44,7 +44,7 @@ static ROOM_ID: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"C0000\d+|\d{17,2
 async fn log(stage: &impl Troubled) -> BTreeMap<String, usize> {
     let mut log = BTreeMap::new();
     for entry in stage.log().await {
-        let entry = ROOM_ID.replace_all(&story(&entry), "room").into_owned();
+        let entry = ROOM_ID.replace_all(&story(&entry), "room").replace(" in under …", "");
         *log.entry(entry).or_default() += 1;
     }
     log
@@ -80,7 +80,9 @@ fn of_deploys<H: Troubled>(play: &Play<H>) -> Vec<String> {
         for version in ["v1.2.0", "v1.1.9"] {
             let asked =
                 |it: &&super::play::Answer| it.is_retry() && it.step == Some((pod, version));
-            let most = 1 + play.answers.iter().filter(asked).count();
+            // The way back may be repeated by itself: the configuration says so.
+            let by_itself = if version == "v1.1.9" { play.ends } else { 0 };
+            let most = 1 + by_itself + play.answers.iter().filter(asked).count();
             let done = play.stage.deploys(pod, version);
             if done > most {
                 wrong.push(format!("pod {pod} was told {done} times to serve {version}"));

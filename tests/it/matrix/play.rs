@@ -117,7 +117,6 @@ impl<H: Troubled> Play<H> {
     }
 
     async fn dies(&mut self) {
-        self.ends += 1;
         self.stage.killed().await;
         self.stage.release();
     }
@@ -181,6 +180,7 @@ impl<H: Troubled> Play<H> {
         let Ok(held) = pipe::OpenOptions::new().open_sender(&hold) else { return };
         self.trouble.step = None;
         self.dies().await;
+        self.ends += 1;
         std::fs::remove_file(&hold).unwrap();
         self.begins().await;
         drop(held);
@@ -316,6 +316,13 @@ impl<H: Troubled> Play<H> {
         answer.json::<Value>().await.is_ok_and(|answer| answer["ok"] == true)
     }
 
+    /// The end of what the operator would read.
+    fn last_words(&mut self) -> String {
+        let logged = self.stage.here().logged();
+        let lines: Vec<_> = logged.lines().rev().take(30).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
     /// How often its disk refused something.
     pub(super) fn refused_by_disk(&self) -> usize {
         let refuses = [Kind::DiskFull, Kind::SyncFails].contains(&self.trouble.kind);
@@ -343,7 +350,12 @@ impl<H: Troubled> Play<H> {
             }
         };
         let seen = tokio::time::timeout(PATIENCE, looking).await;
-        assert!(seen.is_ok(), "never seen: {what}\n{}", self.stage.everything());
+        assert!(
+            seen.is_ok(),
+            "never seen: {what}\n{}\n{}",
+            self.last_words(),
+            self.stage.everything()
+        );
     }
 
     async fn quiet(&mut self) {
@@ -394,7 +406,7 @@ impl<H: Troubled> Play<H> {
             if self.has_recorded(recorded).await {
                 return;
             }
-            assert!(Instant::now() < deadline, "never recorded: {recorded}");
+            assert!(Instant::now() < deadline, "never recorded: {recorded}\n{}", self.last_words());
             if tried.is_some_and(|at| at.elapsed() < AGAIN) {
                 continue;
             }

@@ -68,6 +68,10 @@ pub(super) const STEPS: [&str; 10] = [
     "end-live-",
 ];
 
+pub(super) fn kind(seed: u64) -> Kind {
+    KINDS[usize::try_from(seed % KINDS.len() as u64).expect("there are few")]
+}
+
 /// How long the play is when nothing goes wrong.
 pub(super) struct Length {
     pub(super) deeds: Vec<String>,
@@ -111,11 +115,15 @@ impl Trouble {
     /// The same for the same seed. The seeds one after the other go through all the boundaries.
     pub(super) fn drawn(seed: u64, length: &Length) -> Self {
         let kinds = KINDS.len() as u64;
-        let kind = KINDS[usize::try_from(seed % kinds).expect("there are few")];
+        let kind = kind(seed);
         let turn = usize::try_from(seed / kinds / 2).expect("it is small");
         // The same kind at another place in the order goes on where that one is.
         let same = KINDS.iter().filter(|it| **it == kind).count();
-        let place = KINDS.iter().take((seed % kinds) as usize).filter(|it| **it == kind).count();
+        let place = KINDS
+            .iter()
+            .take(usize::try_from(seed % kinds).expect("there are few"))
+            .filter(|it| **it == kind)
+            .count();
         let turn = turn * same + place;
         let mut dice = Dice(seed);
         let mut trouble = Self { kind, ..Self::none() };
@@ -147,9 +155,11 @@ impl Trouble {
             }
             Kind::HalfOpenSockets => trouble.moves = dice.moves(2, length.moves, 1),
             Kind::ClockSet => {
-                // And back again, as soon as somebody has noticed.
-                let (at, length) = dice.moves(1, length.moves, 1)[0];
-                trouble.moves = vec![(at, length), (at + 2, length)];
+                // While it is announced, or once it has begun: around the start it is another play,
+                // in which the start is missed. And back again, as soon as somebody has noticed.
+                let early = dice.number(0, 1) == 0;
+                let at = if early { dice.size(1, 8) } else { dice.size(21, length.moves - 3) };
+                trouble.moves = vec![(at, 0), (at + 2, 0)];
                 trouble.forward = dice.number(0, 1) == 1;
             }
             Kind::DeliveredTwice | Kind::DeliveredBackwards => {}

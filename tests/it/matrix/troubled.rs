@@ -121,8 +121,10 @@ macro_rules! troubled {
         }
         fn pardons(&self) {
             self.world.pardon_everybody();
-            for wait in ["not acknowledged in time", "not answered within three seconds"] {
-                self.world.overlooks(wait);
+            let waits = ["not acknowledged in time", "not answered within three seconds"];
+            // Killed between what it keeps on disk and what it says, it cannot know that it did not.
+            for it in waits.into_iter().chain(["before the interaction was answered"]) {
+                self.world.overlooks(it);
             }
         }
     };
