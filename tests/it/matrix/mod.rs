@@ -56,9 +56,9 @@ async fn run<H: Troubled>(seed: u64, whole: &Whole) -> Ran {
     };
     let house = if H::IS_SLACK { "Slack" } else { "Discord" };
     let (took, count) = (began.elapsed().as_secs(), ran.differences.len());
-    println!("seed {seed}: {kind:?} in {house}, {took} s, {count} differences");
+    eprintln!("seed {seed}: {kind:?} in {house}, {took} s, {count} differences");
     if count > 0 {
-        println!("  {shown}\n  {}", ran.differences.join("\n  "));
+        eprintln!("  {shown}\n  {}", ran.differences.join("\n  "));
     }
     ran
 }
@@ -115,7 +115,7 @@ async fn whatever_goes_wrong_each_thing_is_done_once() {
     let each = |seed| run_somewhere(seed, &slack, &discord);
     let seeds = (first..).filter(is_wanted).take(usize::try_from(runs).unwrap());
     let all: Vec<Ran> = stream::iter(seeds).map(each).buffer_unordered(at_once).collect().await;
-    println!("\n{}\n", table(&all));
+    eprintln!("\n{}\n", table(&all));
     let wrong: Vec<u64> =
         all.iter().filter(|it| !it.differences.is_empty()).map(|it| it.seed).collect();
     assert!(wrong.is_empty(), "again with `tests/matrix 1 SEED`: {wrong:?}");
