@@ -143,6 +143,8 @@ impl Clock {
 const LONGEST_WAIT: Wait = Wait::from_secs(30);
 /// A deadline that is still due after its command is parked for this long.
 const PARKED: Wait = Wait::from_secs(60);
+/// One that was not recorded, because a disk is full or somebody holds the database, may be at once.
+const NOT_RECORDED: Wait = Wait::from_secs(2);
 
 /// A clock that is put right by less than this is not worth a word.
 const BEHIND: Duration = Duration::minutes(1);
@@ -164,7 +166,7 @@ pub async fn follow_agenda(engine: Engine, stop: CancellationToken) {
     let mut parked: HashMap<String, Instant> = HashMap::new();
     let mut leaps: Vec<Leap> = Vec::new();
     loop {
-        parked.retain(|_, since| since.elapsed() < PARKED);
+        parked.retain(|_, until| *until > Instant::now());
         // What is due is asked at the very time of the look: no leap can slip in between.
         let (now, leap) = engine.clock().look();
         if let Some(Leap { expected, found }) = leap {
@@ -232,10 +234,10 @@ async fn fire(engine: &Engine, due: &[Due], parked: &mut HashMap<String, Instant
     for (due, answer) in due.iter().zip(answers) {
         if let Err(lost) = answer {
             warn!(deadline = %due.id, %lost, "deadline `{}` was not recorded: {lost}", due.id);
-            parked.insert(due.id.clone(), Instant::now());
+            parked.insert(due.id.clone(), Instant::now() + NOT_RECORDED);
         } else if still.contains(&due.id) {
             error!(deadline = %due.id, "deadline `{}` is still due after it was decided", due.id);
-            parked.insert(due.id.clone(), Instant::now());
+            parked.insert(due.id.clone(), Instant::now() + PARKED);
             stuck = true;
         }
     }

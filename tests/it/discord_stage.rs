@@ -49,14 +49,20 @@ impl Stage {
     /// On a machine whose time passes when the test says so, and without the short waits of the
     /// other tests.
     pub(crate) async fn patient(mode: Mode) -> Self {
-        let mut stage = Self::prepared(mode, cast(), shop::patiently).await;
+        let mut stage = Self::waiting(mode, shop::patiently).await;
+        stage.begin().await;
+        stage
+    }
+
+    /// The same, not begun yet.
+    pub(crate) async fn waiting(mode: Mode, change: impl FnOnce(String) -> String) -> Self {
+        let mut stage = Self::prepared(mode, cast(), change).await;
         shop::furnish_patiently(&stage.here);
         let time = TimeMachine::new();
         for (name, value) in time.environment() {
             stage.here.set_env(name, &value);
         }
         stage.time = Some(time);
-        stage.begin().await;
         stage
     }
 
@@ -79,18 +85,26 @@ impl Stage {
     /// Time passes for the program and for Discord, when nothing is under way any more.
     pub(crate) async fn passes(&self, time: Duration) {
         self.settled().await;
+        self.time_goes_by(time);
+        // Whoever sleeps looks at the clock when something happens.
+        self.running().get("/healthz").await;
+    }
+
+    /// The same, whatever is under way.
+    pub(crate) fn time_goes_by(&self, time: Duration) {
         let time = time.to_std().expect("time goes on");
         self.time.as_ref().expect("the stage was set in time").passes(time);
         self.world.clock().passes(time);
-        // Whoever sleeps looks at the clock when something happens.
-        self.running().get("/healthz").await;
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.time.as_ref().expect("the stage was set in time").now()
     }
 
     /// Until then, to the second.
     pub(crate) async fn comes(&self, at: DateTime<Utc>) {
         self.settled().await;
-        let now = self.time.as_ref().expect("the stage was set in time").now();
-        let left = (at - now).num_milliseconds();
+        let left = (at - self.now()).num_milliseconds();
         self.passes(Duration::seconds((left + 999).div_euclid(1_000))).await;
     }
 
@@ -117,6 +131,11 @@ impl Stage {
 
     pub(crate) async fn stopped(&mut self) {
         assert!(self.running.take().expect("it runs").stopped().await.success());
+    }
+
+    /// Whether it runs, or has ended by itself.
+    pub(crate) fn is_up(&mut self) -> bool {
+        self.running.as_mut().is_some_and(Running::is_up)
     }
 
     pub(crate) fn running(&self) -> &Running {

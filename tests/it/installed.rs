@@ -53,6 +53,10 @@ impl Installed {
         self.env.push((name.to_owned(), value.to_owned()));
     }
 
+    pub(crate) fn env(&self, name: &str) -> Option<&str> {
+        self.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     pub(crate) fn with_limits(mut self, before: &str) -> Self {
         self.before = Some(before.to_owned());
         self

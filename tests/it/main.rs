@@ -31,6 +31,7 @@ mod golden;
 mod house;
 mod installed;
 mod mail;
+mod matrix;
 mod metric_forms;
 mod metric_gates;
 mod metrics;

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tracing::{error, warn};
 
 use super::perform::Done;
 use super::{Delivery, Job};
+use crate::app::engine::Lost;
 use crate::domain::command::{Command, RunEnd, RunOutcome};
 use crate::domain::effect::Effect;
 use crate::ports::Failure;
-use crate::store::{self, Waiting};
+use crate::store::{self, CommitError, Waiting};
 
 /// Between two tries, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -87,19 +88,45 @@ impl Delivery {
 
     /// Durable before the call.
     async fn claimed(&self, key: &str) -> bool {
-        match self.0.engine.store().claim(key).await {
-            Ok(claimed) => claimed,
-            Err(why) => {
-                error!(effect.key = key, %why, "effect `{key}` cannot be claimed: {why}");
-                false
+        loop {
+            let why = match self.0.engine.store().claim(key).await {
+                Ok(claimed) => return claimed,
+                Err(why) => why,
+            };
+            error!(effect.key = key, %why, "effect `{key}` cannot be claimed: {why}");
+            if !self.may_record(matches!(why, CommitError::NotRecorded(_))).await {
+                return false;
             }
         }
     }
 
     async fn settle(&self, key: &str, outcome: Option<Command>) {
-        if let Err(lost) = self.0.engine.settle(key, outcome).await {
+        while let Err(lost) = self.0.engine.settle(key, outcome.clone()).await {
             error!(effect.key = key, %lost, "the outcome of `{key}` is not recorded: {lost}");
+            if !self.may_record(matches!(lost, Lost::NotRecorded(_))).await {
+                return;
+            }
         }
+    }
+
+    async fn postponed(&self, key: &str, tries: u32, due_at: DateTime<Utc>, why: &str) -> bool {
+        while let Err(lost) = self.0.engine.store().postpone(key, tries, due_at, why).await {
+            error!(effect.key = key, %lost, "effect `{key}` cannot be postponed: {lost}");
+            if !self.may_record(matches!(lost, CommitError::NotRecorded(_))).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether to try once more to write what was certainly not written, after a pause: the disk is
+    /// full, or somebody holds the database. Dropped, it would wait for the next start.
+    async fn may_record(&self, was_not: bool) -> bool {
+        let again = was_not && self.0.world.waits();
+        if again {
+            self.wait(FIRST_PAUSE).await;
+        }
+        again && !self.0.stop.is_cancelled()
     }
 
     /// Whether to go on looking. **Invariant:** what may have happened is looked for until somebody
@@ -164,8 +191,7 @@ impl Delivery {
         let due_at = Utc::now() + pause;
         warn!(effect.key = %key, effect.tries = tries, %failure,
             "effect `{key}` not delivered, trying again at {due_at}: {failure}");
-        if let Err(lost) = self.0.engine.store().postpone(&key, tries, due_at, &why).await {
-            error!(effect.key = %key, %lost, "effect `{key}` cannot be postponed: {lost}");
+        if !self.postponed(&key, tries, due_at, &why).await {
             return false;
         }
         waiting.tries = tries;

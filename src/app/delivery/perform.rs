@@ -644,6 +644,7 @@ impl Delivery {
         let key = serde_json::to_string(&card).expect("a card is plain data");
         if let Err(why) = self.0.engine.store().card_written(&key, seq).await {
             error!(%why, "the card cannot be marked as written: {why}");
+            self.later(card, pause(CARD_TRIES, None, chance()));
         }
     }
 

@@ -518,6 +518,15 @@ impl DiscordWorld {
         });
     }
 
+    /// Everybody who acted so far may have waited for a program that was in trouble.
+    pub(crate) fn pardon_everybody(&self) {
+        self.world.change(|state| {
+            state.deeds.iter_mut().for_each(|deed| deed.silent = true);
+            let all = state.realm.channels.values_mut().flat_map(|it| &mut it.messages);
+            all.for_each(|it| it.thinking = false);
+        });
+    }
+
     /// All that was said, opened and called, for whoever wants to read it.
     pub(crate) fn everything(&self) -> String {
         self.world.look(seen::everything)

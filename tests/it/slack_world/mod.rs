@@ -442,6 +442,16 @@ impl SlackWorld {
         self.world.change(|state| state.deeds[gesture.deed].silent = true);
     }
 
+    /// Everybody who acted so far may have waited for a program that was in trouble.
+    pub(crate) fn pardon_everybody(&self) {
+        self.world.change(|state| state.deeds.iter_mut().for_each(|deed| deed.silent = true));
+    }
+
+    /// Takes back what trouble may or may not have provoked.
+    pub(crate) fn overlooks(&self, wanted: &str) {
+        self.world.change(|state| state.violations.retain(|it| !it.contains(wanted)));
+    }
+
     /// The longest that anybody waited for a visible answer so far.
     pub(crate) fn slowest_answer(&self) -> Duration {
         self.world.look(|state| {

@@ -1,0 +1,122 @@
+//! The matrix: the full play in Slack and in Discord, with everything going wrong that can, and then
+//! compared with the play in which nothing did.
+//!
+//! A run is its seed: `TMINUS_RUNS` of them, beginning with `TMINUS_SEED`, go through the kinds of
+//! trouble one after the other, and each kind through its boundaries. `tests/matrix` runs many.
+
+mod judged;
+mod lever;
+mod play;
+mod trouble;
+mod troubled;
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use futures_util::{FutureExt, StreamExt, stream};
+
+use self::judged::Whole;
+use self::trouble::{KINDS, Kind, Trouble};
+use self::troubled::Troubled;
+use crate::{discord_stage, slack_stage};
+
+/// What `tests/run` takes of it, and how many of them at once.
+const RUNS: u64 = 6;
+const AT_ONCE: u64 = 3;
+
+/// How a run went.
+struct Ran {
+    seed: u64,
+    kind: Kind,
+    ends: usize,
+    strikes: usize,
+    finished: bool,
+    differences: Vec<String>,
+}
+
+async fn run<H: Troubled>(seed: u64, whole: &Whole) -> Ran {
+    let trouble = Trouble::drawn(seed, &whole.length);
+    let (kind, shown) = (trouble.kind, format!("{trouble:?}"));
+    let play = async {
+        let play = play::told::<H>(trouble).await;
+        let differences = judged::differences(&play, whole).await;
+        (play.ends, play.strikes + play.refused_by_disk(), differences)
+    };
+    let began = Instant::now();
+    let ran = match AssertUnwindSafe(play).catch_unwind().await {
+        Ok((ends, strikes, differences)) => {
+            Ran { seed, kind, ends, strikes, finished: true, differences }
+        }
+        Err(why) => {
+            let why = why.downcast_ref::<String>().cloned().unwrap_or_default();
+            let first = why.lines().next().unwrap_or("it failed").to_owned();
+            Ran { seed, kind, ends: 0, strikes: 0, finished: false, differences: vec![first] }
+        }
+    };
+    let house = if H::IS_SLACK { "Slack" } else { "Discord" };
+    let (took, count) = (began.elapsed().as_secs(), ran.differences.len());
+    eprintln!("seed {seed}: {kind:?} in {house}, {took} s, {count} differences");
+    if count > 0 {
+        eprintln!("  {shown}\n  {}", ran.differences.join("\n  "));
+    }
+    ran
+}
+
+/// Every second time each kind comes to Discord.
+async fn run_somewhere(seed: u64, slack: &Whole, discord: &Whole) -> Ran {
+    match (seed / KINDS.len() as u64 + seed) % 2 {
+        0 => run::<slack_stage::Stage>(seed, slack).await,
+        _ => run::<discord_stage::Stage>(seed, discord).await,
+    }
+}
+
+fn table(all: &[Ran]) -> String {
+    let mut rows: BTreeMap<Kind, [usize; 5]> = BTreeMap::new();
+    for ran in all {
+        let row = rows.entry(ran.kind).or_default();
+        let wrong = usize::from(!ran.differences.is_empty());
+        let add = [1, ran.ends, ran.strikes, usize::from(ran.finished), wrong];
+        row.iter_mut().zip(add).for_each(|(sum, more)| *sum += more);
+    }
+    let head = ["trouble", "runs", "killed", "struck", "finished", "differ"];
+    let line = |name: &str, cells: [String; 5]| {
+        format!("{name:<22}{}", cells.map(|it| format!("{it:>10}")).concat())
+    };
+    let mut sum = [0; 5];
+    let mut lines =
+        vec![line(head[0], [head[1], head[2], head[3], head[4], head[5]].map(str::to_owned))];
+    for (kind, row) in rows {
+        sum.iter_mut().zip(row).for_each(|(sum, more)| *sum += more);
+        lines.push(line(&format!("{kind:?}"), row.map(|it| it.to_string())));
+    }
+    lines.push(line("all", sum.map(|it| it.to_string())));
+    lines.join("\n")
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|it| it.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Of one kind only, where `TMINUS_TROUBLE` names it.
+fn is_wanted(seed: &u64) -> bool {
+    let kind = format!("{:?}", trouble::kind(*seed));
+    std::env::var("TMINUS_TROUBLE").map_or(true, |wanted| wanted == kind)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_goes_wrong_each_thing_is_done_once() {
+    let (runs, first) = (number("TMINUS_RUNS", RUNS), number("TMINUS_SEED", 1));
+    let at_once = usize::try_from(number("TMINUS_AT_ONCE", AT_ONCE)).unwrap();
+    let (slack, discord) = tokio::join!(
+        judged::undisturbed::<slack_stage::Stage>(),
+        judged::undisturbed::<discord_stage::Stage>()
+    );
+    let each = |seed| run_somewhere(seed, &slack, &discord);
+    let seeds = (first..).filter(is_wanted).take(usize::try_from(runs).unwrap());
+    let all: Vec<Ran> = stream::iter(seeds).map(each).buffer_unordered(at_once).collect().await;
+    eprintln!("\n{}\n", table(&all));
+    let wrong: Vec<u64> =
+        all.iter().filter(|it| !it.differences.is_empty()).map(|it| it.seed).collect();
+    assert!(wrong.is_empty(), "again with `tests/matrix 1 SEED`: {wrong:?}");
+}
