@@ -31,7 +31,7 @@ impl Ear for Listening {
         Answered::Later
     }
 
-    fn complete(&self, _: &str, _: Option<&str>, _: &str) -> Vec<Completion> {
+    fn complete(&self, _: (&str, &str, &str), _: Option<&str>, _: &str) -> Vec<Completion> {
         Vec::new()
     }
 
