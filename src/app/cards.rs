@@ -232,7 +232,10 @@ fn live_seen(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, V
         | Phase::RolledBack
         | Phase::RollbackFailed => None,
     };
-    let back = release.rollback.as_ref().map(|back| json!({ "to": back.to, "at": back.ended_at }));
+    let back = release
+        .rollback
+        .as_ref()
+        .map(|back| json!({ "to": back.to, "at": back.ended_at, "steps": way_back(release) }));
     let mut add = |name: &str, value: Value| seen.insert(name.to_owned(), value);
     add("countdown", json!(countdown(release, scene.now)));
     add("headline", json!(headline(release, policy, scene.now)));
@@ -247,6 +250,21 @@ fn live_seen(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, V
     let stopped = release.rollback.as_ref().and_then(|back| back.failed.as_ref());
     add("stopped", json!(stopped.filter(|_| release.phase == Phase::RollbackFailed)));
     seen
+}
+
+/// The steps of the rollback and what became of each: what no step takes back stays.
+fn way_back(release: &Release) -> Vec<Value> {
+    let steps = release.plan.rollback.iter().flat_map(|plan| &plan.steps).enumerate();
+    let mark = |index: usize| match release.run(&Step::Rollback(index)) {
+        None => "ahead",
+        Some(run) if run.is_running() => "running",
+        Some(run) => match run.worked() {
+            Some(true) => "done",
+            Some(false) => "failed",
+            None => "unknown",
+        },
+    };
+    steps.map(|(index, step)| json!({ "name": step.name, "mark": mark(index) })).collect()
 }
 
 pub(super) fn level(level: Level) -> &'static str {

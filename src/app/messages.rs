@@ -861,13 +861,6 @@ mod tests {
     }
 
     #[test]
-    fn doubling_a_text_ends_at_the_limit_too() {
-        let doubling = "{% set ns = namespace(x='xxxxxxxxxxxxxxxx') %}\
-                        {% for _ in range(14) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}";
-        assert!(said(doubling, json!({"v": 1})).chars().count() <= LONGEST);
-    }
-
-    #[test]
     fn an_override_wins() {
         let (messages, problems) = with_overrides(&[
             ("hello.md", "Servus {{ name }}. {% include '_mine.md' %}"),
