@@ -13,7 +13,7 @@
 //! Everything is read at each request, so that a flipped link is a deployed version. The verbs are
 //! processes of their own, started by the deploy backend, and they check over HTTP what they did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::{self, Write};
@@ -32,6 +32,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::interval;
 
@@ -244,6 +245,25 @@ pub fn prepare(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The flags of the plans that ship with the demo, off for everybody: a kill switch that finds no
+/// flag cannot say that it is off.
+pub fn prepare_flags(file: &Path, names: &BTreeSet<&str>) -> Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
+    let off = json!({
+        "state": "ENABLED", "variants": { "on": true, "off": false }, "defaultVariant": "off",
+    });
+    let flags: serde_json::Map<String, serde_json::Value> =
+        names.iter().map(|name| ((*name).to_owned(), off.clone())).collect();
+    let schema = "https://flagd.dev/schema/v0/flags.json";
+    let text = serde_json::to_string_pretty(&json!({ "$schema": schema, "flags": flags }))?;
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    Ok(fs::write(file, text + "\n")?)
 }
 
 fn needed(version: Version) -> Vec<&'static str> {

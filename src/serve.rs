@@ -1,7 +1,7 @@
 //! The house, wired: the configuration becomes neighbours, the neighbours meet the engine, and all of
 //! it runs until it is told to stop. Only this file and `main` know everyone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -161,6 +161,7 @@ impl House {
         adopt(&engine, &config).await?;
         let couriers = couriers(&config, &installation(&engine).await?)?;
         if config.demo {
+            demo_flags(&config)?;
             welcome(&engine, &config).await?;
         }
         let console = config.console.enabled.then(|| console(&config, &engine)).transpose()?;
@@ -386,6 +387,17 @@ async fn adopt(engine: &Engine, config: &Config) -> anyhow::Result<()> {
     engine.ask(request("begin", Command::Begin { jumpable: config.demo })).await?;
     let policy = Box::new(config.policy.clone());
     engine.ask(request("policy", Command::AdoptPolicy { policy })).await?;
+    Ok(())
+}
+
+fn demo_flags(config: &Config) -> anyhow::Result<()> {
+    let plans = config.plans.iter().flat_map(|plan| &plan.plan.flags);
+    let names: BTreeSet<&str> = plans.map(|flag| flag.name.as_str()).collect();
+    for provider in config.flags.values() {
+        if let FlagProvider::File { path } = provider {
+            demo::prepare_flags(path, &names).context("preparing the demo's flags")?;
+        }
+    }
     Ok(())
 }
 

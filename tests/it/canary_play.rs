@@ -87,4 +87,6 @@ async fn a_canary_that_fails_its_few_visitors_goes_back_by_itself() {
     program.jump_until("is red").await;
     program.jump_until("is back on v1.1.9").await;
     assert_eq!(share(&program).await, 0.0);
+    let told = program.everything().await;
+    assert!(!told.contains("may still be on"), "the kill switch of its flag worked: {told}");
 }

@@ -251,7 +251,12 @@ impl Running {
     }
 
     pub(crate) async fn get(&self, path: &str) -> (StatusCode, String) {
-        let answer = self.client.get(format!("{}{path}", self.address)).send().await.unwrap();
+        let ask = || self.client.get(format!("{}{path}", self.address)).send();
+        // A line that was kept open may be closed just as it is used: time has passed meanwhile.
+        let answer = match ask().await {
+            Ok(answer) => answer,
+            Err(_) => ask().await.unwrap(),
+        };
         let (status, text) = (answer.status(), answer.text().await.unwrap());
         secrets::none_in(path, &text);
         (status, text)
