@@ -135,8 +135,8 @@ async fn move_clock(demo: &Demo, to: Time) -> Result<(), String> {
     Ok(())
 }
 
-/// Red counts only as long as it is seen: what is red is measured on the way, at the usual pace.
-/// Whether anything was.
+/// Red counts only as long as it is seen, and nothing is known before there are samples: both are
+/// measured on the way, at the usual pace. Whether anything was.
 async fn passes_measured(demo: &Demo, to: Time) -> bool {
     let engine = &demo.served.engine;
     let mut any = false;
@@ -151,8 +151,13 @@ async fn passes_measured(demo: &Demo, to: Time) -> bool {
 fn next_look(engine: &Engine) -> Option<Time> {
     let state = engine.state();
     let policy = state.house.policy.as_deref()?;
-    let looks = state.releases.values();
-    looks.filter_map(|release| health::looks_again_at(release, policy)).min()
+    // Not `Engine::now`, which would wait for the state that is held here.
+    let now = engine.clock().now();
+    let looks = state.releases.values().filter_map(|release| {
+        let again = health::looks_again_at(release, policy);
+        again.into_iter().chain(health::next_sample_at(release, policy, now)).min()
+    });
+    looks.min()
 }
 
 async fn start_over(State(demo): State<Demo>) -> Json<Value> {

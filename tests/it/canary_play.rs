@@ -90,3 +90,13 @@ async fn a_canary_that_fails_its_few_visitors_goes_back_by_itself() {
     let told = program.everything().await;
     assert!(!told.contains("may still be on"), "the kill switch of its flag worked: {told}");
 }
+
+/// There is nothing to wait for between two jumps: what has only just begun is measured on the way.
+#[tokio::test]
+async fn whoever_jumps_does_not_outrun_the_numbers() {
+    let program = Program::start().await;
+    to_the_first(&program).await;
+    program.jump_until("Internal is through its gate").await;
+    let told = program.everything().await;
+    assert!(!told.contains("cannot be told"), "{told}");
+}
