@@ -74,7 +74,13 @@ enum Closed {
 pub(super) async fn keep(listener: &Arc<Listener>, stop: &CancellationToken) {
     let (mut tries, mut old) = (0_u32, None);
     while !stop.is_cancelled() {
-        let wait = match stop.run_until_cancelled(opened(listener)).await {
+        // A line that is open already is closed in good order: somebody may be heard on it.
+        let opened = tokio::select! {
+            biased;
+            line = opened(listener) => Some(line),
+            () = stop.cancelled() => None,
+        };
+        let wait = match opened {
             None => break,
             Some(Err(why)) => {
                 tries += 1;
@@ -287,7 +293,12 @@ async fn carry(
     while let Ok(receipt) = receipts.try_recv()
         && said(&mut out, Frame::text(receipt)).await
     {}
-    let _ = tokio::time::timeout(TO_SAY, out.close()).await;
+    // Read to the end: where something unread is left, the machine takes back what we said last.
+    let goodbye = async {
+        let _ = out.close().await;
+        while let Some(Ok(_)) = frames.next().await {}
+    };
+    let _ = tokio::time::timeout(TO_SAY, goodbye).await;
     wire.tell(Signal::Gone);
 }
 
