@@ -44,6 +44,8 @@ struct Inner {
     kept: Mutex<HashMap<Asked, Vec<Line>>>,
     /// Keeps two measurements at the same time apart.
     count: AtomicU64,
+    /// Held while something is measured, and while a clock is moved.
+    still: tokio::sync::Mutex<()>,
 }
 
 /// When this changes, what was measured says nothing of how it is now.
@@ -77,7 +79,8 @@ struct Wanted {
 impl Gauges {
     pub fn new(engine: Engine, sources: Sources) -> Self {
         let (kept, count) = (Mutex::default(), AtomicU64::new(0));
-        Self(Arc::new(Inner { engine, sources, kept, count }))
+        let still = tokio::sync::Mutex::default();
+        Self(Arc::new(Inner { engine, sources, kept, count, still }))
     }
 
     /// Measures at the policy's pace, and at once when something new is to be watched or the clock
@@ -128,8 +131,15 @@ impl Gauges {
         WatchList { releases: releases.collect(), jumped: self.0.engine.clock().jumped() }
     }
 
+    /// Moves a demo's clock between two measurements: what was asked before would be taken for old.
+    pub async fn move_clock(&self, to: Time) {
+        let _nothing_is_measured = self.0.still.lock().await;
+        self.0.engine.clock().set(to);
+    }
+
     /// Everything that is watched, once.
     pub async fn measure(&self) {
+        let _one_at_a_time = self.0.still.lock().await;
         let list: Vec<_> = {
             let state = self.0.engine.state();
             let Some(policy) = state.house.policy.as_deref() else { return };

@@ -298,14 +298,20 @@ pub fn looks_again_at(release: &Release, policy: &Policy) -> Option<Time> {
     Some(seen + policy.timing.measure_every.duration())
 }
 
-/// When what has only just begun to be measured has its next sample: whoever moves a clock instead of
-/// waiting measures then, too.
+/// When what has only just begun to be measured has its next sample, and when a gate sees whether its
+/// light lasts: whoever moves a clock instead of waiting measures then, too.
 pub fn next_sample_at(release: &Release, policy: &Policy, now: Time) -> Option<Time> {
     let watched = watched(release, policy, now)?;
+    if release.held.is_some() {
+        return None;
+    }
     let health = release.health.as_ref().filter(|health| health.stage == watched.stage);
     let begins = health
         .is_none_or(|health| health.light == Light::Unknown && health.metrics.iter().all(is_young));
-    (begins && release.held.is_none()).then(|| now + policy.timing.measure_every.duration())
+    let settles = health.is_some_and(|health| health.light != Light::Unknown)
+        && matches!(release.phase, Phase::AtGate { stage }
+            if gate(release, stage, policy, now) == Gate::Wait);
+    (begins || settles).then(|| now + policy.timing.measure_every.duration())
 }
 
 /// Red that has lasted rolls back or calls somebody; what nobody vetoed is rolled back.

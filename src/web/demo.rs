@@ -17,6 +17,8 @@ use crate::app::measure::Gauges;
 use crate::domain::agenda::Scope;
 use crate::domain::command::{Actor, Command, Request};
 use crate::domain::health;
+use crate::domain::ids::ReleaseId;
+use crate::domain::state::Release;
 use crate::domain::time::Time;
 
 /// Whether the program begins anew, on a fresh state directory, when it has stopped.
@@ -119,10 +121,13 @@ async fn move_clock(demo: &Demo, to: Time) -> Result<(), String> {
         command: Command::JumpClock { to },
     };
     engine.ask(request).await.map_err(|lost| lost.to_string())?;
-    if passes_measured(demo, to).await && engine.next_due().is_none_or(|due| due.due.at > to) {
+    let before = stands(engine);
+    let measured = passes_measured(demo, to).await;
+    let is_over = || stands(engine) != before || engine.next_due().is_none_or(|it| it.due.at > to);
+    if measured && is_over() {
         return Ok(());
     }
-    engine.clock().set(to);
+    demo.gauges.move_clock(to).await;
     // Asked here under the same ids as by the clock's own loop, so that whoever comes second gets
     // the same answer, and the page sees what the jump brought.
     while let Some(due) = engine.next_due().filter(|due| due.due.at <= engine.now()) {
@@ -135,13 +140,25 @@ async fn move_clock(demo: &Demo, to: Time) -> Result<(), String> {
     Ok(())
 }
 
+/// What is different once the numbers have brought something about: a jump ends there, so that whoever
+/// jumps sees it.
+fn stands(engine: &Engine) -> Vec<(ReleaseId, &'static str, bool, bool, usize)> {
+    let state = engine.state();
+    let stands = |release: &Arc<Release>| {
+        let (held, red) = (release.held.is_some(), release.red.is_some());
+        let asked = release.advance_asked.len();
+        (release.id.clone(), release.phase.name(), held, red, asked)
+    };
+    state.releases.values().map(stands).collect()
+}
+
 /// Red counts only as long as it is seen, and nothing is known before there are samples: both are
 /// measured on the way, at the usual pace. Whether anything was.
 async fn passes_measured(demo: &Demo, to: Time) -> bool {
     let engine = &demo.served.engine;
     let mut any = false;
     while let Some(at) = next_look(engine).filter(|at| *at > engine.clock().now() && *at < to) {
-        engine.clock().set(at);
+        demo.gauges.move_clock(at).await;
         demo.gauges.measure().await;
         any = true;
     }

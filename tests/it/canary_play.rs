@@ -38,19 +38,6 @@ async fn to_the_first(program: &Program) {
     program.until("Soaking Internal").await;
 }
 
-/// As jumping does, except that the numbers are given the time to be measured after each jump.
-async fn through_its_gate(program: &Program, stage: &str) {
-    let known = async || {
-        let clock = program.settled_clock().await.unwrap();
-        !clock.to_string().contains("still not known")
-    };
-    while !program.say("maria", "status").await.contains("at the gate") {
-        program.look("the numbers are known", known).await;
-        assert!(program.jump().await, "{stage} soaks");
-    }
-    program.until(&format!("{stage} is through its gate")).await;
-}
-
 #[tokio::test]
 async fn each_stage_has_its_share_of_the_visitors_until_everybody_has_it() {
     let program = Program::start().await;
@@ -61,14 +48,14 @@ async fn each_stage_has_its_share_of_the_visitors_until_everybody_has_it() {
         ("Friendly", &["ann"], "Beta", 25.0),
         ("Beta", &["ann", "paula"], "General", 100.0),
     ] {
-        through_its_gate(&program, stage).await;
+        program.jump_until(&format!("{stage} is through its gate")).await;
         for person in approvers {
             program.say(person, "advance").await;
         }
         program.until(&format!("Soaking {next}")).await;
         assert_eq!(share(&program).await, percent, "{next}");
     }
-    through_its_gate(&program, "General").await;
+    program.jump_until("General is through its gate").await;
     for person in ["paula", "ann", "sam"] {
         program.say(person, "advance").await;
     }

@@ -7,13 +7,11 @@ use std::path::{Path, PathBuf};
 use chrono::{Duration, Utc};
 use chrono_tz::America::Los_Angeles;
 
-use crate::flags_play::{share, to_a_few};
+use crate::flags_play::{self, share, to_a_few, until_status};
 use crate::installed::{Installed, Running, until};
 use crate::operation::{MARIA, said};
 use crate::program::Program;
-use crate::shop;
 
-const ANN: &str = "token-of-ann-0123456789-0123456789-0123456789-01";
 const FLAG: &str = "new_dashboard";
 
 #[tokio::test]
@@ -99,43 +97,6 @@ async fn its_owner_is_reminded_once_also_across_a_crash_and_not_any_more_once_it
 // ---------------------------------------------------------------------------------------------
 // A provider that we can stop
 
-const PLAN: &str = r#"
-[release]
-service = "web-shop"
-version = "v1.3.0"
-commit = "4f1c2a9"
-zone = "Europe/Berlin"
-captain = "maria"
-strategy = "feature-flag"
-[signoff]
-roles = ["engineering"]
-[[flag]]
-name = "checkout"
-owner = "maria"
-purpose = "The new checkout"
-expires = "T+7d"
-[[stage]]
-name = "Half"
-flag = "checkout"
-traffic = 50
-[[stage]]
-name = "Everybody"
-flag = "checkout"
-traffic = 100
-[rollback]
-to = "v1.1.9"
-rto = "5m"
-[[rollback.step]]
-name = "Back"
-action = "health"
-[monitoring]
-health = "health"
-watchers = ["john"]
-oncall = { primary = "john" }
-[[monitoring.metric]]
-name = "Error rate"
-"#;
-
 /// Keeps the flag in a file, and says what it was asked. While there is a file `before` or `after`,
 /// a kill waits there.
 const PROVIDER: &str = r#"#!/bin/sh
@@ -155,32 +116,24 @@ struct Shop {
 }
 
 fn shop_with_provider(timing: &str) -> Shop {
-    let config = std::fs::read_to_string("config/default.toml").unwrap();
-    let own = "[flags.local]\nkind = \"file\"\npath = \"{state}/flags.json\"\n";
-    assert!(config.contains(own));
-    let config = config
-        .replace("{demo_url}", "http://127.0.0.1:9")
-        .replace("required = true", "")
-        .replace("[timing]\n", &format!("[timing]\n{timing}\n"))
-        .replace(own, "");
-    let here = Installed::new("");
+    // The backend's own step has to work without the demo's shop.
+    let step = "[[rollback.step]]\nname = \"Back\"\naction = \"true\"\n";
+    let plan = flags_play::PLAN
+        .replace("expires = \"2099-12-31\"", "purpose = \"The new checkout\"\nexpires = \"T+7d\"")
+        .replace("to = \"v1.2.0\"", "to = \"v1.1.9\"")
+        .replace("flags_suffice = true\n", step);
+    let provider = "[flags.local]\nkind = \"program\"\ntimeout = \"20s\"\n\
+        set = [\"{state}/../provider/flags\", \"set\", \"{flag}\", \"{percent}\"]\n\
+        kill = [\"{state}/../provider/flags\", \"kill\", \"{flag}\"]\n\
+        state = [\"{state}/../provider/flags\", \"state\", \"{flag}\"]\n\
+        [actions.true]\ncommand = [\"true\"]\n";
+    let here = flags_play::installed(&plan, |config| {
+        config.replace("[timing]\n", &format!("[timing]\n{timing}\n")) + provider
+    });
     let script = here.write("provider/flags", PROVIDER);
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let script = script.to_str().unwrap();
-    let more = format!(
-        "[console.tokens]\nmaria = {{ env = \"MARIA\" }}\nann = {{ env = \"ANN\" }}\n\
-         [flags.local]\nkind = \"program\"\ntimeout = \"20s\"\n\
-         set = [\"{script}\", \"set\", \"{{flag}}\", \"{{percent}}\"]\n\
-         kill = [\"{script}\", \"kill\", \"{{flag}}\"]\n\
-         state = [\"{script}\", \"state\", \"{{flag}}\"]\n\
-         [actions.true]\ncommand = [\"true\"]\n"
-    );
-    here.write("tminus.toml", &format!("{config}\n{more}"));
-    // The backend's own step has to work without the demo's shop.
-    let plan = PLAN.replace("action = \"health\"", "action = \"true\"");
-    here.write("plans/flagged.toml", &plan);
     let folder = here.path("provider");
-    Shop { here: here.with_env("MARIA", MARIA).with_env("ANN", ANN), folder }
+    Shop { here, folder }
 }
 
 impl Shop {
@@ -197,13 +150,7 @@ impl Shop {
     /// The flag is open for a half.
     async fn half_open(&self) -> Running {
         let running = self.here.start().await;
-        said(&running, MARIA, &format!("schedule flagged {}", shop::at(0))).await;
-        said(&running, ANN, "go v1.3.0").await;
-        said(&running, MARIA, "evidence v1.3.0 staging pass").await;
-        said(&running, MARIA, "checklist v1.3.0 pass rehearsed --link https://ci.example/7").await;
-        until_status(&running, "waits for Maria to start it").await;
-        said(&running, MARIA, "start v1.3.0").await;
-        until_status(&running, "at the gate").await;
+        flags_play::half_open(&running).await;
         assert_eq!(self.read("share").trim(), "50");
         running
     }
@@ -220,11 +167,6 @@ impl Drop for Held {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
-}
-
-async fn until_status(running: &Running, text: &str) {
-    let shows = async || said(running, MARIA, "status v1.3.0").await.contains(text);
-    running.until(text, shows).await;
 }
 
 const ROLL_BACK: &str = "rollback v1.3.0 --from v1.3.0 --to v1.1.9 --confirmed";

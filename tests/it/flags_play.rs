@@ -41,20 +41,6 @@ pub(crate) async fn to_a_few(program: &Program) {
     assert_eq!(share(program), Some(5));
 }
 
-/// As jumping does, except that the numbers are given the time to be measured after each jump.
-async fn through_its_gate(program: &Program, stage: &str) {
-    let through = format!("{stage} is through its gate");
-    let known = async || {
-        let clock = program.settled_clock().await.unwrap();
-        !clock.to_string().contains("still not known")
-    };
-    while !program.say("maria", "status").await.contains("at the gate") {
-        program.look("the numbers are known", known).await;
-        assert!(program.jump().await, "{stage} soaks");
-    }
-    program.until(&through).await;
-}
-
 #[tokio::test]
 async fn a_flag_is_opened_stage_by_stage_and_closed_before_all_else() {
     let program = Program::start().await;
@@ -64,7 +50,7 @@ async fn a_flag_is_opened_stage_by_stage_and_closed_before_all_else() {
         ("A quarter", &["ann", "paula"], "Half", 50),
         ("Half", &["ann", "paula"], "Everybody", 100),
     ] {
-        through_its_gate(&program, stage).await;
+        program.jump_until(&format!("{stage} is through its gate")).await;
         for person in approvers {
             program.say(person, "advance").await;
         }
@@ -82,11 +68,12 @@ async fn a_flag_is_opened_stage_by_stage_and_closed_before_all_else() {
 }
 
 // ---------------------------------------------------------------------------------------------
-// With a real Unleash
+// With a provider that is not the demo's
 
 const ANN: &str = "token-of-ann-0123456789-0123456789-0123456789-01";
 
-const PLAN: &str = r#"
+/// Half, then everybody, and the kill switch is the whole way back.
+pub(crate) const PLAN: &str = r#"
 [release]
 service = "web-shop"
 version = "v1.3.0"
@@ -120,21 +107,33 @@ oncall = { primary = "john" }
 name = "Error rate"
 "#;
 
-/// The embedded default's people, of whom only the engineers have to sign, and Unleash.
-fn installed(world: &UnleashWorld) -> Installed {
+/// The embedded default's people, of whom only the engineers have to sign, with another provider.
+pub(crate) fn installed(plan: &str, change: impl FnOnce(String) -> String) -> Installed {
     let config = std::fs::read_to_string("config/default.toml").unwrap();
+    let own = "[flags.local]\nkind = \"file\"\npath = \"{state}/flags.json\"\n";
+    assert!(config.contains(own));
     let config = config
         .replace("{demo_url}", "http://127.0.0.1:9")
         .replace("required = true", "")
-        .replace("[flags.local]\nkind = \"file\"\npath = \"{state}/flags.json\"\n", "");
+        .replace(own, "");
     let tokens = "[console.tokens]\nmaria = { env = \"MARIA\" }\nann = { env = \"ANN\" }\n";
-    let here = Installed::new(&format!("{config}\n{tokens}{}", world.section("unleash")));
-    here.write("plans/flagged.toml", PLAN);
-    let token = world.target().token;
-    here.with_env("MARIA", MARIA).with_env("ANN", ANN).with_env("UNLEASH_TOKEN", &token)
+    let here = Installed::new(&change(format!("{config}\n{tokens}")));
+    here.write("plans/flagged.toml", plan);
+    here.with_env("MARIA", MARIA).with_env("ANN", ANN)
 }
 
-async fn until_status(running: &Running, text: &str) {
+/// The flag is open for a half.
+pub(crate) async fn half_open(running: &Running) {
+    said(running, MARIA, &format!("schedule flagged {}", shop::at(0))).await;
+    said(running, ANN, "go v1.3.0").await;
+    said(running, MARIA, "evidence v1.3.0 staging pass").await;
+    said(running, MARIA, "checklist v1.3.0 pass rehearsed --link https://ci.example/7").await;
+    until_status(running, "waits for Maria to start it").await;
+    said(running, MARIA, "start v1.3.0").await;
+    until_status(running, "at the gate").await;
+}
+
+pub(crate) async fn until_status(running: &Running, text: &str) {
     let shows = async || said(running, MARIA, "status v1.3.0").await.contains(text);
     running.until(text, shows).await;
 }
@@ -143,16 +142,11 @@ async fn until_status(running: &Running, text: &str) {
 async fn a_real_client_follows_a_release_and_its_way_back() {
     let mut world = UnleashWorld::start().await;
     world.create("checkout").await;
-    let here = installed(&world);
+    let unleash = |config: String| config + &world.section("unleash");
+    let here = installed(PLAN, unleash).with_env("UNLEASH_TOKEN", &world.target().token);
     let running = here.start().await;
-    said(&running, MARIA, &format!("schedule flagged {}", shop::at(0))).await;
-    said(&running, ANN, "go v1.3.0").await;
-    said(&running, MARIA, "evidence v1.3.0 staging pass").await;
-    said(&running, MARIA, "checklist v1.3.0 pass rehearsed --link https://ci.example/7").await;
-    until_status(&running, "waits for Maria to start it").await;
-    said(&running, MARIA, "start v1.3.0").await;
+    half_open(&running).await;
     world.client_follows("checkout", USERS * 4 / 10..=USERS * 6 / 10).await;
-    until_status(&running, "at the gate").await;
     said(&running, MARIA, "advance v1.3.0").await;
     world.client_follows("checkout", USERS..=USERS).await;
     said(&running, MARIA, "rollback v1.3.0 --from v1.3.0 --to v1.2.0 --confirmed").await;
