@@ -9,6 +9,7 @@ use nix::unistd::mkfifo;
 use crate::discord_stage::{Mode, Stage, cast};
 use crate::discord_world::permissions::MANAGE_CHANNELS;
 use crate::discord_world::{Fault, GUILD, Harm, id};
+use crate::installed::until;
 use crate::shop::at;
 
 const ROOM: &str = "release-v1-2-0";
@@ -423,4 +424,20 @@ async fn where_no_channel_may_be_opened_the_room_is_a_thread() {
     stage.world.exactly_once("how to go back to v1.1.9");
     stage.world.pardon("the bot lacks MANAGE_CHANNELS");
     stage.assert_clean().await;
+}
+
+/// Somebody mends what was missing, and need not think of us.
+#[tokio::test]
+async fn a_registration_that_is_refused_is_tried_again_by_itself() {
+    let stage = Stage::waiting(Mode::Gateway, |config| config).await;
+    let refused = Fault::on("create_guild_application_command", Harm::Error(50_001));
+    stage.world.fault(refused);
+    let running = stage.here.start().await;
+    stage.world.connected(1).await;
+    until("Discord refuses the command", async || stage.world.struck() == 1).await;
+    stage.time_goes_by(chrono::Duration::minutes(6));
+    // Whoever sleeps looks at the clock when something happens.
+    running.get("/healthz").await;
+    stage.world.registered("release").await;
+    running.stopped().await;
 }

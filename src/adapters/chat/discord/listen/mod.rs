@@ -42,6 +42,8 @@ const A_MOMENT: Duration = Duration::from_secs(1);
 const BREATH: Duration = Duration::from_secs(30);
 /// Between tries to register the command, while Discord cannot be reached.
 const LATER: Duration = Duration::from_secs(60);
+/// What Discord refuses is asked again after this, and not only by the next start.
+const MENDED: Duration = Duration::from_secs(300);
 
 /// The side of Discord that listens.
 pub struct Listener {
@@ -103,13 +105,14 @@ impl Listener {
                     warn!("{why}. I try again");
                     retry_after.unwrap_or(LATER)
                 }
+                // Somebody has to mend it first, there or here.
                 Err(
                     why @ (Failure::Permanent { .. }
                     | Failure::Unknown { .. }
                     | Failure::NoEntry { .. }),
                 ) => {
                     error!("{why}");
-                    return;
+                    MENDED
                 }
             };
             tokio::select! {
