@@ -219,19 +219,6 @@ fn live_seen(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, V
     let stages = release.plan.stages.iter().enumerate().map(|(index, stage)| {
         json!({ "name": stage.name, "traffic": stage.traffic, "mark": stage_mark(release, index) })
     });
-    let soak_until = match release.phase {
-        Phase::Soaking { until, .. } => Some(until),
-        Phase::CountingDown
-        | Phase::Ready
-        | Phase::Deploying { .. }
-        | Phase::AtGate { .. }
-        | Phase::Watching
-        | Phase::Done
-        | Phase::Scrubbed
-        | Phase::RollingBack
-        | Phase::RolledBack
-        | Phase::RollbackFailed => None,
-    };
     let back = release
         .rollback
         .as_ref()
@@ -242,7 +229,7 @@ fn live_seen(release: &Release, policy: &Policy, scene: &Scene) -> Map<String, V
     add("risk", json!(risk));
     add("stages", stages.collect());
     add("started", json!(release.started_at.is_some()));
-    add("soak_until", json!(soak_until));
+    add("soak_until", json!(release.phase.soaks_until()));
     add("evidence", json!(last_check(release)));
     add("first_number", json!(first_number(release, policy)));
     add("can_go_back", json!(can_go_back(release)));

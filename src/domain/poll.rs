@@ -45,8 +45,9 @@ pub(super) fn vote(case: &Case, role: Option<&Role>, vote: &Vote, commits: &Comm
         };
         return Err(case.wrong_phase(hint));
     }
-    not_stale(case, commits)?;
+    // Whoever holds no seat hears that, also on a card that is out of date.
     let role = seat_of(case, &person, role)?;
+    not_stale(case, commits)?;
     if let Vote::NoGo { reason } = vote {
         if reason.trim().is_empty() {
             return Err(Refusal::NeedsReason);

@@ -229,9 +229,12 @@ impl Scene<'_> {
 
     /// Who must act when the deploy is stuck: on-call, or else the captain.
     fn pagers(&self) -> Vec<PersonRef> {
+        vec![self.person(self.on_duty())]
+    }
+
+    fn on_duty(&self) -> &PersonId {
         let oncall = &self.release.plan.monitoring.oncall;
-        let first = oncall.primary.as_ref().unwrap_or(&self.release.captain);
-        vec![self.person(first)]
+        oncall.primary.as_ref().unwrap_or(&self.release.captain)
     }
 }
 
@@ -902,7 +905,7 @@ fn stage_deployed(scene: &Scene, stage: usize) -> Vec<Effect> {
         took_ms: took.map_or(0, |(_, end)| end.took_ms),
     };
     let mut effects = scene.room(done);
-    if let Phase::Soaking { until, .. } = release.phase {
+    if let Some(until) = release.phase.soaks_until() {
         let stage = plan.name.clone();
         let checks = plan.checks.iter().map(ToString::to_string).collect();
         effects.extend(scene.room(NoticeKind::Soaking {
@@ -1051,20 +1054,10 @@ fn numbers(scene: &Scene, stage: Option<usize>, metrics: &[Judged]) -> Vec<Effec
         lines: metrics.iter().map(|judged| health::brief(judged, scene.policy)).collect(),
         automatic: release.plan.rollback.as_ref().is_some_and(|plan| plan.automatic),
         held: release.held.is_some(),
-        advances_at: match release.phase {
-            Phase::Soaking { stage, until } if !needs_a_person(release, stage) => Some(until),
-            Phase::Soaking { .. }
-            | Phase::CountingDown
-            | Phase::Ready
-            | Phase::Deploying { .. }
-            | Phase::AtGate { .. }
-            | Phase::Watching
-            | Phase::Done
-            | Phase::Scrubbed
-            | Phase::RollingBack
-            | Phase::RolledBack
-            | Phase::RollbackFailed => None,
-        },
+        advances_at: release
+            .phase
+            .soaks_until()
+            .filter(|_| release.phase.stage().is_some_and(|stage| !needs_a_person(release, stage))),
     })
 }
 
@@ -1204,7 +1197,8 @@ fn rollback_begun(
         reason: reason.cloned(),
         steps,
         flags,
-        people: scene.pagers(),
+        // Whoever asked for it watches without being told to.
+        people: if by == Some(scene.on_duty()) { Vec::new() } else { scene.pagers() },
     }));
     effects
 }

@@ -165,7 +165,7 @@ pub(super) fn advance(case: &Case, commits: &Commitment) -> Decided {
         });
     }
     not_held(case)?;
-    if let Phase::Soaking { until, .. } = release.phase {
+    if let Some(until) = release.phase.soaks_until() {
         return Err(Refusal::StillSoaking { until: case.clock(until) });
     }
     if let Phase::Deploying { .. } = release.phase {

@@ -202,6 +202,10 @@ impl Phase {
         matches!(self, Self::Done | Self::Scrubbed | Self::RolledBack)
     }
 
+    pub fn soaks_until(&self) -> Option<Time> {
+        if let Self::Soaking { until, .. } = self { Some(*until) } else { None }
+    }
+
     pub fn stage(&self) -> Option<usize> {
         match self {
             Self::Deploying { stage } | Self::Soaking { stage, .. } | Self::AtGate { stage } => {
