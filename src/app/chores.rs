@@ -37,12 +37,14 @@ pub async fn file_away(engine: &Engine) {
     if state.house.policy.is_none() {
         return;
     }
+    // Asked anew each time: what was not over for good a moment ago may be so now.
+    let now = engine.now();
     let request = |id: &ReleaseId| Request {
-        id: format!("clock/release/{id}/file"),
+        id: format!("clock/release/{id}/file/{}", now.to_rfc3339()),
         by: Actor::Clock,
         command: Command::File { release: id.clone() },
     };
-    let requests: Vec<_> = filing::ripe(&state, engine.now()).map(request).collect();
+    let requests: Vec<_> = filing::ripe(&state, now).map(request).collect();
     drop(state);
     for lost in engine.ask_all(requests).await.into_iter().filter_map(Result::err) {
         warn!(%lost, "a release was not filed away: {lost}");
