@@ -10,16 +10,14 @@ mod world;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use self::world::{
-    Program, TOKEN, free_port, number, percentile, place, say, secrets, serial, typed,
-};
+use self::world::{Program, TOKEN, free_port, number, percentile, place, say, serial, typed};
 
 /// What somebody clicks, per second.
 const CLICKS: u64 = 200;
@@ -268,10 +266,8 @@ async fn begun(dir: &Path, slack: &Slack, people: u64) -> anyhow::Result<Program
     std::fs::write(dir.join("pods.sh"), script)?;
     std::fs::write(dir.join("tminus.toml"), config(&slack.api, people)?)?;
     let port = free_port().await?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tminus"));
-    command.arg("--state").arg(dir.join("state")).arg("--config").arg(dir.join("tminus.toml"));
-    command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).envs(secrets());
-    command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null());
+    let mut command = world::program(dir);
+    command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).stdout(Stdio::null());
     Program::start(command, port).await
 }
 

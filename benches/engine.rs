@@ -4,67 +4,38 @@
 //! `TMINUS_BENCH_RELEASES` (1000) and `TMINUS_BENCH_DIR` (the system's temporary directory) change how
 //! long, how many and where.
 
-use std::path::PathBuf;
+mod world;
+
 use std::time::{Duration, Instant};
 
 use chrono::{SubsecRound, Utc};
 use tminus::app::clock::{self, Clock};
 use tminus::app::engine::Engine;
-use tminus::config::{self, Surroundings};
-use tminus::domain::command::{Actor, Claims, Command, Commitment, Request, Vote};
+use tminus::config;
+use tminus::domain::command::{Actor, Command, Commitment, Request, Vote};
 use tminus::domain::event::{Event, Happened};
-use tminus::domain::ids::{Account, ReleaseId};
+use tminus::domain::ids::ReleaseId;
 use tminus::domain::plan::Plan;
 use tminus::domain::state::Start;
 use tminus::store::{Store, Which};
 use tokio_util::sync::CancellationToken;
+
+use self::world::{number, person, place, resident, sample, say};
 
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(run())
 }
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 async fn run() -> anyhow::Result<()> {
     let seconds = Duration::from_secs(number("TMINUS_BENCH_SECONDS", 2));
     let releases = number("TMINUS_BENCH_RELEASES", 1_000);
-    say(&format!("resident before anything: {}", resident()));
+    say(&format!("resident before anything: {:.0} MiB", resident(std::process::id())));
     for clients in [1, 16, 64, 256].into_iter().filter(|_| !seconds.is_zero()) {
         decided(clients, seconds).await?;
     }
     due(releases).await?;
     Ok(())
-}
-
-#[allow(clippy::print_stdout, reason = "a bench reports to whoever started it")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
-fn directory() -> anyhow::Result<tempfile::TempDir> {
-    Ok(match std::env::var("TMINUS_BENCH_DIR") {
-        Ok(place) => tempfile::tempdir_in(place)?,
-        Err(_) => tempfile::tempdir()?,
-    })
-}
-
-fn sample() -> (config::Config, Plan) {
-    let surroundings = Surroundings {
-        state: Some(PathBuf::from("state")),
-        own_program: PathBuf::from("tminus"),
-        demo_url: Some("http://127.0.0.1:1".into()),
-    };
-    let config = config::load(None, &surroundings, &|_| None).expect("the default is valid");
-    let text = include_str!("../config/plans/web-shop-v1.2.0.toml");
-    let plan = config::read_plan(text, "web-shop-v1.2.0.toml").expect("the sample is valid");
-    (config, plan)
-}
-
-fn person(name: &str) -> Actor {
-    Actor::Person { account: Account::new("console", "local", name), claims: Claims::default() }
 }
 
 async fn opened(engine: &Engine, config: &config::Config) -> anyhow::Result<()> {
@@ -96,7 +67,7 @@ fn start_in(lead: chrono::Duration) -> Start {
 /// Votes, turned over and over, by so many clients that each wait for their answer.
 async fn decided(clients: usize, length: Duration) -> anyhow::Result<()> {
     let (config, plan) = sample();
-    let dir = directory()?;
+    let dir = place()?;
     let engine = Engine::start(Store::open(dir.path()).await?, Clock::real()).await?;
     opened(&engine, &config).await?;
     let start = start_in(chrono::Duration::days(30));
@@ -143,7 +114,7 @@ async fn decided(clients: usize, length: Duration) -> anyhow::Result<()> {
 /// So many releases whose first deadline falls due in the same second.
 async fn due(releases: u64) -> anyhow::Result<()> {
     let (config, plan) = sample();
-    let dir = directory()?;
+    let dir = place()?;
     let engine = Engine::start(Store::open(dir.path()).await?, Clock::real()).await?;
     opened(&engine, &config).await?;
     let lead = chrono::Duration::seconds(5 + i64::try_from(releases / 200)?);
@@ -153,7 +124,10 @@ async fn due(releases: u64) -> anyhow::Result<()> {
         schedule(&engine, &plan, n, start.clone()).await?;
     }
     say(&format!("{releases} releases scheduled one by one in {:?}", before.elapsed()));
-    say(&format!("resident with {releases} open releases: {}", resident()));
+    say(&format!(
+        "resident with {releases} open releases: {:.0} MiB",
+        resident(std::process::id())
+    ));
     let stop = CancellationToken::new();
     let loop_ = tokio::spawn(clock::follow_agenda(engine.clone(), stop.clone()));
     let planned = start.at - chrono::Duration::hours(48);
@@ -182,11 +156,4 @@ async fn due(releases: u64) -> anyhow::Result<()> {
     ));
     drop(engine);
     Ok(())
-}
-
-/// Resident memory, as Linux tells it.
-fn resident() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS"));
-    line.map_or("unknown".into(), |line| line["VmRSS:".len()..].trim().to_owned())
 }

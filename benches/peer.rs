@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use self::world::{
-    Program, click, exchanged, free_port, number, percentile, say, secrets, slack, typed,
+    Program, click, exchanged, free_port, installed, number, percentile, say, secrets, slack, typed,
 };
 
 const CLIENTS: [usize; 2] = [1, 64];
@@ -169,29 +169,7 @@ fn bolt(dir: &Path, slack: &str, port: u16) -> Command {
 }
 
 fn tminus(dir: &Path, slack: &str, port: u16) -> anyhow::Result<Command> {
-    std::fs::write(dir.join("tminus.toml"), config(slack))?;
-    let plan = include_str!("../config/plans/web-shop-v1.2.0.toml");
-    std::fs::create_dir_all(dir.join("plans"))?;
-    std::fs::write(dir.join("plans/web-shop-v1.2.0.toml"), plan)?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tminus"));
-    command.arg("--state").arg(dir.join("state")).arg("--config").arg(dir.join("tminus.toml"));
-    command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).envs(secrets());
-    command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null());
+    let mut command = installed(dir, slack, "http")?;
+    command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).stdout(Stdio::null());
     Ok(command)
-}
-
-/// The people of the embedded default, one of them in Slack too.
-fn config(slack: &str) -> String {
-    let house = include_str!("../config/default.toml").replace("{demo_url}", "http://127.0.0.1:9");
-    let quinn = "accounts = [\"console/local/quinn\", \"slack/T0123/UQUINN\"]";
-    let house = house.replace("accounts = [\"console/local/quinn\"]", quinn);
-    let house = house.replace("\"console/local/releases\"", "\"slack/T0123/C1\"");
-    let house = house
-        .replace("listen = \"127.0.0.1:7777\"", "public_url = \"https://tminus.example\"")
-        .replace("platforms = [\"console/local\"]", "platforms = [\"slack/T0123\"]");
-    format!(
-        "{house}\n[console.tokens]\nmaria = {{ env = \"TOKEN\" }}\n[slack]\nteam = \"T0123\"\n\
-         mode = \"http\"\napi_url = \"{slack}\"\nbot_token = {{ env = \"BOT\" }}\n\
-         signing_secret = {{ env = \"SIGNING\" }}\n"
-    )
 }

@@ -4,9 +4,10 @@
 //! `cargo bench --bench slack`; `TMINUS_BENCH_SECONDS` (2) and `TMINUS_BENCH_DIR` (the system's
 //! temporary directory) change how long and where. Those who click share the machine.
 
+mod world;
+
 use std::collections::HashMap;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,31 +24,23 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-const SECRET: &str = "a-signing-secret-0123456789abcdef";
-const TOKEN: &str = "token-of-maria-0123456789-0123456789-0123456789";
-static SERIAL: AtomicU64 = AtomicU64::new(1);
+use self::world::{SECRET, TOKEN, installed, number, place, program, resident, say, serial};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let seconds = std::env::var("TMINUS_BENCH_SECONDS").ok().and_then(|it| it.parse().ok());
-    let length = Duration::from_secs(seconds.unwrap_or(2));
+    let length = Duration::from_secs(number("TMINUS_BENCH_SECONDS", 2));
     for mode in ["http", "socket"] {
         let slack = Slack::start().await?;
         let house = House::start(&slack, mode).await?;
-        say(&format!("{mode}: resident when ready: {}", house.resident()));
+        say(&format!("{mode}: resident when ready: {:.0} MiB", house.resident()));
         for deed in [Deed::Line, Deed::Press] {
             for clients in [1, 16, 64, 256] {
                 measured(&slack, &house, (mode, deed, clients), length).await?;
             }
         }
-        say(&format!("{mode}: resident afterwards: {}", house.resident()));
+        say(&format!("{mode}: resident afterwards: {:.0} MiB", house.resident()));
     }
     Ok(())
-}
-
-#[allow(clippy::print_stdout, reason = "a bench reports to whoever started it")]
-fn say(text: &str) {
-    println!("{text}");
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -98,10 +91,6 @@ async fn measured(
         times.len()
     ));
     Ok(())
-}
-
-fn serial() -> u64 {
-    SERIAL.fetch_add(1, Ordering::Relaxed)
 }
 
 /// A vote of the QA lead: no-go with another reason each time, or a press of GO.
@@ -252,15 +241,9 @@ struct House {
 
 impl House {
     async fn start(slack: &Slack, mode: &str) -> anyhow::Result<Self> {
-        let dir = match std::env::var("TMINUS_BENCH_DIR") {
-            Ok(place) => tempfile::tempdir_in(place)?,
-            Err(_) => tempfile::tempdir()?,
-        };
-        std::fs::write(dir.path().join("tminus.toml"), config(&slack.api, mode))?;
-        let plan = include_str!("../config/plans/web-shop-v1.2.0.toml");
-        std::fs::create_dir(dir.path().join("plans"))?;
-        std::fs::write(dir.path().join("plans/web-shop-v1.2.0.toml"), plan)?;
-        let mut command = program(&dir, &["serve", "--listen", "127.0.0.1:0"]);
+        let dir = place()?;
+        let mut command = Command::from(installed(dir.path(), &slack.api, mode)?);
+        command.args(["serve", "--listen", "127.0.0.1:0"]).kill_on_drop(true);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut out = BufReader::new(child.stdout.take().context("it is piped")?).lines();
         let address = loop {
@@ -280,41 +263,12 @@ impl House {
 
     /// How long the log is.
     async fn entries(&self) -> anyhow::Result<usize> {
-        let export = program(&self.dir, &["audit", "export"]).output().await?;
+        let mut export = Command::from(program(self.dir.path()));
+        let export = export.args(["audit", "export"]).output().await?;
         Ok(export.stdout.iter().filter(|byte| **byte == b'\n').count())
     }
 
-    /// Resident memory, as Linux tells it.
-    fn resident(&self) -> String {
-        let id = self.child.id().unwrap_or_default();
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.unwrap_or("unknown").trim().to_owned()
+    fn resident(&self) -> f64 {
+        resident(self.child.id().unwrap_or_default())
     }
-}
-
-fn program(dir: &tempfile::TempDir, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tminus"));
-    command.arg("--state").arg(dir.path().join("state"));
-    command.arg("--config").arg(dir.path().join("tminus.toml")).args(args);
-    let bot = ["xoxb", "1"].join("-");
-    let secrets = [("BOT", bot), ("APP", ["xapp", "1"].join("-")), ("SIGNING", SECRET.to_owned())];
-    command.envs(secrets).env("TOKEN", TOKEN).stdin(Stdio::null()).kill_on_drop(true);
-    command
-}
-
-/// The people of the embedded default, one of them in Slack too.
-fn config(api: &str, mode: &str) -> String {
-    let house = include_str!("../config/default.toml").replace("{demo_url}", "http://127.0.0.1:9");
-    let quinn = "accounts = [\"console/local/quinn\", \"slack/T0123/UQUINN\"]";
-    let house = house.replace("accounts = [\"console/local/quinn\"]", quinn);
-    let house = house.replace("\"console/local/releases\"", "\"slack/T0123/C1\"");
-    let house = house
-        .replace("listen = \"127.0.0.1:7777\"", "public_url = \"https://tminus.example\"")
-        .replace("platforms = [\"console/local\"]", "platforms = [\"slack/T0123\"]");
-    format!(
-        "{house}\n[console.tokens]\nmaria = {{ env = \"TOKEN\" }}\n[slack]\nteam = \"T0123\"\n\
-         mode = \"{mode}\"\napi_url = \"{api}\"\nbot_token = {{ env = \"BOT\" }}\n\
-         app_token = {{ env = \"APP\" }}\nsigning_secret = {{ env = \"SIGNING\" }}\n"
-    )
 }

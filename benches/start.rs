@@ -4,19 +4,21 @@
 //! `cargo bench --bench start`; `TMINUS_BENCH_FINISHED` (100,000 releases of ten entries each) and
 //! `TMINUS_BENCH_DIR` (the system's temporary directory) change how many and where.
 
-use std::path::{Path, PathBuf};
+mod world;
+
+use std::path::Path;
 use std::time::Instant;
 
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 use tminus::app::clock::Clock;
 use tminus::app::engine::Engine;
 use tminus::app::{chores, replay};
-use tminus::config::{self, Surroundings};
-use tminus::domain::command::{Actor, Claims, Command, Commitment, Request, Vote};
-use tminus::domain::ids::{Account, ReleaseId};
-use tminus::domain::plan::Plan;
+use tminus::domain::command::{Actor, Command, Commitment, Request, Vote};
+use tminus::domain::ids::ReleaseId;
 use tminus::domain::state::Start;
 use tminus::store::{Batch, Entry, NewEntry, Store, Which};
+
+use self::world::{number, person, place, resident, sample, say};
 
 /// Entries in one commit.
 const TOGETHER: usize = 10_000;
@@ -24,12 +26,8 @@ const TOGETHER: usize = 10_000;
 const VOTES: usize = 7;
 
 fn main() -> anyhow::Result<()> {
-    let dir = match std::env::var("TMINUS_BENCH_DIR") {
-        Ok(place) => tempfile::tempdir_in(place)?,
-        Err(_) => tempfile::tempdir()?,
-    };
-    let many = std::env::var("TMINUS_BENCH_FINISHED").ok().and_then(|text| text.parse().ok());
-    let many = many.unwrap_or(100_000);
+    let dir = place()?;
+    let many = usize::try_from(number("TMINUS_BENCH_FINISHED", 100_000))?;
     life(async {
         let told = one_release(dir.path()).await?;
         repeated(dir.path(), &told, many).await
@@ -64,11 +62,6 @@ fn life<T>(lived: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> 
     tokio::runtime::Runtime::new()?.block_on(lived)
 }
 
-#[allow(clippy::print_stdout, reason = "a bench reports to whoever started it")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
 async fn opened(dir: &Path) -> anyhow::Result<Engine> {
     Engine::start(Store::open(dir).await?, Clock::real()).await
 }
@@ -78,7 +71,7 @@ async fn started(dir: &Path, how: &str) -> anyhow::Result<()> {
     let engine = opened(dir).await?;
     let (took, filed) = (begun.elapsed(), engine.state().filed.len());
     let entries = engine.store().head().seq;
-    let resident = resident();
+    let resident = resident(std::process::id());
     say(&format!("started {how}: {took:?}, {filed} filed releases, {entries} entries; {resident}"));
     Ok(())
 }
@@ -140,27 +133,4 @@ async fn repeated(dir: &Path, told: &[Entry], many: usize) -> anyhow::Result<()>
     say(&format!("a log of {} entries, {} MB", store.head().seq, size / 1_000_000));
     store.close().await;
     Ok(())
-}
-
-fn sample() -> (config::Config, Plan) {
-    let surroundings = Surroundings {
-        state: Some(PathBuf::from("state")),
-        own_program: PathBuf::from("tminus"),
-        demo_url: Some("http://127.0.0.1:1".into()),
-    };
-    let config = config::load(None, &surroundings, &|_| None).expect("the default is valid");
-    let text = include_str!("../config/plans/web-shop-v1.2.0.toml");
-    let plan = config::read_plan(text, "web-shop-v1.2.0.toml").expect("the sample is valid");
-    (config, plan)
-}
-
-fn person(name: &str) -> Actor {
-    Actor::Person { account: Account::new("console", "local", name), claims: Claims::default() }
-}
-
-/// Resident memory, as Linux tells it.
-fn resident() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.unwrap_or("unknown").trim().to_owned()
 }

@@ -3,8 +3,8 @@
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
-use std::path::Path;
-use std::process::{Child, Command};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,10 +12,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tminus::config::{self, Config, Surroundings};
+use tminus::domain::command::{Actor, Claims};
+use tminus::domain::ids::Account;
+use tminus::domain::plan::Plan;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) const SECRET: &str = "a-signing-secret-0123456789abcdef";
+const SAMPLE: &str = include_str!("../../config/plans/web-shop-v1.2.0.toml");
 pub(crate) const TOKEN: &str = "token-of-maria-0123456789-0123456789-0123456789";
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
@@ -32,14 +37,64 @@ pub(crate) fn serial() -> u64 {
     SERIAL.fetch_add(1, Ordering::Relaxed)
 }
 
-pub(crate) fn secrets() -> [(&'static str, String); 3] {
-    let bot = ["xoxb", "1"].join("-");
-    [("BOT", bot), ("SIGNING", SECRET.to_owned()), ("TOKEN", TOKEN.to_owned())]
+pub(crate) fn secrets() -> [(&'static str, String); 4] {
+    let [bot, app] = ["xoxb", "xapp"].map(|kind| [kind, "1"].join("-"));
+    let (signing, token) = (SECRET.to_owned(), TOKEN.to_owned());
+    [("BOT", bot), ("APP", app), ("SIGNING", signing), ("TOKEN", token)]
 }
 
 pub(crate) fn percentile(times: &mut [f64], share: f64) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(((times.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or_default()
+}
+
+// ---------------------------------------------------------------------------------------------
+// What is released
+
+/// The embedded default and its sample plan.
+pub(crate) fn sample() -> (Config, Plan) {
+    let surroundings = Surroundings {
+        state: Some(PathBuf::from("state")),
+        own_program: PathBuf::from("tminus"),
+        demo_url: Some("http://127.0.0.1:1".into()),
+    };
+    let config = config::load(None, &surroundings, &|_| None).expect("the default is valid");
+    let plan = config::read_plan(SAMPLE, "web-shop-v1.2.0.toml").expect("the sample is valid");
+    (config, plan)
+}
+
+pub(crate) fn person(name: &str) -> Actor {
+    Actor::Person { account: Account::new("console", "local", name), claims: Claims::default() }
+}
+
+/// An installation in `dir` with the people of the embedded default, one of them in Slack too: its
+/// program, to be told what to do.
+pub(crate) fn installed(dir: &Path, slack: &str, mode: &str) -> anyhow::Result<Command> {
+    let house =
+        include_str!("../../config/default.toml").replace("{demo_url}", "http://127.0.0.1:9");
+    let quinn = "accounts = [\"console/local/quinn\", \"slack/T0123/UQUINN\"]";
+    let house = house.replace("accounts = [\"console/local/quinn\"]", quinn);
+    let house = house.replace("\"console/local/releases\"", "\"slack/T0123/C1\"");
+    let house = house
+        .replace("listen = \"127.0.0.1:7777\"", "public_url = \"https://tminus.example\"")
+        .replace("platforms = [\"console/local\"]", "platforms = [\"slack/T0123\"]");
+    let house = format!(
+        "{house}\n[console.tokens]\nmaria = {{ env = \"TOKEN\" }}\n[slack]\nteam = \"T0123\"\n\
+         mode = \"{mode}\"\napi_url = \"{slack}\"\nbot_token = {{ env = \"BOT\" }}\n\
+         app_token = {{ env = \"APP\" }}\nsigning_secret = {{ env = \"SIGNING\" }}\n"
+    );
+    std::fs::create_dir_all(dir.join("plans"))?;
+    std::fs::write(dir.join("plans/web-shop-v1.2.0.toml"), SAMPLE)?;
+    std::fs::write(dir.join("tminus.toml"), house)?;
+    Ok(program(dir))
+}
+
+/// The program on what stands in `dir`.
+pub(crate) fn program(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tminus"));
+    command.arg("--state").arg(dir.join("state")).arg("--config").arg(dir.join("tminus.toml"));
+    command.envs(secrets()).stdin(Stdio::null());
+    command
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -195,13 +250,8 @@ impl Program {
         (field(11).unwrap_or(0.0) + field(12).unwrap_or(0.0)) / 100.0
     }
 
-    /// Resident memory in MiB, as Linux tells it.
     pub(crate) fn resident(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        let status = status.unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
-        let kb: f64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(0.0);
-        kb / 1024.0
+        resident(self.child.id())
     }
 
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
@@ -245,4 +295,12 @@ pub(crate) fn place() -> anyhow::Result<tempfile::TempDir> {
 pub(crate) fn prop(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/slack_stage").join(name);
     std::fs::read_to_string(path).expect("it is in the repository")
+}
+
+/// Resident memory in MiB, as Linux tells it.
+pub(crate) fn resident(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
+    let kb: f64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(0.0);
+    kb / 1024.0
 }
