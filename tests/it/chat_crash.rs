@@ -193,6 +193,15 @@ async fn told<H: House>(at: Option<Boundary>) -> Play<H> {
     play
 }
 
+/// How many minutes before the start, where, and what is said then.
+pub(crate) const ANNOUNCED: [(i64, &str, &str); 5] = [
+    (48 * 60, "releases", "Web shop v1.2.0 goes out"),
+    (24 * 60, "customers", "We're launching"),
+    (4 * 60, "dm-sam", "This is the reminder of T-4h"),
+    (65, ROOM, "how to go back to v1.1.9"),
+    (60, "releases", "🚀 Web shop v1.2.0 starts in 1 h."),
+];
+
 async fn announced<H: House>(play: &mut Play<H>) {
     let start = play.start;
     let local = start.with_timezone(&Berlin).format("%Y-%m-%d %H:%M");
@@ -201,13 +210,7 @@ async fn announced<H: House>(play: &mut Play<H>) {
         discord: &format!("schedule plan:web-shop when:{local}"),
     };
     play.says("maria", line, "is scheduled for").await;
-    for (minutes, channel, wanted) in [
-        (48 * 60, "releases", "Web shop v1.2.0 goes out"),
-        (24 * 60, "customers", "We're launching"),
-        (4 * 60, "dm-sam", "This is the reminder of T-4h"),
-        (65, ROOM, "how to go back to v1.1.9"),
-        (60, "releases", "🚀 Web shop v1.2.0 starts in 1 h."),
-    ] {
+    for (minutes, channel, wanted) in ANNOUNCED {
         play.comes(start - Duration::minutes(minutes)).await;
         play.sees(channel, wanted).await;
     }

@@ -31,6 +31,40 @@ async fn a_launch_over_signed_http() {
     launch(Mode::Http).await;
 }
 
+#[tokio::test]
+async fn held_and_resumed_over_the_gateway() {
+    held_and_resumed(Mode::Gateway).await;
+}
+
+#[tokio::test]
+async fn held_and_resumed_over_signed_http() {
+    held_and_resumed(Mode::Http).await;
+}
+
+/// Anybody stops it from the card, with a reason; who may lifts it where that is told.
+async fn held_and_resumed(mode: Mode) {
+    let mut stage = Stage::set(mode).await;
+    stage.to_start().await;
+    stage.sees(ROOM, "through its gate").await;
+    stage.settled().await;
+    let sam = stage.person("sam");
+    let card = stage.sees(ROOM, "✓ Pod 1 (50 %)").await;
+    sam.presses(&card, "Hold").await.answered().await;
+    let form = sam.sees_view("Hold").await;
+    sam.submits(&form, &[("Reason", "the hotline is down")]).await.answered().await;
+    sam.sees_ephemeral("is on hold").await;
+    let held = stage.sees(ROOM, "Web shop v1.2.0 is on hold, by Sam: the hotline is down").await;
+    let refused = stage.presses("sam", &held, "Resume", "You may not").await.1;
+    assert!(refused.contains("Nothing was changed"), "{refused}");
+    stage.presses("maria", &held, "Resume", "goes on").await;
+    let gate = stage.sees(ROOM, "through its gate").await;
+    stage.presses("john", &gate, "Advance", "next stage begins").await;
+    stage.sees(ROOM, "✅ Pod 2 deployed (100 % traffic)").await;
+    stage.read_aloud();
+    stage.assert_clean().await;
+    stage.stopped().await;
+}
+
 async fn play(mode: Mode) {
     let mut stage = Stage::set(mode).await;
     by_form(&stage).await;

@@ -19,7 +19,7 @@ fn name(nth: usize) -> String {
     format!("p{nth:03}")
 }
 
-/// A library that makes each sync slow, and counts them.
+/// A shim that makes each sync slow, and counts them.
 struct SlowDisk {
     dir: tempfile::TempDir,
 }
@@ -30,7 +30,7 @@ impl SlowDisk {
         let source = disk.file("slow_disk.c");
         std::fs::write(&source, prop("slow_disk.c")).unwrap();
         let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(disk.library()).arg(&source);
+        compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(disk.shim()).arg(&source);
         assert!(compiler.status().unwrap().success());
         disk
     }
@@ -39,7 +39,7 @@ impl SlowDisk {
         self.dir.path().join(name)
     }
 
-    fn library(&self) -> PathBuf {
+    fn shim(&self) -> PathBuf {
         self.file("slow_disk.so")
     }
 
@@ -70,8 +70,8 @@ async fn burst(mode: Mode) {
     let crowd = (0..CROWD).fold(cast(), |cast, nth| cast.person(&name(nth), Standing::Member));
     // How fast this machine is today is not what is tried here.
     let crowd = crowd.windows(|windows| windows.answer = Duration::from_secs(60));
-    let (library, log) = (shown(&disk.library()), shown(&disk.file("syncs")));
-    let machine = [("LD_PRELOAD", library.as_str()), ("SLOW_DISK_LOG", &log)];
+    let (shim, log) = (shown(&disk.shim()), shown(&disk.file("syncs")));
+    let machine = [("LD_PRELOAD", shim.as_str()), ("SLOW_DISK_LOG", &log)];
     let mut stage = Stage::set_on(mode, crowd, |config| config, &machine).await;
     let poll = stage.to_poll().await;
     stage.presses("quinn", &poll, "GO · QA", "Your GO for QA is recorded").await;

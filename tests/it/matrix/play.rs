@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::lever::{Lever, Number};
 use super::trouble::{Kind, Trouble};
 use super::troubled::{Act, Troubled};
+use crate::chat_crash::ANNOUNCED;
 use crate::house::ROOM;
 use crate::program::glances;
 use crate::shop;
@@ -498,13 +499,7 @@ async fn announced<H: Troubled>(play: &mut Play<H>) {
     let lines =
         [format!("schedule web-shop {local}"), format!("schedule plan:web-shop when:{local}")];
     play.types("maria", lines.each_ref().map(String::as_str), "was scheduled for").await;
-    for (minutes, channel, wanted) in [
-        (48 * 60, "releases", "Web shop v1.2.0 goes out"),
-        (24 * 60, "customers", "We're launching"),
-        (4 * 60, "dm-sam", "This is the reminder of T-4h"),
-        (65, ROOM, "how to go back to v1.1.9"),
-        (60, "releases", "🚀 Web shop v1.2.0 starts in 1 h."),
-    ] {
+    for (minutes, channel, wanted) in ANNOUNCED {
         play.comes(start - Duration::minutes(minutes)).await;
         play.sees(channel, wanted).await;
     }

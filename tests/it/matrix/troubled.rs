@@ -64,7 +64,7 @@ pub(super) trait Troubled: House {
 
 /// What both do by the same words.
 macro_rules! troubled {
-    ($world:ident, $backwards:ident) => {
+    ($world:ident, $backwards:ident, $back:ident) => {
         type Gesture = $world::Gesture;
 
         async fn waiting() -> Self {
@@ -81,6 +81,16 @@ macro_rules! troubled {
         }
         fn now(&self) -> DateTime<Utc> {
             self.now()
+        }
+        fn acts(&self, who: &str, act: Act<Self::Post>) -> Acting<Self::Gesture> {
+            let person = self.person(who);
+            Box::pin(async move {
+                match act {
+                    Act::Types(line) => person.types(&format!("/release {line}"), "releases").await,
+                    Act::Presses(post, label) => person.presses(&post, label).await,
+                    Act::RollsBack(post) => $back(person, post).await,
+                }
+            })
         }
         fn delivers_again(&self, gesture: &Self::Gesture) {
             self.world.delivers_again(gesture);
@@ -134,45 +144,35 @@ macro_rules! troubled {
 const STALL: Wait = Wait::from_secs(12);
 
 impl Troubled for slack_stage::Stage {
-    troubled!(slack_world, holds_envelopes);
+    troubled!(slack_world, holds_envelopes, back_in_slack);
 
     const IS_SLACK: bool = true;
-
-    fn acts(&self, who: &str, act: Act<Self::Post>) -> Acting<Self::Gesture> {
-        let person = self.person(who);
-        Box::pin(async move {
-            match act {
-                Act::Types(line) => person.types(&format!("/release {line}"), "releases").await,
-                Act::Presses(post, label) => person.presses(&post, label).await,
-                Act::RollsBack(post) => {
-                    person.presses(&post, BACK).await;
-                    let form = person.sees_view("").await;
-                    person.submits(&form, &[]).await
-                }
-            }
-        })
-    }
 }
 
 const BACK: &str = "Roll back to v1.1.9";
 
+/// Slack asks once more in a dialog.
+async fn back_in_slack(
+    person: slack_world::Person,
+    post: slack_world::Post,
+) -> slack_world::Gesture {
+    person.presses(&post, BACK).await;
+    let form = person.sees_view("").await;
+    person.submits(&form, &[]).await
+}
+
 impl Troubled for discord_stage::Stage {
-    troubled!(discord_world, holds_events);
+    troubled!(discord_world, holds_events, back_in_discord);
 
     const IS_SLACK: bool = false;
+}
 
-    fn acts(&self, who: &str, act: Act<Self::Post>) -> Acting<Self::Gesture> {
-        let person = self.person(who);
-        Box::pin(async move {
-            match act {
-                Act::Types(line) => person.types(&format!("/release {line}"), "releases").await,
-                Act::Presses(post, label) => person.presses(&post, label).await,
-                Act::RollsBack(post) => {
-                    person.presses(&post, BACK).await;
-                    let asked = person.sees_ephemeral("from v1.2.0 to v1.1.9?").await;
-                    person.presses_in_whisper(&asked, BACK).await
-                }
-            }
-        })
-    }
+/// Discord asks once more in an answer with a button.
+async fn back_in_discord(
+    person: discord_world::Person,
+    post: discord_world::Post,
+) -> discord_world::Gesture {
+    person.presses(&post, BACK).await;
+    let asked = person.sees_ephemeral("from v1.2.0 to v1.1.9?").await;
+    person.presses_in_whisper(&asked, BACK).await
 }
