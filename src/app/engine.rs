@@ -154,7 +154,7 @@ impl Index {
         if let Some(at) = self.scopes.remove(scope) {
             self.order.remove(&(at, scope.clone()));
         }
-        if let Some(first) = agenda::agenda(state, scope).first() {
+        if let Some(first) = agenda::next(state, scope) {
             self.scopes.insert(scope.clone(), first.at);
             self.order.insert((first.at, scope.clone()));
         }
@@ -443,10 +443,19 @@ struct Drafted {
 }
 
 async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Vec<Asked>>) {
+    let inner = Arc::clone(&writer.inner);
     let mut waiting = Vec::with_capacity(BATCH);
-    while asked.recv_many(&mut waiting, BATCH).await > 0 {
-        let together = waiting.drain(..).flatten().collect();
-        if let Err(Unsure) = writer.batch(together).await {
+    loop {
+        let wrote = tokio::select! {
+            many = asked.recv_many(&mut waiting, BATCH) => match many {
+                0 => return,
+                _ => writer.batch(waiting.drain(..).flatten().collect()).await,
+            },
+            // A claim of an effect or a row of the inbox can be the first to hear it.
+            () = inner.store.doubted() => Err(Unsure),
+        };
+        if let Err(Unsure) = wrote {
+            error!("nobody can tell what is on the disk: I end, to start again from the file");
             let _ = tokio::time::timeout(LAST_WORDS, turn_away(&mut asked)).await;
             // Never retry an fsync: what the kernel has dropped it will not write.
             std::process::exit(70);

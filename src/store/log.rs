@@ -278,6 +278,27 @@ fn entry(row: &SqliteRow) -> sqlx::Result<Entry> {
     })
 }
 
+/// The entries that these requests have left, by request; one that is not named left none.
+pub(super) async fn answered(
+    conn: &mut SqliteConnection,
+    requests: &[String],
+) -> Result<HashMap<String, Vec<Entry>>, ReadError> {
+    let mut answered: HashMap<String, Vec<Entry>> = HashMap::new();
+    for chunk in requests.chunks(CHUNK) {
+        let mut query = QueryBuilder::<Sqlite>::new(SELECT);
+        let mut list = query.push(" where request in (").separated(", ");
+        for request in chunk {
+            list.push_bind(request);
+        }
+        query.push(") order by seq");
+        for row in query.build().fetch_all(&mut *conn).await? {
+            let entry = entry(&row)?;
+            answered.entry(entry.request.clone()).or_default().push(entry);
+        }
+    }
+    Ok(answered)
+}
+
 // ---------------------------------------------------------------------------------------------
 // Reading
 
@@ -350,27 +371,6 @@ impl Reader {
             .fetch_optional(&self.pool)
             .await?;
         Ok(found.is_some_and(|found| found.as_bytes() == head.hash.hex()))
-    }
-
-    /// The entries that these requests have left, by request; one that is not named left none.
-    pub async fn answered(
-        &self,
-        requests: &[String],
-    ) -> Result<HashMap<String, Vec<Entry>>, ReadError> {
-        let mut answered: HashMap<String, Vec<Entry>> = HashMap::new();
-        for chunk in requests.chunks(CHUNK) {
-            let mut query = QueryBuilder::<Sqlite>::new(SELECT);
-            let mut list = query.push(" where request in (").separated(", ");
-            for request in chunk {
-                list.push_bind(request);
-            }
-            query.push(") order by seq");
-            for row in query.build().fetch_all(&self.pool).await? {
-                let entry = entry(&row)?;
-                answered.entry(entry.request.clone()).or_default().push(entry);
-            }
-        }
-        Ok(answered)
     }
 
     pub async fn close(self) {

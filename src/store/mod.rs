@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
 
 use fault::fault;
 
@@ -78,6 +79,8 @@ pub struct Store {
     writer: Mutex<Writer>,
     /// Requests that wait to be kept with the next write.
     to_keep: std::sync::Mutex<Vec<inbox::ToKeep>>,
+    /// Nobody can tell any more what is on the disk.
+    doubt: CancellationToken,
     head: watch::Sender<Head>,
     reader: Reader,
     dir: PathBuf,
@@ -89,9 +92,16 @@ impl Store {
     /// Opens the state directory, creating what is missing; refuses to be the second one.
     pub async fn open(dir: &Path) -> Result<Self, OpenError> {
         let open::Opened { conn, head, reader, lock } = open::writer(dir).await?;
-        let writer = Mutex::new(Writer { conn, head, unsettled: false });
+        let doubt = CancellationToken::new();
+        let writer = Mutex::new(Writer { conn, head, unsettled: false, doubt: doubt.clone() });
         let (to_keep, head) = (std::sync::Mutex::default(), watch::Sender::new(head));
-        Ok(Self { writer, to_keep, head, reader, dir: dir.to_owned(), _lock: lock })
+        Ok(Self { writer, to_keep, doubt, head, reader, dir: dir.to_owned(), _lock: lock })
+    }
+
+    /// Until some write, whoever's it was, ended [`CommitError::Uncertain`]: none will succeed after
+    /// it, so that only a new start helps.
+    pub async fn doubted(&self) {
+        self.doubt.cancelled().await;
     }
 
     /// Where the log ends: the last committed entry.
@@ -134,12 +144,19 @@ impl Store {
         Ok(written)
     }
 
-    /// The entries that these requests have left already.
+    /// The entries that these requests have left already. Asked by the writer's own connection, which
+    /// is at hand: a pool's costs more than the question.
     pub async fn answered(
         &self,
         requests: &[String],
     ) -> Result<HashMap<String, Vec<Entry>>, ReadError> {
-        self.reader.answered(requests).await
+        let mut writer = self.writer.lock().await;
+        if writer.unsettled {
+            // What it sees may not be on the disk.
+            let mut conn = self.reader.pool.acquire().await?;
+            return log::answered(&mut conn, requests).await;
+        }
+        log::answered(&mut writer.conn, requests).await
     }
 
     /// Writes, to know that the disk takes it.
@@ -185,13 +202,14 @@ struct Writer {
     head: Head,
     /// A transaction has begun and its outcome is not known to us.
     unsettled: bool,
+    doubt: CancellationToken,
 }
 
 impl Writer {
     async fn begin(&mut self) -> Result<(), CommitError> {
         if self.unsettled {
             let why = "an earlier write ended without a clear outcome; start again from the file";
-            return Err(CommitError::Uncertain(why.to_owned()));
+            return Err(self.uncertain(why.to_owned()));
         }
         self.unsettled = true;
         match sqlx::query("begin immediate").execute(&mut self.conn).await {
@@ -216,11 +234,16 @@ impl Writer {
         }
     }
 
+    fn uncertain(&self, why: String) -> CommitError {
+        self.doubt.cancel();
+        CommitError::Uncertain(why)
+    }
+
     async fn give_up(&mut self, error: &sqlx::Error) -> CommitError {
         let fault = fault(error);
         let why = fault.explain(error);
         if !fault.leaves_nothing() || !self.rolled_back().await {
-            return CommitError::Uncertain(why);
+            return self.uncertain(why);
         }
         self.unsettled = false;
         CommitError::NotRecorded(why)
@@ -401,6 +424,7 @@ mod tests {
         }
         assert!(matches!(store.commit(&batch).await, Err(CommitError::Uncertain(_))));
         assert!(matches!(store.claim("a").await, Err(CommitError::Uncertain(_))));
+        store.doubted().await;
         store.close().await;
 
         let store = Store::open(dir.path()).await?;

@@ -24,6 +24,8 @@ use crate::{discord_stage, slack_stage};
 /// What `tests/run` takes of it, and how many of them at once.
 const RUNS: u64 = 6;
 const AT_ONCE: u64 = 3;
+/// How many syncs fail in `tests/run`.
+const SYNCS: usize = 4;
 
 /// How a run went.
 struct Ran {
@@ -108,12 +110,24 @@ fn is_wanted(seed: &u64) -> bool {
 async fn whatever_goes_wrong_each_thing_is_done_once() {
     let (runs, first) = (number("TMINUS_RUNS", RUNS), number("TMINUS_SEED", 1));
     let at_once = usize::try_from(number("TMINUS_AT_ONCE", AT_ONCE)).unwrap();
+    let seeds = (first..).filter(is_wanted).take(usize::try_from(runs).unwrap());
+    all_run(seeds, at_once).await;
+}
+
+/// Whichever write it strikes: a commit, the claim of an effect, what is kept of a click.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_sync_that_fails_it_starts_anew() {
+    let first = number("TMINUS_SEED", 1);
+    let seeds = (first..).filter(|seed| trouble::kind(*seed) == Kind::SyncFails);
+    all_run(seeds.take(SYNCS), SYNCS).await;
+}
+
+async fn all_run(seeds: impl Iterator<Item = u64>, at_once: usize) {
     let (slack, discord) = tokio::join!(
         judged::undisturbed::<slack_stage::Stage>(),
         judged::undisturbed::<discord_stage::Stage>()
     );
     let each = |seed| run_somewhere(seed, &slack, &discord);
-    let seeds = (first..).filter(is_wanted).take(usize::try_from(runs).unwrap());
     let all: Vec<Ran> = stream::iter(seeds).map(each).buffer_unordered(at_once).collect().await;
     eprintln!("\n{}\n", table(&all));
     let wrong: Vec<u64> =
