@@ -61,10 +61,18 @@ impl fmt::Display for TemplateProblem {
 pub struct Messages {
     chosen: Environment<'static>,
     /// What is said when an override fails on facts that its sample did not have.
-    built_in: Environment<'static>,
+    built_in: Option<Environment<'static>>,
 }
 
 impl Messages {
+    /// The built-in templates alone, each read when it is first needed.
+    pub fn built_in(templates: &[(&'static str, &'static str)]) -> Self {
+        let mut chosen = environment([]);
+        let templates: BTreeMap<_, _> = templates.iter().copied().collect();
+        chosen.set_loader(move |name| Ok(templates.get(name).map(|text| (*text).to_owned())));
+        Self { chosen, built_in: None }
+    }
+
     /// Takes the built-in templates and those of an operator's folder, which win where they work.
     ///
     /// Each is tried on the samples of its name. A template that fails is reported, and the
@@ -80,7 +88,7 @@ impl Messages {
         }
         let mut chosen = check.settle();
         chosen.set_debug(false);
-        let built_in = environment(built_in.iter().map(|(name, text)| (*name, *text)));
+        let built_in = Some(environment(built_in.iter().copied()));
         (Self { chosen, built_in }, check.problems)
     }
 
@@ -96,7 +104,7 @@ impl Messages {
         write(&self.chosen, name, &context)
             .or_else(|why| {
                 tracing::error!(message.name = name, why = %innermost(&why), "a message failed");
-                write(&self.built_in, name, &context)
+                write(self.built_in.as_ref().ok_or(why)?, name, &context)
             })
             .unwrap_or_else(|why| {
                 let why = innermost(&why).to_string();
