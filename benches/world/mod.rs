@@ -89,9 +89,12 @@ pub(crate) fn installed(dir: &Path, slack: &str, mode: &str) -> anyhow::Result<C
     Ok(program(dir))
 }
 
-/// The program on what stands in `dir`.
+/// The program on what stands in `dir`, which keeps what it logs, too.
 pub(crate) fn program(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tminus"));
+    if let Ok(log) = std::fs::File::create(dir.join("log.txt")) {
+        command.stderr(log);
+    }
     command.arg("--state").arg(dir.join("state")).arg("--config").arg(dir.join("tminus.toml"));
     command.envs(secrets()).stdin(Stdio::null());
     command
@@ -117,7 +120,7 @@ pub(crate) fn click(user: &str, command: &str) -> Vec<u8> {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any length");
     mac.update(format!("v0:{time}:{body}").as_bytes());
-    let hex: String = mac.finalize().into_bytes().iter().map(|it| format!("{it:02x}")).collect();
+    let hex = hex(&mac.finalize().into_bytes());
     let length = body.len();
     format!(
         "POST /slack/interactions HTTP/1.1\r\nhost: tminus.example\r\n\
@@ -125,6 +128,11 @@ pub(crate) fn click(user: &str, command: &str) -> Vec<u8> {
          x-slack-request-timestamp: {time}\r\nx-slack-signature: v0={hex}\r\n\r\n{body}"
     )
     .into_bytes()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |n: u8| char::from_digit(n.into(), 16).expect("below sixteen");
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Sends one request and reads its answer, on a line that stays open.

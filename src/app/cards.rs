@@ -279,7 +279,7 @@ fn countdown(release: &Release, now: Time) -> Option<String> {
 
 /// Where it stands, in a few words: what the numbers say comes before what is waited for.
 pub(super) fn headline(release: &Release, policy: &Policy, now: Time) -> String {
-    let waits = status::waits_for(release, policy, now).summary;
+    let waits = status::summary(release, policy, now);
     let stage = release.phase.stage().and_then(|at| Some((at, release.plan.stages.get(at)?)));
     let numbers = numbers(release, policy).map(|numbers| format!(" · {numbers}"));
     let numbers = numbers.unwrap_or_default();

@@ -51,6 +51,18 @@ pub struct Next {
 
 /// In every phase and under every hold: what for, on whom, since when, and what comes next.
 pub fn waits_for(release: &Release, policy: &Policy, now: Time) -> Waits {
+    let (on, summary) = waits(release, policy, now);
+    let due = agenda::next_of_release(release, policy);
+    let next = due.map(|due| Next { about: due.about, at: due.at.max(now) });
+    Waits { summary, on, next }
+}
+
+/// The same in a few words.
+pub fn summary(release: &Release, policy: &Policy, now: Time) -> String {
+    waits(release, policy, now).1
+}
+
+fn waits(release: &Release, policy: &Policy, now: Time) -> (Vec<Wait>, String) {
     let look = Look { release, policy, now };
     let on = match &release.held {
         Some(hold) => look.held(hold.at),
@@ -60,9 +72,7 @@ pub fn waits_for(release: &Release, policy: &Policy, now: Time) -> Waits {
         (None, Phase::CountingDown) => counted(&verdict::reasons(release, policy)),
         _ => words::and(&on.iter().map(|wait| wait.what.clone()).collect::<Vec<_>>()),
     };
-    let due = agenda::of_release(release, policy).into_iter().next();
-    let next = due.map(|due| Next { about: due.about, at: due.at.max(now) });
-    Waits { summary, on, next }
+    (on, summary)
 }
 
 /// `2 sign-offs and 1 checklist item`.

@@ -132,8 +132,27 @@ pub fn scopes(state: &State) -> impl Iterator<Item = Scope> {
     releases.chain(freezes).chain(state.house.flags.keys().cloned().map(Scope::Flag))
 }
 
+/// What time asks first in this scope: each change of a release asks for it.
+pub fn next(state: &State, scope: &Scope) -> Option<Due> {
+    match scope {
+        Scope::Release(id) => next_of_release(state.releases.get(id)?, state.house.policy()),
+        Scope::Freeze(_) | Scope::Flag(_) => agenda(state, scope).into_iter().next(),
+    }
+}
+
 /// What time will ask of one release, the earliest first.
 pub fn of_release(release: &Release, policy: &Policy) -> Vec<Due> {
+    let mut list = deadlines(release, policy);
+    list.sort();
+    list.into_iter().map(|(at, deadline)| due(release, at, deadline)).collect()
+}
+
+pub fn next_of_release(release: &Release, policy: &Policy) -> Option<Due> {
+    let first = deadlines(release, policy).into_iter().min();
+    first.map(|(at, deadline)| due(release, at, deadline))
+}
+
+fn deadlines(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
     let mut list: Vec<(Time, Deadline)> = Vec::new();
     list.extend(announcements(release, policy));
     if release.held.is_none() || release.phase.is_before_deploy() {
@@ -145,8 +164,7 @@ pub fn of_release(release: &Release, policy: &Policy) -> Vec<Due> {
     list.extend(asked.map(|(at, phase)| (at, Deadline::AskItems(phase))));
     list.extend(escalation(release, policy));
     list.extend(closing(release, policy));
-    list.sort();
-    list.into_iter().map(|(at, deadline)| due(release, at, deadline)).collect()
+    list
 }
 
 fn due(release: &Release, at: Time, deadline: Deadline) -> Due {

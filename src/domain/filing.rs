@@ -104,7 +104,7 @@ fn is_ripe(state: &State, release: &Release, now: Time) -> bool {
         && (release.room.open.is_empty() || release.room.closed);
     over && quiet
         && !is_at_hand(state.house.live.get(&release.target()), &release.id)
-        && super::agenda::of_release(release, state.house.policy()).is_empty()
+        && super::agenda::next_of_release(release, state.house.policy()).is_none()
 }
 
 fn is_at_hand(live: Option<&Vec<Live>>, id: &ReleaseId) -> bool {

@@ -1,5 +1,6 @@
 //! Names of things. Parsed at the edge, trusted inside.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,6 +19,13 @@ macro_rules! names {
             }
 
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        // A map is asked with a word as somebody said it.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
                 &self.0
             }
         }

@@ -51,7 +51,8 @@ pub(super) fn filed(state: &State, said: &str) -> Vec<ReleaseId> {
 }
 
 pub(super) fn is_known(state: &State, word: &str) -> bool {
-    state.releases.values().any(|release| is_called(release, word))
+    state.releases.contains_key(word)
+        || state.releases.values().any(|release| is_called(release, word))
 }
 
 fn of_room<'a>(state: &'a State, room: Room<'_>) -> Option<&'a Release> {
@@ -91,10 +92,10 @@ fn ids(list: &[&Release]) -> Vec<ReleaseId> {
 }
 
 fn named<'a>(state: &'a State, said: &str, room: Room<'_>) -> Result<&'a Release, Unclear> {
-    let all = || state.releases.values().map(AsRef::as_ref);
-    if let Some(exact) = all().find(|release| release.id.as_str() == said) {
+    if let Some(exact) = state.releases.get(said) {
         return Ok(exact);
     }
+    let all = || state.releases.values().map(AsRef::as_ref);
     let fits: Vec<&Release> = all().filter(|release| is_called(release, said)).collect();
     let open: Vec<&Release> = fits.iter().copied().filter(|one| !one.phase.is_over()).collect();
     match (open.as_slice(), fits.as_slice()) {
@@ -127,21 +128,24 @@ fn version(release: &Release) -> &str {
 }
 
 /// `v1.2.0` or `1.2.0`, a service or its name, both together, a target, or an id with or without its
-/// attempt.
+/// attempt. Every open release is asked about each word of a line: nothing is allocated for that.
 fn is_called(release: &Release, word: &str) -> bool {
     let version = version(release);
     let id = release.id.as_str();
     let without_attempt = id.split('#').next().unwrap_or(id);
-    let names = [version, version.trim_start_matches('v'), id, without_attempt];
-    let service = [release.plan.release.service.as_str(), release.plan.name()];
-    let both = service.iter().any(|service| {
-        let rest = word.get(service.len()..).and_then(|rest| rest.strip_prefix(' '));
-        let is_service =
-            word.get(..service.len()).is_some_and(|head| head.eq_ignore_ascii_case(service));
-        is_service
-            && rest.is_some_and(|rest| names[..2].iter().any(|it| it.eq_ignore_ascii_case(rest)))
-    });
-    both || names.iter().any(|name| name.eq_ignore_ascii_case(word))
-        || release.plan.release.service.eq_ignore_ascii_case(word)
-        || release.target().eq_ignore_ascii_case(word)
+    let versions = [version, version.trim_start_matches('v')];
+    let (service, environment) =
+        (release.plan.release.service.as_str(), release.plan.release.environment.as_str());
+    let same = |name: &str| name.eq_ignore_ascii_case(word);
+    let joined = |first: &str, mark: char| {
+        let (head, rest) = word.split_at_checked(first.len())?;
+        head.eq_ignore_ascii_case(first).then(|| rest.strip_prefix(mark)).flatten()
+    };
+    let with_version = |name: &str| {
+        joined(name, ' ')
+            .is_some_and(|rest| versions.iter().any(|version| version.eq_ignore_ascii_case(rest)))
+    };
+    versions.into_iter().chain([id, without_attempt, service]).any(same)
+        || joined(service, '/').is_some_and(|rest| rest.eq_ignore_ascii_case(environment))
+        || [service, release.plan.name()].into_iter().any(with_version)
 }

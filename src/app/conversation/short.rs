@@ -26,9 +26,8 @@ pub(super) fn lines_of(message: &mut Message, prefix: &str, state: &State, room:
 
 /// The shortest line that means the same here and now.
 pub(super) fn line(line: &str, state: &State, room: Room<'_>) -> String {
-    let named = |release: &&Release| line.split(' ').any(|word| word == release.id.as_str());
-    let mut all = state.releases.values().map(AsRef::as_ref);
-    let Some(release) = all.find(named) else { return line.to_owned() };
+    let mut named = line.split(' ').filter_map(|word| state.releases.get(word));
+    let Some(release) = named.next() else { return line.to_owned() };
     let Some(meant) = in_full(line, state, release) else { return line.to_owned() };
     let call = |name: &String| {
         let words = line.split(' ').map(|word| match word == release.id.as_str() {
