@@ -18,6 +18,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// Where a person has to mend something first, nobody hurries.
 pub(super) const UNTIL_LET_IN: Duration = Duration::from_secs(5 * 60);
+/// From an outcome that nobody heard to looking for it: beyond the neighbour's own time-out.
+pub(super) const BEFORE_LOOKING: Duration = Duration::from_secs(10);
 /// After this many tries a person is told.
 const MOST_TRIES: u32 = 12;
 
@@ -132,7 +134,7 @@ impl Delivery {
     /// Whether to go on looking. **Invariant:** what may have happened is looked for until somebody
     /// could look; a look that failed has cleared nothing up.
     async fn not_seen(&self, waiting: &mut Waiting, effect: &Effect, failure: Failure) -> bool {
-        let (key, tries) = (waiting.key.clone(), waiting.tries + 1);
+        let (key, tries) = (waiting.key.clone(), tries_after(waiting.tries, effect, &failure));
         let pause = match &failure {
             Failure::Transient { retry_after, .. } if tries < MOST_TRIES => {
                 waiting.tries = tries;
@@ -157,13 +159,9 @@ impl Delivery {
 
     /// Whether to go on with this effect.
     async fn failed(&self, waiting: &mut Waiting, effect: &Effect, failure: Failure) -> bool {
-        let (key, mut tries) = (waiting.key.clone(), waiting.tries + 1);
+        let (key, tries) = (waiting.key.clone(), tries_after(waiting.tries, effect, &failure));
         let (why, pause) = match &failure {
-            // Waiting for a person is no try: the rest of them are for when we are let in.
-            Failure::NoEntry { why } => {
-                tries = waiting.tries;
-                (why.clone(), self.shut_out_of(&waiting.lane, why))
-            }
+            Failure::NoEntry { why } => (why.clone(), self.shut_out_of(&waiting.lane, why)),
             Failure::Transient { why, retry_after } if tries < MOST_TRIES => {
                 (why.clone(), pause(tries, *retry_after, chance()))
             }
@@ -174,9 +172,9 @@ impl Delivery {
                 return false;
             }
             Failure::Unknown { why } if tries < 3 && self.may_look(effect) => {
-                // Look, and look again beyond the neighbour's time-out, before anything is repeated.
+                // Look, and look again, before anything is repeated.
                 warn!(effect.key = %key, %failure, "the outcome of `{key}` is unknown, looking: {why}");
-                self.wait(Duration::from_secs(10)).await;
+                self.wait(BEFORE_LOOKING).await;
                 waiting.tries = tries;
                 waiting.state = store::Delivery::Trying;
                 return !self.0.stop.is_cancelled();
@@ -205,6 +203,33 @@ impl Delivery {
         if self.0.world.waits() {
             let _ = tokio::time::timeout(pause, self.0.stop.cancelled()).await;
         }
+    }
+}
+
+/// Waiting for a person is no try: the rest of them are for when we are let in. Nor is waiting for
+/// our turn, where a chat says when that is: in a storm of a minute there may be more of them than
+/// tries. A deploy that is put off for ever has failed.
+fn tries_after(tries: u32, effect: &Effect, failure: &Failure) -> u32 {
+    let is_none = match failure {
+        Failure::NoEntry { .. } => true,
+        Failure::Transient { retry_after: Some(_), .. } => is_of_a_chat(effect),
+        Failure::Transient { .. } | Failure::Permanent { .. } | Failure::Unknown { .. } => false,
+    };
+    if is_none { tries } else { tries + 1 }
+}
+
+fn is_of_a_chat(effect: &Effect) -> bool {
+    match effect {
+        Effect::Say { .. }
+        | Effect::OpenRoom { .. }
+        | Effect::Pin { .. }
+        | Effect::Archive { .. }
+        | Effect::Refresh { .. } => true,
+        Effect::Run { .. }
+        | Effect::Look { .. }
+        | Effect::Stop { .. }
+        | Effect::Flag { .. }
+        | Effect::AnswerGate { .. } => false,
     }
 }
 
@@ -256,9 +281,14 @@ fn undelivered(effect: &Effect, why: &str, unknown: bool) -> Option<Command> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::effect::Call;
+    use crate::domain::ids::ReleaseId;
+    use crate::domain::state::Posted;
 
     proptest! {
         #[test]
@@ -281,6 +311,26 @@ mod tests {
             let pause = pause(1, Some(asked), chance);
             prop_assert!(pause >= asked && pause <= asked + FIRST_PAUSE, "{pause:?}");
         }
+    }
+
+    #[test]
+    fn waiting_for_our_turn_in_a_chat_is_no_try() {
+        let release = ReleaseId::of("shop", "production", "v1", 1);
+        let [platform, channel, message] = ["slack", "C1", "1"].map(str::to_owned);
+        let posted = Posted { platform, channel, message };
+        let pin = Effect::Pin { release: release.clone(), posted };
+        let call = Call {
+            action: "deploy".into(),
+            with: BTreeMap::new(),
+            limit_ms: 1_000,
+            repeat_safe: false,
+        };
+        let stop = Effect::Stop { release, run: "r/1".into(), call };
+        let busy =
+            Failure::Transient { why: "busy".into(), retry_after: Some(Duration::from_secs(1)) };
+        let away = Failure::transient("away");
+        assert_eq!([&busy, &away].map(|failure| tries_after(3, &pin, failure)), [3, 4]);
+        assert_eq!([&busy, &away].map(|failure| tries_after(3, &stop, failure)), [4, 4]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tracing::{error, info, warn};
 
-use super::lane::{UNTIL_LET_IN, chance, pause};
+use super::lane::{BEFORE_LOOKING, UNTIL_LET_IN, chance, pause};
 use super::{CARD_PACE, Delivery, Job, SHOWN_LINES, lane_of};
 use crate::app::conversation::tell_apart;
 use crate::app::grammar::Paper;
@@ -637,7 +637,9 @@ impl Delivery {
                     self.is_shut_out(&lane_of(&card), Some(why));
                     return self.later(card, pause(CARD_TRIES, Some(UNTIL_LET_IN), chance()));
                 }
-                Failure::Permanent { .. } | Failure::Unknown { .. } => {}
+                // It may stand there and be unknown to the log: then it is found.
+                Failure::Unknown { .. } => return self.later(card, BEFORE_LOOKING),
+                Failure::Permanent { .. } => {}
             }
         }
         self.is_shut_out(&lane_of(&card), None);
@@ -748,7 +750,6 @@ fn posted_command(
     Some(Command::Posted { release, card: None, posted, text })
 }
 
-/// What the captain is told of a letter that not everybody got.
 /// The log's head is for those who keep the release's record, where it is talked about.
 fn is_its_room(notice: &Notice, platform: &str, place: Option<&Place>) -> bool {
     let rooms = notice.brief.iter().flat_map(|brief| &brief.rooms);
@@ -756,6 +757,7 @@ fn is_its_room(notice: &Notice, platform: &str, place: Option<&Place>) -> bool {
     matches!(place, Some(Place::Channel(id)) if here.any(|room| room.channel == *id))
 }
 
+/// What the captain is told of a letter that not everybody got.
 fn partly_posted(notice: &Notice, to: String, why: String) -> Option<Command> {
     let release = notice.brief.as_ref()?.release.clone();
     let what = "every copy of a message".to_owned();

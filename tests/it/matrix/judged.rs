@@ -137,17 +137,22 @@ const CLOCK_SET: [&str; 6] = [
     "late",
 ];
 
+const RUN_CARDS: [&str; 3] = ["card of a run", r#"card {\"run\""#, "A run's output was posted"];
+
 const OF_TIME: [&str; 1] = ["The soak of stage"];
 
 /// What this trouble may add, and what it may take away.
 struct May {
     come: Vec<&'static str>,
     lack: Vec<&'static str>,
+    /// How many steps were asked for again: each run has a card.
+    again: usize,
 }
 
 impl May {
     fn of<H: Troubled>(play: &Play<H>) -> Self {
-        let mut may = Self { come: Vec::new(), lack: Vec::new() };
+        let again = play.answers.iter().filter(|it| it.is_retry()).count();
+        let mut may = Self { come: Vec::new(), lack: Vec::new(), again };
         // Whose screen no longer waits for an answer gets it as a message.
         may.come.push("(\"dm-");
         if !play.answers.is_empty() {
@@ -177,6 +182,9 @@ fn of<K: Ord + std::fmt::Debug>(
             (meant, is) if meant == is => true,
             // What a person does twice, because nothing came of it for a while.
             (0, _) if TWICE.iter().any(|it| text.contains(it)) => true,
+            (meant, is) if is > meant && RUN_CARDS.iter().any(|it| text.contains(it)) => {
+                is <= meant + may.again
+            }
             (0, 1) => may.come.iter().any(|it| text.contains(it)),
             (meant, is) if is < meant => may.lack.iter().any(|it| text.contains(it)),
             _ => false,

@@ -156,9 +156,10 @@ impl Trouble {
             Kind::HalfOpenSockets => trouble.moves = dice.moves(2, length.moves, 1),
             Kind::ClockSet => {
                 // While it is announced, or once it has begun: around the start it is another play,
-                // in which the start is missed. And back again, as soon as somebody has noticed.
+                // in which the start is missed, or the last announcement comes too late to be made.
+                // And back again, as soon as somebody has noticed.
                 let early = dice.number(0, 1) == 0;
-                let at = if early { dice.size(1, 8) } else { dice.size(21, length.moves - 3) };
+                let at = if early { dice.size(1, 6) } else { dice.size(21, length.moves - 3) };
                 trouble.moves = vec![(at, 0), (at + 2, 0)];
                 trouble.forward = dice.number(0, 1) == 1;
             }
