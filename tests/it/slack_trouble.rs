@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nix::sys::stat::Mode as Bits;
 use nix::unistd::mkfifo;
+use serde_json::{Map, Value};
 
 use crate::shop::at;
 use crate::slack_stage::{Mode, Stage, cast};
@@ -270,6 +271,31 @@ async fn a_storm_of_429_delays_and_doubles_nothing() {
     for said in ["go or no-go?", "🚀 Web shop v1.2.0 starts in 1 h", "how to go back to v1.1.9"] {
         stage.world.exactly_once(said);
     }
+    stage.assert_clean().await;
+}
+
+/// Nobody heard that it was posted: it is looked for, and is then a card like any other.
+#[tokio::test]
+async fn a_card_whose_posting_nobody_heard_of_is_found_and_pinned() {
+    let mut stage = Stage::waiting(Mode::Socket, |config| config).await;
+    let is_it = |_: &str, args: &Map<String, Value>| {
+        let text = args.get("text").and_then(Value::as_str).unwrap_or_default();
+        text.contains("how to go back").to_string()
+    };
+    let lost = Fault::on("chat.postMessage", Harm::AnswerLost).doing(is_it, "true");
+    stage.world.fault(lost);
+    stage.begin().await;
+    stage.says("maria", &format!("schedule web-shop {}", at(1)), "is scheduled for").await;
+    let card = stage.sees(ROOM, "how to go back to v1.1.9").await;
+    stage.settled().await;
+    stage.time_goes_by(chrono::Duration::seconds(11));
+    // Whoever sleeps looks at the clock when something happens.
+    stage.running().get("/healthz").await;
+    stage.world.called("pins.add", 2).await;
+    stage.settled().await;
+    stage.world.exactly_once("how to go back to v1.1.9");
+    let pinned = stage.world.calls("pins.add");
+    assert!(pinned.iter().any(|call| call.arg("timestamp") == card.ts), "{pinned:?}");
     stage.assert_clean().await;
 }
 

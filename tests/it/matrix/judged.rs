@@ -128,7 +128,8 @@ const NOT_SEEN: [&str; 9] = [
 
 const TWICE: [&str; 2] = ["Nothing to do for ", "Refused "];
 
-const CLOCK_SET: [&str; 6] = [
+const CLOCK_SET: [&str; 7] = [
+    "This was due at",
     "clock was set",
     "nobody can tell how long",
     "put it on hold",
@@ -139,7 +140,8 @@ const CLOCK_SET: [&str; 6] = [
 
 const RUN_CARDS: [&str; 3] = ["card of a run", r#"card {\"run\""#, "A run's output was posted"];
 
-const OF_TIME: [&str; 1] = ["The soak of stage"];
+/// What comes late says so, and is not the same then.
+const OF_TIME: [&str; 3] = ["The soak of stage", " goes out ", " was announced to "];
 
 /// What this trouble may add, and what it may take away.
 struct May {
