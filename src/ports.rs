@@ -343,9 +343,10 @@ pub trait Directory: Send + Sync {
         None
     }
 
-    /// What people there call the place with this id, as they write it: `#releases`.
-    async fn place(&self, _tenant: &str, _id: &str) -> Option<String> {
-        None
+    /// What people there call the place with this id, as they write it: `#releases`. Nothing for
+    /// what is no place.
+    async fn place(&self, _tenant: &str, _id: &str) -> Result<Option<String>, Failure> {
+        Ok(None)
     }
 }
 

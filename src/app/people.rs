@@ -11,7 +11,7 @@ use crate::domain::command::Claims;
 use crate::domain::ids::Account;
 use crate::domain::policy::Policy;
 use crate::domain::time::Time;
-use crate::ports::{Block, Directory, Inline, Message, Standing};
+use crate::ports::{Block, Directory, Failure, Inline, Message, Standing};
 
 /// Claims are facts with an age: older than this they are asked for again.
 const FRESH: TimeDelta = TimeDelta::seconds(60);
@@ -137,9 +137,11 @@ impl People {
     }
 
     /// Destinations look like accounts.
-    async fn place(&self, account: &Account) -> Option<String> {
-        let directory = self.directories.get(&account.platform)?;
-        directory.place(&account.tenant, &account.user).await
+    async fn place(&self, account: &Account) -> Result<Option<String>, Failure> {
+        match self.directories.get(&account.platform) {
+            Some(directory) => directory.place(&account.tenant, &account.user).await,
+            None => Ok(None),
+        }
     }
 
     async fn name_of(&self, account: &Account) -> String {
@@ -148,8 +150,10 @@ impl People {
             return known;
         }
         let found = match self.place(account).await {
-            Some(place) => Some(place),
-            None => self.standing(account, &[]).await.and_then(|standing| standing.name),
+            Ok(Some(place)) => Some(place),
+            Ok(None) => self.standing(account, &[]).await.and_then(|standing| standing.name),
+            // Nobody can tell whether it is a person, and what is none must not be asked for as one.
+            Err(_) => return account.to_string(),
         };
         let Some(name) = found else { return format!("@{}", account.user) };
         self.names.lock().expect("never held in a panic").insert(account.clone(), name.clone());

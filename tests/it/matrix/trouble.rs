@@ -160,7 +160,7 @@ impl Trouble {
                 // And back again, as soon as somebody has noticed.
                 let early = dice.number(0, 1) == 0;
                 let at = if early { dice.size(1, 6) } else { dice.size(21, length.moves - 3) };
-                trouble.moves = vec![(at, 0), (at + 2, 0)];
+                trouble.moves = vec![(at, 0), (at + 1, 0)];
                 trouble.forward = dice.number(0, 1) == 1;
             }
             Kind::DeliveredTwice | Kind::DeliveredBackwards => {}

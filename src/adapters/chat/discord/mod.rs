@@ -243,7 +243,7 @@ impl Directory for Discord {
         self.just_seen(tenant, user, groups)
     }
 
-    async fn place(&self, tenant: &str, id: &str) -> Option<String> {
+    async fn place(&self, tenant: &str, id: &str) -> Result<Option<String>, Failure> {
         self.place_name(tenant, id).await
     }
 }

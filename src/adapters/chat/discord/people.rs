@@ -106,20 +106,30 @@ impl Discord {
 impl Discord {
     /// Discord's ids do not say what they are of, and asking for a channel that is a person counts
     /// as a mistake: so it is looked for among all of them, which is one call, and another for roles.
-    pub(super) async fn place_name(&self, tenant: &str, place: &str) -> Option<String> {
-        let place = id(place).filter(|_| tenant == self.settings.tenant())?;
-        if lock(&self.members).get(&place).is_some() {
-            return None;
-        }
+    pub(super) async fn place_name(
+        &self,
+        tenant: &str,
+        place: &str,
+    ) -> Result<Option<String>, Failure> {
+        let place = id(place).filter(|_| tenant == self.settings.tenant());
+        let Some(place) = place.filter(|place| lock(&self.members).get(place).is_none()) else {
+            return Ok(None);
+        };
         let guild_id = GuildId::new(self.settings.guild);
-        let all = self.api.get(Route::GuildChannels { guild_id }).await.ok()?;
-        let mut all = all.as_array()?.iter();
-        if let Some(found) = all.find(|it| id_at(it, "/id") == Some(place)) {
-            return Some(format!("#{}", text(found, "/name")));
+        let channels = self.name_among(Route::GuildChannels { guild_id }, place).await?;
+        if let Some(channel) = channels {
+            return Ok(Some(format!("#{channel}")));
         }
-        let roles = self.api.get(Route::GuildRoles { guild_id }).await.ok()?;
-        let found = roles.as_array()?.iter().find(|it| id_at(it, "/id") == Some(place))?;
-        Some(format!("@{}", text(found, "/name").trim_start_matches('@')))
+        let role = self.name_among(Route::GuildRoles { guild_id }, place).await?;
+        Ok(role.map(|role| format!("@{}", role.trim_start_matches('@'))))
+    }
+
+    async fn name_among(&self, all: Route<'_>, place: u64) -> Result<Option<String>, Failure> {
+        let what = "What a place is called was not told";
+        let all = self.api.get(all).await.map_err(|fault| fault.failure(what, Twice::Harmless))?;
+        let found = all.as_array().into_iter().flatten();
+        let mut found = found.filter(|it| id_at(it, "/id") == Some(place));
+        Ok(found.next().map(|it| text(it, "/name").to_owned()))
     }
 }
 

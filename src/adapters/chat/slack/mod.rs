@@ -226,7 +226,7 @@ impl Directory for Slack {
         self.look_up(tenant, user, groups).await
     }
 
-    async fn place(&self, tenant: &str, id: &str) -> Option<String> {
+    async fn place(&self, tenant: &str, id: &str) -> Result<Option<String>, Failure> {
         self.channel_name(tenant, id).await
     }
 }

@@ -31,15 +31,22 @@ impl Slack {
     }
 
     /// Slack's ids say by their first letter what they are of.
-    pub(super) async fn channel_name(&self, tenant: &str, id: &str) -> Option<String> {
+    pub(super) async fn channel_name(
+        &self,
+        tenant: &str,
+        id: &str,
+    ) -> Result<Option<String>, Failure> {
         if tenant != self.settings.tenant || !id.starts_with(['C', 'G']) {
-            return None;
+            return Ok(None);
         }
+        let what = "What a channel is called was not told";
         let arguments = [("channel", id)];
         let looking = self.api.read("conversations.info", &arguments);
-        let found = tokio::time::timeout(PATIENCE, looking).await.ok()?.ok()?;
+        let found = tokio::time::timeout(PATIENCE, looking).await;
+        let found = found.map_err(|_| Failure::transient(what))?;
+        let found = found.map_err(|fault| fault.failure(what, Twice::Harmless))?;
         let name = text(&found, "/channel/name");
-        (!name.is_empty()).then(|| format!("#{name}"))
+        Ok((!name.is_empty()).then(|| format!("#{name}")))
     }
 
     async fn look_up_patiently(

@@ -173,6 +173,7 @@ impl Slack {
         };
         // It is known by the channel that it is in.
         let name = self.channel_name(&self.settings.tenant, &near).await;
+        let name = name.ok().flatten();
         let name = name.map_or_else(|| wish.name.clone(), |name| name.replace('#', ""));
         Ok(Room { channel: format!("{near}:{}", parent.message), name, instead: Some(reason) })
     }
