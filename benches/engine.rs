@@ -1,14 +1,15 @@
 //! What the engine does per second, and how late it is. Reported, never asserted.
 //!
 //! `cargo bench --bench engine`; `TMINUS_BENCH_SECONDS` (2; 0 for none of the votes),
-//! `TMINUS_BENCH_RELEASES` (1000) and `TMINUS_BENCH_DIR` (the system's temporary directory) change how
-//! long, how many and where.
+//! `TMINUS_BENCH_RELEASES` (1000), `TMINUS_BENCH_PENDING` (100,000 deadlines that wait meanwhile) and
+//! `TMINUS_BENCH_DIR` (the system's temporary directory) change how long, how many and where.
 
 mod world;
 
 use std::time::{Duration, Instant};
 
 use chrono::{SubsecRound, Utc};
+use serde_json::json;
 use tminus::app::clock::{self, Clock};
 use tminus::app::engine::Engine;
 use tminus::config;
@@ -34,7 +35,9 @@ async fn run() -> anyhow::Result<()> {
     for clients in [1, 16, 64, 256].into_iter().filter(|_| !seconds.is_zero()) {
         decided(clients, seconds).await?;
     }
-    due(releases).await?;
+    for pending in [0, number("TMINUS_BENCH_PENDING", 100_000)] {
+        due(releases, pending).await?;
+    }
     Ok(())
 }
 
@@ -111,9 +114,15 @@ async fn decided(clients: usize, length: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// So many releases whose first deadline falls due in the same second.
-async fn due(releases: u64) -> anyhow::Result<()> {
-    let (config, plan) = sample();
+/// So many releases whose first deadline falls due in the same second, while so many deadlines wait.
+async fn due(releases: u64, pending: u64) -> anyhow::Result<()> {
+    let (config, mut plan) = sample();
+    for n in 0..pending / releases {
+        plan.announcements.push(serde_json::from_value(json!({
+            "id": format!("later-{n}"), "at": format!("T+{}h", 100 + n), "audience": "customers",
+            "template": "t-24h",
+        }))?);
+    }
     let dir = place()?;
     let engine = Engine::start(Store::open(dir.path()).await?, Clock::real()).await?;
     opened(&engine, &config).await?;
@@ -125,7 +134,7 @@ async fn due(releases: u64) -> anyhow::Result<()> {
     }
     say(&format!("{releases} releases scheduled one by one in {:?}", before.elapsed()));
     say(&format!(
-        "resident with {releases} open releases: {:.0} MiB",
+        "resident with {releases} open releases and {pending} more deadlines: {:.0} MiB",
         resident(std::process::id())
     ));
     let stop = CancellationToken::new();

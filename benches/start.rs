@@ -24,8 +24,13 @@ use self::world::{number, person, place, resident, sample, say};
 const TOGETHER: usize = 10_000;
 /// Of each release: scheduled, votes, called off, filed.
 const VOTES: usize = 7;
+/// How many vote at the same time, and how often each.
+const VOTERS: usize = 64;
+const EACH: usize = 100;
 
 fn main() -> anyhow::Result<()> {
+    let few = place()?;
+    life(worked(few.path(), "no finished release"))?;
     let dir = place()?;
     let many = usize::try_from(number("TMINUS_BENCH_FINISHED", 100_000))?;
     life(async {
@@ -44,6 +49,7 @@ fn main() -> anyhow::Result<()> {
     for _ in 0..3 {
         life(started(dir.path(), "from the snapshot"))?;
     }
+    life(worked(dir.path(), "all of them"))?;
     life(async {
         let engine = opened(dir.path()).await?;
         let begun = Instant::now();
@@ -73,6 +79,44 @@ async fn started(dir: &Path, how: &str) -> anyhow::Result<()> {
     let entries = engine.store().head().seq;
     let resident = resident(std::process::id());
     say(&format!("started {how}: {took:?}, {filed} filed releases, {entries} entries; {resident}"));
+    Ok(())
+}
+
+/// Votes on an open release, by so many who each wait for their answer.
+async fn worked(dir: &Path, beside: &str) -> anyhow::Result<()> {
+    let engine = opened(dir).await?;
+    let (config, mut plan) = sample();
+    let ask = |id: &str, by: Actor, command| engine.ask(Request { id: id.into(), by, command });
+    if engine.store().head().seq == 0 {
+        ask("begin", Actor::Operator, Command::Begin { jumpable: false }).await?;
+        let policy = Box::new(config.policy.clone());
+        ask("policy", Actor::Operator, Command::AdoptPolicy { policy }).await?;
+    }
+    plan.release.service = "open".into();
+    let at = (Utc::now() + Duration::days(30)).trunc_subsecs(0);
+    let start = Start { local: at.naive_utc(), zone: chrono_tz::UTC, at };
+    let schedule = Command::Schedule { plan: Box::new(plan), start };
+    ask("open", person("maria"), schedule).await?;
+    let release = ReleaseId::of("open", "production", "v1.2.0", 1);
+    let begun = Instant::now();
+    let voters = (0..VOTERS).map(|voter| {
+        let (engine, release) = (engine.clone(), release.clone());
+        tokio::spawn(async move {
+            for n in 0..EACH {
+                let vote = Vote::NoGo { reason: format!("{voter} thought of {n}") };
+                let (release, role) = (release.clone(), Some("qa".into()));
+                let command = Command::Vote { release, role, vote, commits: Commitment::default() };
+                let id = format!("open/{voter}/{n}");
+                engine.ask(Request { id, by: person("quinn"), command }).await?;
+            }
+            anyhow::Ok(())
+        })
+    });
+    for voter in voters.collect::<Vec<_>>() {
+        voter.await??;
+    }
+    let rate = (VOTERS * EACH) as f64 / begun.elapsed().as_secs_f64();
+    say(&format!("beside {beside}: {rate:.0} votes decided and durable per second"));
     Ok(())
 }
 
