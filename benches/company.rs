@@ -306,6 +306,7 @@ fn config(api: &str, people: u64) -> anyhow::Result<String> {
     }
     let qa = "title = \"QA\"\n";
     let house = house.replace(qa, &format!("{qa}members = [{members}]\n"));
-    let tokens = "[console.tokens]\nmaria = { env = \"TOKEN\" }\n";
-    Ok(format!("{all}\n{tokens}\n{}", house.replace("[console]\nenabled = false\n", "")))
+    let console = "[[console.channel]]\nid = \"releases\"\nname = \"releases\"\n\n\
+                   [console.tokens]\nmaria = { env = \"TOKEN\" }\n";
+    Ok(format!("{}\n{all}\n{console}", house.replace("[console]\nenabled = false\n", "")))
 }
