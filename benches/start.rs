@@ -33,10 +33,8 @@ fn main() -> anyhow::Result<()> {
     life(worked(few.path(), "no finished release"))?;
     let dir = place()?;
     let many = usize::try_from(number("TMINUS_BENCH_FINISHED", 100_000))?;
-    life(async {
-        let told = one_release(dir.path()).await?;
-        repeated(dir.path(), &told, many).await
-    })?;
+    let told = life(one_release(dir.path()))?;
+    life(repeated(dir.path(), &told, many))?;
     life(async {
         started(dir.path(), "from the first entry").await?;
         let engine = opened(dir.path()).await?;
