@@ -35,8 +35,8 @@ fn main() -> anyhow::Result<()> {
     let many = usize::try_from(number("TMINUS_BENCH_FINISHED", 100_000))?;
     let told = life(one_release(dir.path()))?;
     life(repeated(dir.path(), &told, many))?;
+    life(started(dir.path(), "from the first entry"))?;
     life(async {
-        started(dir.path(), "from the first entry").await?;
         let engine = opened(dir.path()).await?;
         let begun = Instant::now();
         chores::take_snapshot(&engine).await;
