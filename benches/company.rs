@@ -297,6 +297,8 @@ fn config(api: &str, people: u64) -> anyhow::Result<String> {
     let house = house.replace("{ env = \"SLACK_BOT_TOKEN\" }", "{ env = \"BOT\" }");
     let house = house.replace("app_token = { env = \"SLACK_APP_TOKEN\" }", "");
     let house = house.replace("{ env = \"SLACK_SIGNING_SECRET\" }", "{ env = \"SIGNING\" }");
+    let maria = "\"slack/T0HOME0000/UMARIA0000\"";
+    let house = house.replace(maria, &format!("{maria}, \"console/local/maria\""));
     let house = house.replace("T0HOME0000", "T0123").replace("required = true", "");
     let mut members = String::new();
     let mut all = String::new();
