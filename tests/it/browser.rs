@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout};
 use crate::program::processes_with;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+const DRIVERS: usize = 5;
 const FLAGS: [&str; 8] = [
     "--headless=new",
     "--no-sandbox",
@@ -48,15 +49,7 @@ impl Browser {
     /// Starts Debian's Chromium with a profile of its own, on a port that the driver chooses.
     pub(crate) async fn start() -> Self {
         let profile = tempfile::tempdir().expect("a folder for the profile");
-        let mut driver = Command::new("chromedriver")
-            .args(["--port=0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("chromedriver is installed (see tests/run)");
-        let port = port_of(&mut driver).await;
+        let (driver, port) = listening_driver().await;
         let address = format!("http://127.0.0.1:{port}");
         let mut flags: Vec<_> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
         flags.push(format!("--user-data-dir={}", profile.path().display()));
@@ -258,7 +251,27 @@ fn tools() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.tools/node_modules")
 }
 
-async fn port_of(driver: &mut Child) -> u16 {
+/// A driver chooses a port that is free in one family of addresses and ends if somebody has it in
+/// the other, as happens when many tests open ports; the next one chooses anew.
+async fn listening_driver() -> (Child, u16) {
+    for _ in 0..DRIVERS {
+        let mut driver = Command::new("chromedriver")
+            .args(["--port=0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("chromedriver is installed (see tests/run)");
+        if let Some(port) = port_of(&mut driver).await {
+            return (driver, port);
+        }
+    }
+    panic!("{DRIVERS} drivers ended before they listened");
+}
+
+/// None if it ended without.
+async fn port_of(driver: &mut Child) -> Option<u16> {
     let output = driver.stdout.take().expect("its output is piped");
     let mut lines = BufReader::new(output).lines();
     let find = async {
@@ -267,10 +280,11 @@ async fn port_of(driver: &mut Child) -> u16 {
                 .rsplit_once("successfully on port ")
                 .map(|(_, port)| port.trim_end_matches('.'));
             if let Some(port) = port.and_then(|port| port.parse().ok()) {
-                return port;
+                return Some(port);
             }
+            eprintln!("chromedriver: {line}");
         }
-        panic!("chromedriver ended before it listened");
+        None
     };
     timeout(PATIENCE, find).await.expect("chromedriver tells its port")
 }

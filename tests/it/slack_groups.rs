@@ -1,4 +1,4 @@
-//! User groups of Slack: whoever holds a seat by one alone comes into the room.
+//! Many people in a room of Slack: named ones, and who holds a seat by a user group alone.
 
 use tminus::ports::{Chat, RoomWish};
 
@@ -18,15 +18,40 @@ fn wish(key: &str, groups: &[&str]) -> RoomWish {
     }
 }
 
+fn crew() -> Vec<String> {
+    (0..120).map(|n| format!("crew{n:03}")).collect()
+}
+
+fn staffed(setup: Setup, crew: &[String]) -> Setup {
+    crew.iter().fold(setup, |setup, name| setup.person(name, Standing::Member))
+}
+
+#[tokio::test]
+async fn many_named_people_come_in_batches_and_who_cannot_come_is_told() {
+    let crew = crew();
+    let world = SlackWorld::with(staffed(Setup::default(), &crew)).await;
+    let slack = adapter(&world);
+    let room = slack.open_room(&wish("one", &[])).await.unwrap();
+    let before = world.calls("conversations.invite").len();
+    let people: Vec<String> = crew.iter().map(|name| world.person(name).id).collect();
+    slack.invite(&room.channel, &people).await.unwrap();
+    assert_eq!(world.calls("conversations.invite").len() - before, 3, "fifty at a time");
+    let inside = || world.look(|it| it.channels[&room.channel].members.clone());
+    assert!(people.iter().all(|id| inside().contains(id)));
+
+    let late = ["UANN000000", "ULEAVER000", "UMARIA0000", "UQUINN0000"].map(String::from);
+    let missing = slack.invite(&room.channel, &late).await.unwrap_err();
+    assert!(missing.to_string().contains("Not invited: ULEAVER000"), "{missing}");
+    assert!(inside().contains("UANN000000") && inside().contains("UQUINN0000"));
+    world.assert_clean().await;
+}
+
 #[tokio::test]
 async fn a_large_group_is_invited_in_batches_and_nobody_keeps_the_others_away() {
-    let names: Vec<String> = (0..120).map(|n| format!("crew{n:03}")).collect();
+    let names = crew();
     let crew: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut setup = Setup::default().group("crew", &[&crew[..], &["leaver", "maria"]].concat());
-    for name in &names {
-        setup = setup.person(name, Standing::Member);
-    }
-    let world = SlackWorld::with(setup).await;
+    let setup = Setup::default().group("crew", &[&crew[..], &["leaver", "maria"]].concat());
+    let world = SlackWorld::with(staffed(setup, &names)).await;
     let slack = adapter(&world);
     let room = slack.open_room(&wish("one", &["SCREW00000", "SGONE00000"])).await.unwrap();
     let inside = world.look(|it| it.channels[&room.channel].members.clone());

@@ -13,7 +13,7 @@ use super::{Slack, Spot, lock};
 use crate::ports::Failure;
 
 /// Slack documents a thousand at a time for some workspaces and a hundred for others.
-const BATCH: usize = 50;
+pub(super) const BATCH: usize = 50;
 /// A group is asked for again after this: people join and leave it.
 const FRESH: Duration = Duration::from_secs(60);
 
@@ -83,9 +83,8 @@ impl Slack {
     async fn ask_each_in(&self, channel: &str, batch: &[String]) -> Result<(), Failure> {
         let mut left_out = 0;
         for member in batch {
-            let body = json!({"channel": channel, "users": member});
-            match self.api.call("conversations.invite", &body).await {
-                Ok(_) => {}
+            match self.ask_together_in(channel, &[member]).await {
+                Ok(()) => {}
                 Err(fault) if fault.is(&THERE) => {}
                 Err(fault) if fault.is(&ONLY_ONE) => left_out += 1,
                 Err(fault) => {
@@ -133,6 +132,6 @@ fn asked(channel: &str, member: &str) -> (String, String) {
     (channel.to_owned(), member.to_owned())
 }
 
-fn is_of_some(fault: &Fault) -> bool {
+pub(super) fn is_of_some(fault: &Fault) -> bool {
     fault.is(&THERE) || fault.is(&ONLY_ONE)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::api::{Fault, Twice, text};
-use super::groups::{ONLY_ONE, THERE};
+use super::groups::{BATCH, ONLY_ONE, THERE, is_of_some};
 use super::render::cut;
 use super::{Slack, Spot, lock, render};
 use crate::adapters::chat::naming::{mark, name};
@@ -21,6 +21,7 @@ const PAGE: &str = "200";
 const PAGES: usize = 25;
 
 const NOT_OPENED: &str = "The channel was not opened";
+const UNINVITED: &str = "Nobody was invited";
 /// What says that we may not, rather than that this name will not do.
 const FORBIDDEN: [&str; 7] = [
     "restricted_action",
@@ -189,27 +190,45 @@ impl Slack {
         set.map(|_| ()).map_err(|fault| fault.failure("The topic was not set", Twice::Harmless))
     }
 
-    /// Each by themselves, so that one who cannot come keeps nobody else away.
+    /// In batches, and each by themselves where somebody of a batch cannot come: they keep nobody else
+    /// away, and are named.
     pub(super) async fn ask_in(&self, channel: &str, members: &[String]) -> Result<(), Failure> {
         self.identity().await?;
         if Spot::of(channel).thread.is_some() {
             return Ok(());
         }
-        let mut missing = Vec::new();
         // A user group cannot be invited, and need not be: the channel is public.
-        for member in members.iter().filter(|member| !member.starts_with('&')) {
-            let body = json!({"channel": channel, "users": member});
-            match self.api.call("conversations.invite", &body).await {
-                Ok(_) => {}
-                Err(fault) if fault.is(&THERE) => {}
-                Err(fault) if fault.is(&ONLY_ONE) => missing.push((member, fault)),
-                Err(fault) => return Err(fault.failure("Nobody was invited", Twice::Harmless)),
+        let people: Vec<_> =
+            members.iter().map(String::as_str).filter(|it| !it.starts_with('&')).collect();
+        let mut missing = Vec::new();
+        for batch in people.chunks(BATCH) {
+            let Err(fault) = self.ask_together_in(channel, batch).await else { continue };
+            if !is_of_some(&fault) {
+                return Err(fault.failure(UNINVITED, Twice::Harmless));
+            }
+            for member in batch {
+                match self.ask_together_in(channel, &[member]).await {
+                    Ok(()) => {}
+                    Err(fault) if fault.is(&THERE) => {}
+                    Err(fault) if fault.is(&ONLY_ONE) => missing.push((*member, fault)),
+                    Err(fault) => return Err(fault.failure(UNINVITED, Twice::Harmless)),
+                }
             }
         }
         let Some((_, first)) = missing.first() else { return Ok(()) };
-        let names: Vec<_> = missing.iter().map(|(member, _)| member.as_str()).collect();
+        let names: Vec<_> = missing.iter().map(|(member, _)| *member).collect();
         let what = format!("Not invited: {}", names.join(", "));
         Err(first.clone().failure(&what, Twice::Harmless))
+    }
+
+    /// All of them or nobody.
+    pub(super) async fn ask_together_in(
+        &self,
+        channel: &str,
+        people: &[&str],
+    ) -> Result<(), Fault> {
+        let body = json!({"channel": channel, "users": people.join(",")});
+        self.api.call("conversations.invite", &body).await.map(drop)
     }
 
     /// A thread ends by itself.
