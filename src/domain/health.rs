@@ -438,9 +438,13 @@ pub fn gate(release: &Release, stage: usize, policy: &Policy, now: Time) -> Gate
         return if late { Gate::Shut("nothing was measured".into()) } else { Gate::Wait };
     };
     let lasts = now - health.since >= timing.green_for.duration();
+    // As far as it was seen to last: what time passes unmeasured opens nothing. Once it has asked to
+    // go on, what stays the same is not on record each time.
+    let seen = if release.advance_asked.contains(&stage) { now } else { health.at };
+    let seen_to_last = seen - health.since >= timing.green_for.duration();
     let given_up = now - health.since >= timing.no_data.duration();
     match health.light {
-        Light::Green if lasts => Gate::Open,
+        Light::Green if seen_to_last => Gate::Open,
         Light::Red | Light::Yellow if lasts => Gate::Shut(why_not(health, policy)),
         Light::Unknown if given_up => Gate::Shut(why_not(health, policy)),
         Light::Unknown if late && lasts => Gate::Shut(why_not(health, policy)),

@@ -262,6 +262,12 @@ impl Running {
         (status, text)
     }
 
+    /// Time has passed: whoever sleeps looks at the clock when something happens. It may be killed
+    /// by what is due then, before it answers.
+    pub(crate) async fn stirs(&self) {
+        drop(self.client.get(format!("{}/healthz", self.address)).send().await);
+    }
+
     /// A deed at the page, from the page itself.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (StatusCode, String) {
         let request = self.client.post(format!("{}{path}", self.address));

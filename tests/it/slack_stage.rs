@@ -108,8 +108,7 @@ impl Stage {
     pub(crate) async fn passes(&self, time: Duration) {
         self.settled().await;
         self.time_goes_by(time);
-        // Whoever sleeps looks at the clock when something happens.
-        self.running().get("/healthz").await;
+        self.running().stirs().await;
     }
 
     /// The same, whatever is under way.

@@ -269,6 +269,27 @@ fn numbers_that_do_not_settle_hold_the_gate() {
 }
 
 #[test]
+fn green_that_nobody_saw_last_does_not_open_the_gate() {
+    let mut world = soaking(gated());
+    lasts(&mut world, GREEN, Duration::seconds(585));
+    lasts(&mut world, YELLOW, Duration::seconds(15));
+    world.run_ends(2, RunOutcome::Worked);
+    world.measures(GREEN);
+    world.after(Duration::milliseconds(59_999));
+    world.measures(GREEN);
+    world.after(Duration::milliseconds(1));
+    let stands = gate(world.release(), 1, world.policy(), world.now);
+    assert_eq!(stands, Gate::Wait, "a minute is over, but it was not seen to be");
+    let looks = next_sample_at(world.release(), world.policy(), world.now);
+    assert!(looks.is_some(), "who moves a clock measures before the wait is over");
+    let commits = Commitment::default();
+    refused(&world.by("maria", Command::Advance { release: id(), commits }));
+    world.after(Duration::seconds(15));
+    world.measures(GREEN);
+    assert_eq!(world.release().phase, Phase::Deploying { stage: 2 });
+}
+
+#[test]
 fn a_person_declares_red_what_no_number_shows() {
     let red = |reason: &str| Command::DeclareRed { release: id(), reason: reason.into() };
     let mut world = soaking(automatic(Some(Span::minutes(2))));
