@@ -14,10 +14,10 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpStream;
 
-use self::world::{Program, TOKEN, free_port, number, percentile, place, say, serial, typed};
+use self::world::{Program, free_port, number, percentile, place, say, serial, typed, typed_on};
 
 /// What somebody clicks, per second.
 const CLICKS: u64 = 200;
@@ -150,11 +150,8 @@ async fn talked(port: u16, until: Instant) -> anyhow::Result<u64> {
     let mut said = 0;
     while Instant::now() < until {
         pace.tick().await;
-        let line =
-            json!({"line": format!("update shop-0/production/v1.2.0 \"part {said} is out\"")});
-        let asked = http.post(format!("http://127.0.0.1:{port}/api/commands"));
-        let asked = asked.bearer_auth(TOKEN).json(&line);
-        anyhow::ensure!(asked.send().await?.status() == 200, "an update was not taken");
+        let line = format!("update shop-0/production/v1.2.0 \"part {said} is out\"");
+        typed_on(&http, port, &line).await?;
         said += 1;
     }
     Ok(said)

@@ -283,11 +283,20 @@ pub(crate) async fn free_port() -> anyhow::Result<u16> {
 
 /// What a person with a token types.
 pub(crate) async fn typed(port: u16, line: &str) -> anyhow::Result<Value> {
-    let asked = reqwest::Client::new().post(format!("http://127.0.0.1:{port}/api/commands"));
+    typed_on(&reqwest::Client::new(), port, line).await
+}
+
+/// The same, on a line that stays open.
+pub(crate) async fn typed_on(
+    http: &reqwest::Client,
+    port: u16,
+    line: &str,
+) -> anyhow::Result<Value> {
+    let asked = http.post(format!("http://127.0.0.1:{port}/api/commands"));
     let answer = asked.bearer_auth(TOKEN).json(&json!({"line": line})).send().await?;
     let status = answer.status();
     let answer: Value = answer.json().await?;
-    anyhow::ensure!(status == 200, "`{line}`: {answer}");
+    anyhow::ensure!(status == 200 && answer["ok"] == true, "`{line}`: {answer}");
     Ok(answer)
 }
 
