@@ -7,7 +7,8 @@ use nix::sys::stat::Mode as Bits;
 use nix::unistd::mkfifo;
 use serde_json::{Map, Value};
 
-use crate::shop::at;
+use crate::installed::until;
+use crate::shop::{self, at};
 use crate::slack_stage::{Mode, Stage, cast};
 use crate::slack_world::{Fault, Harm};
 
@@ -271,6 +272,34 @@ async fn a_storm_of_429_delays_and_doubles_nothing() {
     for said in ["go or no-go?", "🚀 Web shop v1.2.0 starts in 1 h", "how to go back to v1.1.9"] {
         stage.world.exactly_once(said);
     }
+    stage.assert_clean().await;
+}
+
+/// A line that breaks again and again loses no message and doubles none: each time it is looked for.
+#[tokio::test]
+async fn a_message_whose_line_broke_five_times_is_there_once() {
+    let mut stage = Stage::waiting(Mode::Socket, |config| config).await;
+    let is_it = |_: &str, args: &Map<String, Value>| {
+        let text = args.get("text").and_then(Value::as_str).unwrap_or_default();
+        text.contains("is on the calendar").to_string()
+    };
+    let breaks =
+        |harm| Fault::on("chat.postMessage", harm).in_channel("CRELEASES0").doing(is_it, "true");
+    stage.world.fault(breaks(Harm::ResetBefore).times(5));
+    stage.begin().await;
+    stage.says("maria", &format!("schedule web-shop {}", at(1)), "is scheduled for").await;
+    let there = async || {
+        // Less than what a call may take.
+        stage.time_goes_by(chrono::Duration::seconds(1));
+        stage.running().stirs().await;
+        stage.world.says("releases", "is on the calendar").is_some()
+    };
+    until("it is there", there).await;
+    assert_eq!(stage.world.struck(), 5);
+    stage.settled().await;
+    stage.world.exactly_once("This one notice stands for T-48h");
+    let log = shop::log(&stage.here).await;
+    assert!(log.iter().all(|entry| !entry.contains("Nobody can tell")), "{log:#?}");
     stage.assert_clean().await;
 }
 

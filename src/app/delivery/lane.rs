@@ -22,6 +22,8 @@ pub(super) const UNTIL_LET_IN: Duration = Duration::from_secs(5 * 60);
 pub(super) const BEFORE_LOOKING: Duration = Duration::from_secs(10);
 /// After this many tries a person is told.
 const MOST_TRIES: u32 = 12;
+/// A program whose end nobody heard of this often is left to a person.
+const MOST_UNHEARD: u32 = 3;
 
 impl Delivery {
     pub(super) async fn work(&self, lane: String) {
@@ -171,10 +173,10 @@ impl Delivery {
                 self.settle(&key, undelivered(effect, why, false)).await;
                 return false;
             }
-            Failure::Unknown { why } if tries < 3 && self.may_look(effect) => {
+            Failure::Unknown { why } if tries < most_unheard(effect) && self.may_look(effect) => {
                 // Look, and look again, before anything is repeated.
                 warn!(effect.key = %key, %failure, "the outcome of `{key}` is unknown, looking: {why}");
-                self.wait(BEFORE_LOOKING).await;
+                self.wait(pause(tries, None, chance()).max(BEFORE_LOOKING)).await;
                 waiting.tries = tries;
                 waiting.state = store::Delivery::Trying;
                 return !self.0.stop.is_cancelled();
@@ -216,6 +218,11 @@ fn tries_after(tries: u32, effect: &Effect, failure: &Failure) -> u32 {
         Failure::Transient { .. } | Failure::Permanent { .. } | Failure::Unknown { .. } => false,
     };
     if is_none { tries } else { tries + 1 }
+}
+
+/// What is looked for in a chat before it is said again harms nobody, however often its line breaks.
+fn most_unheard(effect: &Effect) -> u32 {
+    if is_of_a_chat(effect) { MOST_TRIES } else { MOST_UNHEARD }
 }
 
 fn is_of_a_chat(effect: &Effect) -> bool {

@@ -25,7 +25,8 @@ use crate::house::ROOM;
 use crate::program::glances;
 use crate::shop;
 
-const PATIENCE: Wait = Wait::from_secs(60);
+/// A chat that fails eight times in a row is asked again after more than two minutes, all in all.
+const PATIENCE: Wait = Wait::from_secs(240);
 const TO_BEGIN: Wait = Wait::from_secs(10);
 /// After which a person tries again what nothing came of.
 const AGAIN: Wait = Wait::from_millis(1_500);
@@ -369,11 +370,14 @@ impl<H: Troubled> Play<H> {
         self.quiet().await;
     }
 
+    /// Trouble that strikes with this move may take its own time first.
     async fn comes(&mut self, at: DateTime<Utc>) {
+        self.moves += 1;
         self.quiet().await;
         let left = (at - self.stage.now()).num_milliseconds();
         if left > 0 {
-            self.passes(Duration::seconds((left + 999).div_euclid(1_000))).await;
+            self.stage.time_passes(Duration::seconds((left + 999).div_euclid(1_000)));
+            self.pokes().await;
         }
     }
 

@@ -4,8 +4,8 @@
 //! Untyped, because one number in anybody's metadata would fail a whole typed page of history, and
 //! because a field that we do not know must never cost a click.
 
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -18,8 +18,7 @@ use slack_morphism::{
     SlackClientHttpConnector,
 };
 
-use super::lock;
-use super::rests::{Rests, bucket};
+use super::rests::{Rests, TooEarly, bucket};
 use super::settings::SlackSettings;
 use crate::adapters::chat::hidden::Hidden;
 use crate::ports::Failure;
@@ -164,7 +163,7 @@ pub(super) struct Api {
     client: Arc<SlackHyperClient>,
     bot: SlackApiToken,
     timeout: Duration,
-    rests: Mutex<Rests>,
+    rests: Rests,
 }
 
 impl Api {
@@ -173,7 +172,7 @@ impl Api {
             client: Arc::new(SlackClient::new(connector(settings)?)),
             bot: token(&settings.bot_token),
             timeout: settings.timeout,
-            rests: Mutex::default(),
+            rests: Rests::default(),
         })
     }
 
@@ -230,15 +229,14 @@ impl Api {
         bucket: String,
         call: impl Future<Output = Result<Value, SlackClientError>>,
     ) -> Result<Value, Fault> {
-        let left = lock(&self.rests).left(&bucket, Instant::now());
-        if left.is_some() {
-            return Err(Fault::Busy(left));
+        let told = |answer: &Result<Value, Fault>| match answer {
+            Err(Fault::Busy(wait)) => *wait,
+            Ok(_) | Err(_) => None,
+        };
+        match self.rests.unhurried(bucket, self.within(call), told).await {
+            Ok(answer) => answer,
+            Err(TooEarly(left)) => Err(Fault::Busy(Some(left))),
         }
-        let answered = self.within(call).await;
-        if let Err(Fault::Busy(Some(wait))) = &answered {
-            lock(&self.rests).tell(bucket, *wait, Instant::now());
-        }
-        answered
     }
 
     async fn within(
