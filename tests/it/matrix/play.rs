@@ -198,8 +198,17 @@ impl<H: Troubled> Play<H> {
                 self.strikes += 1;
                 let hour = if self.trouble.forward { 3_600 } else { -3_600 };
                 let is_set = self.lever.read(Number::Leap) != 0;
+                let before = self.entries().await;
                 self.lever.set(Number::Leap, if is_set { 0 } else { hour });
-                self.pokes().await;
+                // What nobody noticed would be no trouble.
+                let noticed = async {
+                    let mut glance = glances(Wait::from_millis(15));
+                    while self.entries().await == before {
+                        glance.tick().await;
+                    }
+                };
+                let noticed = tokio::time::timeout(PATIENCE, noticed).await;
+                noticed.expect("it notices that the clock was set");
             }
             Kind::KilledBeforeAnEffect
             | Kind::KilledAfterAnEffect
@@ -256,6 +265,13 @@ impl<H: Troubled> Play<H> {
             }
         }
         panic!("it never noticed that nobody listens");
+    }
+
+    /// How long the log is; asking is enough for whoever sleeps to look at the clock.
+    async fn entries(&self) -> Option<String> {
+        let numbers = metrics(&self.stage).await?;
+        let line = numbers.lines().find(|line| line.starts_with("tminus_log_entries "))?;
+        Some(line.to_owned())
     }
 
     /// Whoever sleeps looks at the clock when something happens.
@@ -478,11 +494,14 @@ const VOTES: [(&str, &str, &str); 3] = [
     ("sam", "GO · Support", "said GO for Support"),
 ];
 
-async fn is_quiet(stage: &impl Troubled) -> bool {
+async fn metrics(stage: &impl Troubled) -> Option<String> {
     let running = stage.running();
     let asked = running.client().get(format!("{}/metrics", running.address)).send().await;
-    let Ok(answer) = asked else { return false };
-    let Ok(numbers) = answer.text().await else { return false };
+    asked.ok()?.text().await.ok()
+}
+
+async fn is_quiet(stage: &impl Troubled) -> bool {
+    let Some(numbers) = metrics(stage).await else { return false };
     let zero = |name: &str| numbers.lines().any(|line| line == format!("{name} 0"));
     zero("tminus_outbox_waiting") && zero("tminus_delivery_lanes_busy")
 }
