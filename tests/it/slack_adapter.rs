@@ -276,6 +276,35 @@ async fn each_way_to_fail_has_its_own_path() {
     assert_eq!(retry_after, Some(Duration::from_secs(3)));
 }
 
+/// A page that asks to sign in, with 200, is no answer of Slack's, whatever was asked.
+#[tokio::test]
+async fn what_a_proxy_answers_opens_no_room_and_finds_nothing() {
+    let world = SlackWorld::start().await;
+    let slack = adapter(&world);
+    let wish = RoomWish {
+        key: "one".into(),
+        name: "release-v9".into(),
+        topic: "t".into(),
+        purpose: "p".into(),
+        members: Vec::new(),
+        groups: Vec::new(),
+        near: None,
+        links: Vec::new(),
+    };
+    for method in ["auth.test", "users.conversations", "conversations.create"] {
+        world.fault(Fault::on(method, Harm::Garbage));
+        let opened = slack.open_room(&wish).await;
+        assert!(
+            matches!(opened, Err(Failure::Unknown { .. } | Failure::Transient { .. })),
+            "{method}: {opened:?}"
+        );
+    }
+    world.fault(Fault::on("conversations.history", Harm::Garbage));
+    slack.find(&releases(), "key").await.expect_err("nobody could look");
+    let room = slack.open_room(&wish).await.expect("then it is opened");
+    assert!(room.channel.starts_with('C') && room.instead.is_none(), "{room:?}");
+}
+
 #[tokio::test]
 async fn what_may_have_been_posted_is_found_and_not_said_twice() {
     let world = SlackWorld::start().await;

@@ -27,6 +27,9 @@ use crate::ports::Failure;
 /// then nobody can say whether the call was made.
 const TO_CONNECT: Duration = Duration::from_secs(5);
 
+/// Somebody who sits between us and Slack has answered.
+const NOT_SLACK: &str = "what answered is not Slack (a proxy?)";
+
 /// Whether doing it twice does more than doing it once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Twice {
@@ -189,7 +192,7 @@ impl Api {
     ) -> Result<Value, Fault> {
         let session = self.client.open_session(token);
         let call = session.http_session_api.http_post::<_, Value>(method, arguments, None);
-        self.unhurried(bucket(method, text(arguments, "/channel")), call).await
+        of_slack(self.unhurried(bucket(method, text(arguments, "/channel")), call).await)
     }
 
     /// For what reads: most of those methods take no JSON.
@@ -201,14 +204,14 @@ impl Api {
         let session = self.client.open_session(&self.bot);
         let arguments: Vec<_> = arguments.iter().map(|(name, text)| (*name, Some(*text))).collect();
         let call = session.http_session_api.http_get::<Value, _, _>(method, &arguments, None);
-        self.unhurried(bucket(method, ""), call).await
+        of_slack(self.unhurried(bucket(method, ""), call).await)
     }
 
     /// To an address that Slack gave us and that is a secret itself; no token goes with it.
     pub(super) async fn answer(&self, url: Url, body: &Value) -> Result<Value, Fault> {
         let span = tracing::Span::none();
-        self.within(self.client.http_api.connector.http_post_uri(url, body, secret_url(&span)))
-            .await
+        let call = self.client.http_api.connector.http_post_uri(url, body, secret_url(&span));
+        self.unhurried("response_url".to_owned(), call).await
     }
 
     /// As [`Self::answer`], with the bytes of a file.
@@ -280,6 +283,14 @@ fn connector(
         .wrap_connector(http);
     let url = settings.api_url.trim_end_matches('/');
     Ok(SlackClientHyperConnector::with_connector(https).with_slack_api_url(url))
+}
+
+/// Of a page in HTML, as a proxy puts in between, the client makes an empty object.
+fn of_slack(answered: Result<Value, Fault>) -> Result<Value, Fault> {
+    match answered {
+        Ok(answer) if answer["ok"] != true => Err(Fault::Lost(NOT_SLACK.to_owned())),
+        answered => answered,
+    }
 }
 
 /// **Invariant:** nothing of an answer's body gets into a fault, and no address: there may be

@@ -11,7 +11,7 @@ mod payload;
 mod socket;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// As many deliveries as Slack may repeat, and as many people as may look at their home tab.
 const REMEMBERED: usize = 10_000;
-/// The longest that an answer waits for its second try.
+/// As long as an answer that Slack would not take yet is tried again.
 const BREATH: Duration = Duration::from_secs(30);
 
 /// The side of Slack that listens.
@@ -227,20 +227,25 @@ impl Listener {
         self.tasks.spawn(async move { me.say_to_one(&to, &message).await });
     }
 
-    /// Twice if Slack asks us to wait or cannot be reached, since somebody looks at the screen.
-    /// Whoever stops us waits for no better moment.
+    /// Again, for a while, if Slack asks us to wait or cannot be reached, since somebody looks at the
+    /// screen. Whoever stops us waits for no better moment.
     async fn say_to_one(&self, to: &Whisper, message: &Message) {
-        let mut tried = self.slack.answer_one(to, message).await;
-        if let Err(Failure::Transient { retry_after, .. }) = &tried {
-            let wait = retry_after.unwrap_or(Duration::from_secs(1)).min(BREATH);
+        let end = Instant::now() + BREATH;
+        let lost = loop {
+            let (wait, why) = match self.slack.answer_one(to, message).await {
+                Ok(()) => return,
+                Err(Failure::Transient { retry_after, why }) => {
+                    (retry_after.unwrap_or(Duration::from_secs(1)), why)
+                }
+                Err(why) => break why.to_string(),
+            };
             let rest = tokio::time::sleep(wait);
-            if self.ending.run_until_cancelled(rest).await.is_some() {
-                tried = self.slack.answer_one(to, message).await;
+            let in_time = Instant::now() + wait <= end;
+            if !in_time || self.ending.run_until_cancelled(rest).await.is_none() {
+                break why;
             }
-        }
-        if let Err(why) = tried {
-            warn!(user = to.user, "an answer in Slack is lost: {why}");
-        }
+        };
+        warn!(user = to.user, "an answer in Slack is lost: {lost}");
     }
 
     fn show_home(self: &Arc<Self>, tenant: String, user: String) {
