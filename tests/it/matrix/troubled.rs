@@ -64,7 +64,7 @@ pub(super) trait Troubled: House {
 
 /// What both do by the same words.
 macro_rules! troubled {
-    ($world:ident, $backwards:ident, $back:ident) => {
+    ($world:ident, $backwards:ident, $back:ident, $also:expr) => {
         type Gesture = $world::Gesture;
 
         async fn waiting() -> Self {
@@ -133,7 +133,8 @@ macro_rules! troubled {
             self.world.pardon_everybody();
             let waits = ["not acknowledged in time", "not answered within three seconds"];
             // Killed between what it keeps on disk and what it says, it cannot know that it did not.
-            for it in waits.into_iter().chain(["before the interaction was answered"]) {
+            let also: &[&str] = $also;
+            for it in waits.iter().chain(also).chain(&["before the interaction was answered"]) {
                 self.world.overlooks(it);
             }
         }
@@ -144,7 +145,7 @@ macro_rules! troubled {
 const STALL: Wait = Wait::from_secs(12);
 
 impl Troubled for slack_stage::Stage {
-    troubled!(slack_world, holds_envelopes, back_in_slack);
+    troubled!(slack_world, holds_envelopes, back_in_slack, &[slack_world::CROSSED]);
 
     const IS_SLACK: bool = true;
 }
@@ -162,7 +163,7 @@ async fn back_in_slack(
 }
 
 impl Troubled for discord_stage::Stage {
-    troubled!(discord_world, holds_events, back_in_discord);
+    troubled!(discord_world, holds_events, back_in_discord, &[]);
 
     const IS_SLACK: bool = false;
 }

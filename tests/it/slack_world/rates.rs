@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -15,11 +15,15 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// How many messages a channel takes at once before it insists on one a second.
 const BURST: usize = 3;
 
+/// As long as a call and an answer to another can miss each other on the way.
+const CROSSING: Duration = Duration::from_millis(100);
+pub(crate) const CROSSED: &str = ", as another was told to";
+
 #[derive(Default)]
 pub(super) struct Rates {
     recent: BTreeMap<String, VecDeque<Duration>>,
-    /// When the bot was told to come back.
-    closed: BTreeMap<String, Duration>,
+    /// When the bot was told to come back, and when that was said.
+    closed: BTreeMap<String, (Duration, Instant)>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -34,12 +38,20 @@ pub(super) enum Verdict {
 impl Rates {
     /// Whether the bot keeps away for as long as it was told, limits or not.
     pub(super) fn told(&self, method: &str, channel: &str, now: Duration) -> Option<u64> {
-        let opens = self.closed.get(&bucket(method, channel))?;
+        let (opens, _) = self.closed.get(&bucket(method, channel))?;
         (*opens > now).then(|| seconds(*opens - now))
     }
 
+    /// As an objection: what was on its way when another was told is no worse than that.
+    pub(super) fn crossed(&self, method: &str, channel: &str) -> &'static str {
+        let told = self.closed.get(&bucket(method, channel));
+        let just_now = told.is_some_and(|(_, said)| said.elapsed() < CROSSING);
+        if just_now { CROSSED } else { "" }
+    }
+
     pub(super) fn tell(&mut self, method: &str, channel: &str, wait: u64, now: Duration) {
-        self.closed.insert(bucket(method, channel), now + Duration::from_secs(wait));
+        let opens = now + Duration::from_secs(wait);
+        self.closed.insert(bucket(method, channel), (opens, Instant::now()));
     }
 
     pub(super) fn ask(&mut self, method: &str, channel: &str, now: Duration) -> Verdict {

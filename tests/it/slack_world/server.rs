@@ -194,7 +194,8 @@ fn told_to_wait(world: &World, call: &Call, channel: &str, wait: u64) -> Respons
     let now = world.clock.now();
     world.change(|state| {
         if state.rates.told(&call.method, channel, now).is_some() {
-            state.violated(format!("{}: did not wait for `Retry-After`", call.method));
+            let crossed = state.rates.crossed(&call.method, channel);
+            state.violated(format!("{}: did not wait for `Retry-After`{crossed}", call.method));
         }
         state.rates.tell(&call.method, channel, wait, now);
     });

@@ -272,7 +272,9 @@ fn limited(state: &mut State, method: &str, channel: &str, now: Duration) -> Res
         Verdict::Impatient(wait) => (wait, true),
     };
     if impatient {
-        state.violated(format!("{method}: called {wait} s before `Retry-After` had passed"));
+        let crossed = state.rates.crossed(method, channel);
+        let what = format!("{method}: called {wait} s before `Retry-After` had passed{crossed}");
+        state.violated(what);
     }
     let mut refusal = refused("ratelimited");
     refusal.more.insert("retry_after".to_owned(), json!(wait));
