@@ -73,6 +73,8 @@ async fn numbers(State(served): State<Served>) -> impl IntoResponse {
     gauge!("tminus_delivery_lanes_busy").set(whole(served.delivery.lanes() as u64));
     let waiting = engine.store().outbox().await.map_or(0, |outbox| outbox.len());
     gauge!("tminus_outbox_waiting").set(whole(waiting as u64));
+    let behind = engine.store().cards_behind().await.map_or(0, |cards| cards.len());
+    gauge!("tminus_cards_behind").set(whole(behind as u64));
     let next = engine.next_due().map(|due| (due.due.at - engine.now()).num_seconds());
     gauge!("tminus_next_deadline_seconds").set(next.map_or(f64::NAN, |next| next as f64));
     let plain = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];

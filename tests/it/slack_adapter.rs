@@ -732,6 +732,7 @@ async fn the_line_is_opened_again_whenever_it_ends() {
         }
         bot.world.called("apps.connections.open", number + 2).await;
         bot.world.connected(1).await;
+        bot.world.notices_silence();
         ann.types(&format!("/release after {reason}"), "releases").await;
         ann.sees_ephemeral(&format!("You typed: after {reason}.")).await;
     }

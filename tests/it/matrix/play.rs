@@ -503,7 +503,8 @@ async fn metrics(stage: &impl Troubled) -> Option<String> {
 async fn is_quiet(stage: &impl Troubled) -> bool {
     let Some(numbers) = metrics(stage).await else { return false };
     let zero = |name: &str| numbers.lines().any(|line| line == format!("{name} 0"));
-    zero("tminus_outbox_waiting") && zero("tminus_delivery_lanes_busy")
+    let names = ["tminus_outbox_waiting", "tminus_delivery_lanes_busy", "tminus_cards_behind"];
+    names.into_iter().all(zero)
 }
 
 /// From the schedule to the archived room.

@@ -117,11 +117,13 @@ async fn once(world: &Arc<World>, parcel: &Parcel, attempt: Option<u32>) -> Outc
 }
 
 impl State {
-    /// The connections take turns.
+    /// The connections take turns, each round beginning with another: what comes in pairs would
+    /// otherwise always find the same one.
     fn ready(&self) -> Option<u64> {
         let ready: Vec<u64> =
             self.links.iter().filter(|it| it.open && !it.leaving).map(|it| it.id).collect();
-        (!ready.is_empty()).then(|| ready[self.deliveries.len() % ready.len()])
+        let turn = self.deliveries.len();
+        (!ready.is_empty()).then(|| ready[(turn + turn / ready.len()) % ready.len()])
     }
 
     fn send(&mut self, parcel: &Parcel, attempt: Option<u32>, now: Duration) -> String {

@@ -224,6 +224,13 @@ impl SlackWorld {
         self.world.falls_silent();
     }
 
+    /// Slack has noticed, too, that nobody reads them any more.
+    pub(crate) fn notices_silence(&self) {
+        self.world.change(|state| {
+            state.links.iter_mut().filter(|it| it.silent).for_each(|it| it.open = false);
+        });
+    }
+
     pub(crate) fn enables_link(&self) {
         self.world.change(|state| state.link_disabled = false);
     }
