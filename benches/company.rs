@@ -44,6 +44,9 @@ async fn main() -> anyhow::Result<()> {
     }
     say(&format!("{releases} releases scheduled in {:?}", begun.elapsed()));
     for n in 0..ROLLED_OUT {
+        is_go(program.port(), n).await?;
+    }
+    for n in 0..ROLLED_OUT {
         goes_out(program.port(), n).await?;
     }
     say(&format!("resident with {releases} open releases: {:.0} MiB", program.resident()));
@@ -52,11 +55,14 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// GO, and start as soon as that may be.
-async fn goes_out(port: u16, n: u64) -> anyhow::Result<()> {
+async fn is_go(port: u16, n: u64) -> anyhow::Result<()> {
     let mut line = TcpStream::connect(("127.0.0.1", port)).await?;
     let go = format!("go shop-{n}/production/v1.2.0 --as qa");
-    world::exchanged(&mut line, &world::click(&format!("UQ{n}"), &go), &mut Vec::new()).await?;
+    world::exchanged(&mut line, &world::click(&format!("UQ{n}"), &go), &mut Vec::new()).await
+}
+
+/// Started as soon as that may be.
+async fn goes_out(port: u16, n: u64) -> anyhow::Result<()> {
     let started = format!("start shop-{n}/production/v1.2.0");
     let begun = Instant::now();
     while let Err(why) = typed(port, &started).await {

@@ -14,6 +14,7 @@ use crate::adapters::chat::discord::Discord;
 use crate::adapters::chat::slack::Slack;
 use crate::adapters::flags::FlagFile;
 use crate::adapters::metrics::Sources;
+use crate::adapters::process;
 use crate::app::clock::behind;
 use crate::app::conversation::release_called;
 use crate::app::grammar::Paper;
@@ -267,7 +268,7 @@ fn programs(config: &Config) -> Vec<Look> {
     let look = |(name, action): (&String, &config::ProgramAction)| {
         let what = format!("action {name}");
         let program = action.command.first().map(String::as_str).unwrap_or_default();
-        match found(program) {
+        match process::is_there(program) {
             true => good(what),
             false => bad(
                 what,
@@ -278,18 +279,6 @@ fn programs(config: &Config) -> Vec<Look> {
         }
     };
     config.actions.programs.iter().map(look).collect()
-}
-
-fn found(program: &str) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    let runs = |path: &Path| {
-        path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
-    if program.contains('/') {
-        return runs(Path::new(program));
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| runs(&folder.join(program)))
 }
 
 /// A dead directory must never block a rollback: somebody holds it by name.
@@ -353,7 +342,7 @@ fn flag_programs(name: &str, own: &config::FlagProgram) -> Result<(), String> {
     let commands = [("set", &own.set), ("kill", &own.kill), ("state", &own.state)];
     for (field, command) in commands {
         let program = command.first().map(String::as_str).unwrap_or_default();
-        if !found(program) {
+        if !process::is_there(program) {
             return Err(format!(
                 "`{program}` is not a program here: install it, or mend [flags.{name}] {field}"
             ));

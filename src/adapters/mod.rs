@@ -8,5 +8,5 @@ pub mod flags;
 pub mod gates;
 pub mod metrics;
 mod output;
-mod process;
+pub(crate) mod process;
 mod signed;

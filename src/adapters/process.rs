@@ -5,11 +5,12 @@
 //! `TMINUS_RUN` (`env -u TMINUS_RUN …`), or the run counts as running.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -45,6 +46,18 @@ pub(super) fn environment(
     [("PATH".to_owned(), path)].into_iter().chain(passed).chain(own.clone()).collect()
 }
 
+/// A program with all that it gets of an environment. It is named by its path, found where it would
+/// be looked for anyway: only then is it started without a copy of our own memory's tables first,
+/// which would take longer the more we know.
+pub(super) fn command(program: &str, environment: &BTreeMap<String, String>) -> Command {
+    let path = environment.get("PATH").map_or(OsStr::new(PATH), OsStr::new);
+    let found = whereabouts(program, path).filter(|found| found.is_absolute());
+    let mut command = Command::new(found.as_deref().unwrap_or(Path::new(program)));
+    command.as_std_mut().arg0(program);
+    command.env_clear().envs(environment);
+    command
+}
+
 /// `what` is the section of the configuration, for the error.
 pub(super) fn stand_in(command: &mut Command, what: &str, directory: &Path) -> Result<(), Failure> {
     if !directory.is_dir() {
@@ -73,15 +86,19 @@ pub(super) fn not_started(key: &str, program: &str, why: &io::Error) -> Failure 
 }
 
 /// Whether it can be run, by its path or by ours.
-pub(super) fn is_there(program: &str) -> bool {
-    let runs = |path: &Path| {
+pub(crate) fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
+    whereabouts(program, &path).is_some()
+}
+
+fn whereabouts(program: &str, path: &OsStr) -> Option<PathBuf> {
+    let runs = |path: &PathBuf| {
         path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
     };
     if program.contains('/') {
-        return runs(Path::new(program));
+        return Some(PathBuf::from(program)).filter(runs);
     }
-    let path = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
-    std::env::split_paths(&path).any(|folder| runs(&folder.join(program)))
+    std::env::split_paths(path).map(|folder| folder.join(program)).find(runs)
 }
 
 /// How a program ended that did not work.

@@ -257,7 +257,7 @@ impl Conversation {
         state: &State,
         policy: &Policy,
     ) -> Result<Meant, Box<(Came, Reply)>> {
-        let known = |word: &str| find::is_known(state, word) || grammar::looks_like_a_release(word);
+        let known = |word: &str| grammar::looks_like_a_release(word) || find::is_known(state, word);
         let said = read(&spoken.said, &known)
             .map_err(|wrong| refused(turn::misunderstood(self.words(), &wrong)))?;
         // Not `Engine::now`, which would wait for the state that we hold.

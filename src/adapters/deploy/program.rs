@@ -279,11 +279,9 @@ fn command(
 ) -> Result<Command, Failure> {
     let arguments = arguments(template, run, what)?;
     let (program, arguments) = arguments.split_first().expect("`arguments` refuses none");
-    let mut command = Command::new(program);
+    let mut command = process::command(program, &environment(action));
     command
         .args(arguments)
-        .env_clear()
-        .envs(environment(action))
         .env(process::KEY, &run.key)
         .env("TMINUS_ACTION", &run.action)
         .stdin(Stdio::null())

@@ -140,13 +140,12 @@ impl Home {
             })
         };
         let (program, arguments) = target.command.split_first().expect("`new` refuses none");
-        let mut command = Command::new(program);
+        let environment = process::environment(&target.pass_environment, &target.environment);
+        let mut command = process::command(program, &environment);
         for argument in arguments {
             command.arg(fill_with(argument, value)?);
         }
         command
-            .env_clear()
-            .envs(process::environment(&target.pass_environment, &target.environment))
             .envs(&target.secrets)
             .envs(known.map(|(name, value)| (format!("TMINUS_{}", name.to_uppercase()), value)))
             .env(process::KEY, key)

@@ -111,7 +111,7 @@ fn is_it(name: &str, state: &State, release: &Release, room: Room<'_>) -> bool {
 
 /// The words of a line once its release is put in by its id.
 fn in_full(line: &str, state: &State, release: &Release) -> Option<Vec<String>> {
-    let known = |word: &str| find::is_known(state, word) || grammar::looks_like_a_release(word);
+    let known = |word: &str| grammar::looks_like_a_release(word) || find::is_known(state, word);
     let fields = BTreeMap::from([("release".to_owned(), release.id.to_string())]);
     grammar::read(line, &known).and_then(|said| grammar::fill(&said.words, &fields)).ok()
 }

@@ -580,7 +580,7 @@ impl<'a> Turn<'a> {
     /// `go qa` means `go --as qa`.
     fn go(&self, release: Option<&str>, role: Option<&str>, revision: Option<u32>) -> Understood {
         let is_role = |word: &&str| {
-            !find::is_known(self.state, word) && self.policy.roles.contains_key(&self.role(word))
+            self.policy.roles.contains_key(&self.role(word)) && !find::is_known(self.state, word)
         };
         let (release, role) = match (release.filter(is_role), role) {
             (Some(role), None) => (None, Some(role)),
