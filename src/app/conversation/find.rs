@@ -1,5 +1,7 @@
 //! Which release somebody means.
 
+use std::ops::Bound;
+
 use crate::domain::ids::ReleaseId;
 use crate::domain::state::{Release, State};
 use crate::domain::words::excerpt;
@@ -51,8 +53,21 @@ pub(super) fn filed(state: &State, said: &str) -> Vec<ReleaseId> {
 }
 
 pub(super) fn is_known(state: &State, word: &str) -> bool {
-    state.releases.contains_key(word)
+    !by_id(state, word).is_empty()
         || state.releases.values().any(|release| is_called(release, word))
+}
+
+/// Whose id this is, with or without its attempt: most words that mean a release are one, and need
+/// no search through all of them.
+fn by_id<'a>(state: &'a State, word: &str) -> Vec<&'a Release> {
+    let from = (Bound::Included(word), Bound::Unbounded);
+    let near = state.releases.range::<str, _>(from);
+    let near = near.take_while(|(id, _)| id.as_str().starts_with(word));
+    let same = |id: &ReleaseId| {
+        let rest = &id.as_str()[word.len()..];
+        rest.is_empty() || rest.starts_with('#')
+    };
+    near.filter(|(id, _)| same(id)).map(|(_, release)| release.as_ref()).collect()
 }
 
 fn of_room<'a>(state: &'a State, room: Room<'_>) -> Option<&'a Release> {
@@ -96,7 +111,10 @@ fn named<'a>(state: &'a State, said: &str, room: Room<'_>) -> Result<&'a Release
         return Ok(exact);
     }
     let all = || state.releases.values().map(AsRef::as_ref);
-    let fits: Vec<&Release> = all().filter(|release| is_called(release, said)).collect();
+    let mut fits = by_id(state, said);
+    if fits.is_empty() {
+        fits = all().filter(|release| is_called(release, said)).collect();
+    }
     let open: Vec<&Release> = fits.iter().copied().filter(|one| !one.phase.is_over()).collect();
     match (open.as_slice(), fits.as_slice()) {
         ([only], _) | (_, [only]) => Ok(only),
