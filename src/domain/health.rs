@@ -438,9 +438,10 @@ pub fn gate(release: &Release, stage: usize, policy: &Policy, now: Time) -> Gate
         return if late { Gate::Shut("nothing was measured".into()) } else { Gate::Wait };
     };
     let lasts = now - health.since >= timing.green_for.duration();
-    // As far as it was seen to last: what time passes unmeasured opens nothing. Once it has asked to
-    // go on, what stays the same is not on record each time.
-    let seen = if release.advance_asked.contains(&stage) { now } else { health.at };
+    // As far as it was seen to last: what time passes unmeasured opens nothing. While it is held, and
+    // once it has asked to go on, what stays the same is not on record each time.
+    let on_record = release.held.is_none() && !release.advance_asked.contains(&stage);
+    let seen = if on_record { health.at } else { now };
     let seen_to_last = seen - health.since >= timing.green_for.duration();
     let given_up = now - health.since >= timing.no_data.duration();
     match health.light {

@@ -289,6 +289,16 @@ fn green_that_nobody_saw_last_does_not_open_the_gate() {
     assert_eq!(world.release().phase, Phase::Deploying { stage: 2 });
 }
 
+/// While it is held, what stays green is not on record each time.
+#[test]
+fn green_that_lasts_while_it_is_held_counts_when_it_is_resumed() {
+    let mut world = at_gate(gated(), YELLOW);
+    world.measures(YELLOW);
+    assert!(held(&world).is_some());
+    lasts(&mut world, GREEN, Duration::minutes(2));
+    assert_eq!(gate(world.release(), 1, world.policy(), world.now), Gate::Open);
+}
+
 #[test]
 fn a_person_declares_red_what_no_number_shows() {
     let red = |reason: &str| Command::DeclareRed { release: id(), reason: reason.into() };
