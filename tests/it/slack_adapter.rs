@@ -144,14 +144,10 @@ async fn after_a_restart_what_was_said_is_found_and_the_room_is_known_again() {
     let before = adapter(&world);
     let said = before.post(&releases(), "key/1", &text("said once")).await.unwrap();
     let wish = RoomWish {
-        key: "room/1".into(),
-        name: "Release v1.2.0".into(),
         topic: "going out at 10:00".into(),
-        purpose: "The war room".into(),
         members: vec![ANN.into(), "ULEAVER000".into()],
-        groups: Vec::new(),
         near: Some(RELEASES.into()),
-        links: Vec::new(),
+        ..wish("room/1", "Release v1.2.0")
     };
     let room = before.open_room(&wish).await.unwrap();
     drop(before);
@@ -167,20 +163,25 @@ async fn after_a_restart_what_was_said_is_found_and_the_room_is_known_again() {
     world.assert_clean().await;
 }
 
-#[tokio::test]
-async fn a_strangers_channel_is_not_taken_over() {
-    let setup = Setup::default().channel("release-v1-2-0", Kind::Public, &["maria", "bot"]);
-    let world = SlackWorld::with(setup).await;
-    let wish = RoomWish {
-        key: "room/1".into(),
-        name: "release v1.2.0".into(),
+/// A room for nobody yet.
+pub(crate) fn wish(key: &str, name: &str) -> RoomWish {
+    RoomWish {
+        key: key.into(),
+        name: name.into(),
         topic: "t".into(),
-        purpose: "p".into(),
+        purpose: "The war room".into(),
         members: Vec::new(),
         groups: Vec::new(),
         near: None,
         links: Vec::new(),
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_strangers_channel_is_not_taken_over() {
+    let setup = Setup::default().channel("release-v1-2-0", Kind::Public, &["maria", "bot"]);
+    let world = SlackWorld::with(setup).await;
+    let wish = wish("room/1", "release v1.2.0");
     let room = adapter(&world).open_room(&wish).await.unwrap();
     assert_eq!(room.name, "release-v1-2-0-2");
     let other = RoomWish { key: "room/2".into(), ..wish };
@@ -193,16 +194,7 @@ async fn a_room_whose_opening_was_cut_off_is_found_again() {
     let world = SlackWorld::start().await;
     world.fault(Fault::on("conversations.create", Harm::ResetAfter));
     let slack = adapter(&world);
-    let wish = RoomWish {
-        key: "room/1".into(),
-        name: "release".into(),
-        topic: "t".into(),
-        purpose: "p".into(),
-        members: vec![ANN.into()],
-        groups: Vec::new(),
-        near: None,
-        links: Vec::new(),
-    };
+    let wish = RoomWish { members: vec![ANN.into()], ..wish("room/1", "release") };
     let cut = slack.open_room(&wish).await;
     assert!(matches!(cut, Err(Failure::Unknown { .. })), "{cut:?}");
     let room = slack.open_room(&wish).await.unwrap();
@@ -218,14 +210,9 @@ async fn where_no_channel_may_be_opened_a_thread_is_the_room() {
     let world = SlackWorld::with(Setup::default().creation_forbidden()).await;
     let slack = adapter(&world);
     let wish = RoomWish {
-        key: "room/1".into(),
-        name: "release".into(),
-        topic: "Web shop v1.2.0".into(),
-        purpose: "The war room".into(),
         members: vec![ANN.into()],
-        groups: Vec::new(),
         near: Some(RELEASES.into()),
-        links: Vec::new(),
+        ..wish("room/1", "release")
     };
     let room = slack.open_room(&wish).await.unwrap();
     let reason = room.instead.clone().expect("it is a thread");
@@ -281,16 +268,7 @@ async fn each_way_to_fail_has_its_own_path() {
 async fn what_a_proxy_answers_opens_no_room_and_finds_nothing() {
     let world = SlackWorld::start().await;
     let slack = adapter(&world);
-    let wish = RoomWish {
-        key: "one".into(),
-        name: "release-v9".into(),
-        topic: "t".into(),
-        purpose: "p".into(),
-        members: Vec::new(),
-        groups: Vec::new(),
-        near: None,
-        links: Vec::new(),
-    };
+    let wish = wish("one", "release-v9");
     for method in ["auth.test", "users.conversations", "conversations.create"] {
         world.fault(Fault::on(method, Harm::Garbage));
         let opened = slack.open_room(&wish).await;

@@ -2,19 +2,14 @@
 
 use tminus::ports::{Chat, RoomWish};
 
-use crate::slack_adapter::adapter;
+use crate::slack_adapter::{self, adapter};
 use crate::slack_world::{Setup, SlackWorld, Standing};
 
 fn wish(key: &str, groups: &[&str]) -> RoomWish {
     RoomWish {
-        key: key.into(),
-        name: key.into(),
-        topic: "t".into(),
-        purpose: "p".into(),
         members: vec!["UMARIA0000".into()],
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-        near: None,
-        links: Vec::new(),
+        ..slack_adapter::wish(key, key)
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use nix::sys::stat::Mode as Bits;
 use nix::unistd::mkfifo;
-use serde_json::{Map, Value};
 
 use crate::installed::until;
 use crate::shop::{self, at};
@@ -279,13 +278,8 @@ async fn a_storm_of_429_delays_and_doubles_nothing() {
 #[tokio::test]
 async fn a_message_whose_line_broke_five_times_is_there_once() {
     let mut stage = Stage::waiting(Mode::Socket, |config| config).await;
-    let is_it = |_: &str, args: &Map<String, Value>| {
-        let text = args.get("text").and_then(Value::as_str).unwrap_or_default();
-        text.contains("is on the calendar").to_string()
-    };
-    let breaks =
-        |harm| Fault::on("chat.postMessage", harm).in_channel("CRELEASES0").doing(is_it, "true");
-    stage.world.fault(breaks(Harm::ResetBefore).times(5));
+    let breaks = Fault::on("chat.postMessage", Harm::ResetBefore).in_channel("CRELEASES0");
+    stage.world.fault(breaks.saying("is on the calendar").times(5));
     stage.begin().await;
     stage.says("maria", &format!("schedule web-shop {}", at(1)), "is scheduled for").await;
     let there = async || {
@@ -307,11 +301,7 @@ async fn a_message_whose_line_broke_five_times_is_there_once() {
 #[tokio::test]
 async fn a_card_whose_posting_nobody_heard_of_is_found_and_pinned() {
     let mut stage = Stage::waiting(Mode::Socket, |config| config).await;
-    let is_it = |_: &str, args: &Map<String, Value>| {
-        let text = args.get("text").and_then(Value::as_str).unwrap_or_default();
-        text.contains("how to go back").to_string()
-    };
-    let lost = Fault::on("chat.postMessage", Harm::AnswerLost).doing(is_it, "true");
+    let lost = Fault::on("chat.postMessage", Harm::AnswerLost).saying("how to go back");
     stage.world.fault(lost);
     stage.begin().await;
     stage.says("maria", &format!("schedule web-shop {}", at(1)), "is scheduled for").await;

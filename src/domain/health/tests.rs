@@ -297,6 +297,9 @@ fn green_that_lasts_while_it_is_held_counts_when_it_is_resumed() {
     assert!(held(&world).is_some());
     lasts(&mut world, GREEN, Duration::minutes(2));
     assert_eq!(gate(world.release(), 1, world.policy(), world.now), Gate::Open);
+    world.by("maria", Command::Resume { release: id() });
+    world.measures(GREEN);
+    assert_eq!(world.release().phase, Phase::Deploying { stage: 2 });
 }
 
 #[test]

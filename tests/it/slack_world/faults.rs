@@ -34,6 +34,7 @@ pub(crate) struct Fault {
     method: String,
     channel: Option<String>,
     doing: Option<(Deed, String)>,
+    saying: Option<String>,
     skip: usize,
     times: usize,
     harm: Harm,
@@ -45,7 +46,8 @@ pub(crate) type Deed = fn(&str, &Map<String, Value>) -> String;
 impl Fault {
     /// `*` is every method, `response_url` stands for those.
     pub(crate) fn on(method: &str, harm: Harm) -> Self {
-        Self { method: method.to_owned(), channel: None, doing: None, skip: 0, times: 1, harm }
+        let method = method.to_owned();
+        Self { method, channel: None, doing: None, saying: None, skip: 0, times: 1, harm }
     }
 
     pub(crate) fn in_channel(mut self, id: &str) -> Self {
@@ -55,6 +57,12 @@ impl Fault {
 
     pub(crate) fn doing(mut self, deed: Deed, wanted: &str) -> Self {
         self.doing = Some((deed, wanted.to_owned()));
+        self
+    }
+
+    /// Of messages, those with this in their text.
+    pub(crate) fn saying(mut self, words: &str) -> Self {
+        self.saying = Some(words.to_owned());
         self
     }
 
@@ -124,6 +132,8 @@ impl Faults {
             let here = fault.channel.as_ref().is_none_or(|it| it == channel);
             let doing = fault.doing.as_ref();
             let here = here && doing.is_none_or(|(deed, wanted)| deed(method, args) == *wanted);
+            let said = args.get("text").and_then(Value::as_str).unwrap_or_default();
+            let here = here && fault.saying.as_ref().is_none_or(|words| said.contains(words));
             if !here || !(fault.method == "*" || fault.method == method) {
                 continue;
             }
