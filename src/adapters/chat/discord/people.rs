@@ -22,6 +22,8 @@ const UNKNOWN: &str = "Discord does not say who that is";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     at: Instant,
+    /// The interaction that said it; 0 is none.
+    by: u64,
     guest: bool,
     roles: BTreeSet<String>,
     name: Option<String>,
@@ -36,10 +38,15 @@ impl Seen {
         let name = names.iter().map(|at| text(member, at)).find(|name| !name.is_empty());
         Self {
             at: Instant::now(),
+            by: 0,
             guest: bot || member["pending"] == true || flags & IS_GUEST != 0,
             roles: roles.filter_map(Value::as_str).map(str::to_owned).collect(),
             name: name.map(str::to_owned),
         }
+    }
+
+    fn gives_way_to(&self, by: u64) -> bool {
+        self.by <= by || self.at.elapsed() >= FRESH
     }
 
     /// Groups are roles of this guild, and `everyone` is one as well.
@@ -61,10 +68,16 @@ fn stranger() -> Standing {
 }
 
 impl Discord {
-    /// An interaction of our guild holds its member with all roles, as of this click.
-    pub(super) fn note(&self, member: &Value) {
-        if let Some(user) = id_at(member, "/user/id") {
-            lock(&self.members).insert(user, Seen::of(member));
+    /// An interaction of our guild holds its member with all roles, as of this click. One that was
+    /// overtaken says what was true before; ids grow with time.
+    pub(super) fn note(&self, interaction: &Value) {
+        let member = &interaction["member"];
+        let Some((user, by)) = id_at(member, "/user/id").zip(id_at(interaction, "/id")) else {
+            return;
+        };
+        let mut members = lock(&self.members);
+        if members.get(&user).is_none_or(|known| known.gives_way_to(by)) {
+            members.insert(user, Seen { by, ..Seen::of(member) });
         }
     }
 
@@ -152,6 +165,15 @@ mod tests {
         assert!(!found.guest);
         assert_eq!(found.groups, BTreeSet::from(["1", "5", "discord/1/7"].map(str::to_owned)));
         assert_eq!(found.name.as_deref(), Some("Ann"));
+    }
+
+    #[test]
+    fn an_interaction_that_was_overtaken_does_not_give_back_a_role() {
+        let seen = |by, at| Seen { by, at, ..Seen::of(&json!({"roles": []})) };
+        let now = seen(20, Instant::now());
+        assert!(now.gives_way_to(21) && now.gives_way_to(20) && !now.gives_way_to(19));
+        let long_ago = Instant::now().checked_sub(FRESH).expect("it has run for longer");
+        assert!(seen(20, long_ago).gives_way_to(19));
     }
 
     #[test]

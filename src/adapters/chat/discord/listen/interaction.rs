@@ -47,7 +47,7 @@ pub(super) enum Back {
 
 pub(super) fn read(interaction: &Value, discord: &Discord) -> Asked {
     if text(interaction, "/guild_id") == discord.settings.tenant() {
-        discord.note(&interaction["member"]);
+        discord.note(interaction);
     }
     let data = &interaction["data"];
     match interaction["type"].as_u64() {
