@@ -24,7 +24,7 @@ const CLICKS: u64 = 200;
 /// What CI says in one room, per second.
 const UPDATES: u64 = 50;
 /// Releases that are rolled out, to be rolled back at the end.
-const ROLLED_OUT: u64 = 20;
+const ROLLED_OUT: u64 = 100;
 /// Who hammers while they are.
 const HAMMERS: u64 = 64;
 
@@ -266,7 +266,7 @@ async fn begun(dir: &Path, slack: &Slack, people: u64) -> anyhow::Result<Program
     }
     // The first step alone tells when: a pod of each release carries the release's number.
     let script = "case $1 in deploy) ;; *) exit 0 ;; esac\n\
-                  back=\"$(dirname \"$0\")/back-$3\"\n\
+                  back=\"${0%/*}/back-$3\"\n\
                   [ \"$2\" = v1.2.0 ] || [ -e \"$back\" ] || date +%s%N >\"$back\"\n";
     std::fs::write(dir.join("pods.sh"), script)?;
     std::fs::write(dir.join("tminus.toml"), config(&slack.api, people)?)?;

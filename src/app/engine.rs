@@ -26,11 +26,14 @@ use crate::store::{
     ReadError, Store, Waiting,
 };
 
-/// How many askers one commit takes at most.
+/// Once so many share a commit, nobody else joins it.
 const BATCH: usize = 256;
 /// How many requests of one asker share a commit at most: whoever clicks meanwhile waits for it,
 /// which is less than they would wait for the fsyncs of several.
 pub const TOGETHER: usize = 1024;
+
+/// So many are decided at least before what goes first is let in again: it starves nobody.
+const FAIR: usize = 16;
 
 /// A handle on the engine; cheap to clone.
 #[derive(Clone)]
@@ -40,6 +43,8 @@ pub struct Engine {
     /// piece is decided in one batch: sent one by one, the runtime would hand them over in several,
     /// each with an fsync of its own.
     inbox: mpsc::Sender<Vec<Asked>>,
+    /// What does not wait behind others.
+    first: mpsc::Sender<Vec<Asked>>,
 }
 
 struct Inner {
@@ -194,6 +199,7 @@ impl Engine {
             index.rebuild(&state);
         }
         let (inbox, asked) = mpsc::channel(4 * BATCH);
+        let (first, going_first) = mpsc::channel(4 * BATCH);
         let inner = Arc::new(Inner {
             store,
             clock,
@@ -208,8 +214,10 @@ impl Engine {
             decided: AtomicU64::new(0),
             batches: AtomicU64::new(0),
         });
-        tokio::spawn(write(Writer { inner: inner.clone(), draft: state }, asked));
-        Ok(Self { inner, inbox })
+        let queues =
+            Queues { asked, first: going_first, left: Vec::new(), is_of_first: false };
+        tokio::spawn(write(Writer { inner: inner.clone(), draft: state }, queues));
+        Ok(Self { inner, inbox, first })
     }
 
     /// Decided, durably recorded, then answered.
@@ -274,8 +282,9 @@ impl Engine {
     }
 
     async fn send(&self, work: Work) -> Result<Answer, Lost> {
+        let queue = if work.goes_first() { &self.first } else { &self.inbox };
         let (asked, answered) = asked(work);
-        self.inbox.send(vec![asked]).await.map_err(|_| Lost::Stopping)?;
+        queue.send(vec![asked]).await.map_err(|_| Lost::Stopping)?;
         answered.await.map_err(|_| Lost::Stopping)?
     }
 
@@ -355,7 +364,8 @@ impl Engine {
     }
 
     pub fn next_due(&self) -> Option<Due> {
-        let (scope, next) = self.agenda(1).into_iter().next()?;
+        let scope = self.scopes_in_order(None, 1).pop()?;
+        let next = agenda::next(&self.state(), &scope)?;
         Some(due(scope, next))
     }
 
@@ -372,20 +382,22 @@ impl Engine {
 
     /// The first deadlines of all are among those of the scopes whose first ones are the earliest.
     fn listed(&self, until: Option<Time>, most: usize) -> Vec<(Scope, agenda::Due)> {
-        let index = self.inner.agenda.lock().expect("never held in a panic");
-        let scopes = index.scopes(until, most);
-        drop(index);
+        let scopes = self.scopes_in_order(until, most);
         let state = self.state();
         let mut listed = Vec::with_capacity(scopes.len());
         for scope in scopes {
-            let early = agenda::agenda(&state, &scope).into_iter();
-            let early = early.take_while(|due| until.is_none_or(|until| due.at <= until));
+            let early = agenda::until(&state, &scope, until.unwrap_or(Time::MAX_UTC)).into_iter();
             listed.extend(early.map(|due| (scope.clone(), due)));
         }
         listed
             .sort_by(|(a, one), (b, other)| (one.at, a, &one.key).cmp(&(other.at, b, &other.key)));
         listed.truncate(most);
         listed
+    }
+
+    fn scopes_in_order(&self, until: Option<Time>, most: usize) -> Vec<Scope> {
+        let index = self.inner.agenda.lock().expect("never held in a panic");
+        index.scopes(until, most)
     }
 
     pub async fn agenda_changed(&self) {
@@ -442,23 +454,82 @@ struct Drafted {
     said: HashMap<String, Hash>,
 }
 
-async fn write(mut writer: Writer, mut asked: mpsc::Receiver<Vec<Asked>>) {
+async fn write(mut writer: Writer, mut queues: Queues) {
     let inner = Arc::clone(&writer.inner);
-    let mut waiting = Vec::with_capacity(BATCH);
     loop {
         let wrote = tokio::select! {
-            many = asked.recv_many(&mut waiting, BATCH) => match many {
-                0 => return,
-                _ => writer.batch(waiting.drain(..).flatten().collect()).await,
+            together = queues.next() => match together {
+                None => return,
+                Some(together) => writer.batch(together, &mut queues).await,
             },
             // A claim of an effect or a row of the inbox can be the first to hear it.
             () = inner.store.doubted() => Err(Unsure),
         };
         if let Err(Unsure) = wrote {
             error!("nobody can tell what is on the disk: I end, to start again from the file");
-            let _ = tokio::time::timeout(LAST_WORDS, turn_away(&mut asked)).await;
+            let _ = tokio::time::timeout(LAST_WORDS, queues.turn_away()).await;
             // Never retry an fsync: what the kernel has dropped it will not write.
             std::process::exit(70);
+        }
+    }
+}
+
+/// Who waits for the writer.
+struct Queues {
+    asked: mpsc::Receiver<Vec<Asked>>,
+    first: mpsc::Receiver<Vec<Asked>>,
+    /// Was to be decided when somebody came who goes first.
+    left: Vec<Asked>,
+    /// Whose turn the last one was.
+    is_of_first: bool,
+}
+
+impl Queues {
+    /// Who shares the next commit. Those who go first share it with nobody else, and take turns with
+    /// the others. None when nobody can ask any more.
+    async fn next(&mut self) -> Option<Vec<Asked>> {
+        let others_wait = !self.left.is_empty() || !self.asked.is_empty();
+        let gives_way = self.is_of_first && others_wait;
+        self.is_of_first = !gives_way && !self.first.is_empty();
+        let mut together = Vec::with_capacity(BATCH);
+        if !self.is_of_first && !others_wait {
+            // Both queues end at once, when the last handle goes.
+            let came = tokio::select! {
+                biased;
+                Some(came) = self.first.recv() => {
+                    self.is_of_first = true;
+                    Some(came)
+                }
+                came = self.asked.recv() => came,
+            };
+            together.extend(came?);
+        }
+        if !self.is_of_first {
+            together.append(&mut self.left);
+        }
+        let queue = if self.is_of_first { &mut self.first } else { &mut self.asked };
+        while together.len() < BATCH && let Ok(more) = queue.try_recv() {
+            together.extend(more);
+        }
+        Some(together)
+    }
+
+    /// Whether somebody waits who goes before those that are being decided.
+    fn must_give_way(&self) -> bool {
+        !self.is_of_first && !self.first.is_empty()
+    }
+
+    /// The answers are still on their way out of this process; who comes meanwhile is told, too.
+    async fn turn_away(&mut self) {
+        let tell = |late: Asked| drop(late.answer.send(Err(Lost::Stopping)));
+        self.left.drain(..).for_each(tell);
+        loop {
+            let late = tokio::select! {
+                late = self.asked.recv() => late,
+                late = self.first.recv() => late,
+            };
+            let Some(late) = late else { return };
+            late.into_iter().for_each(tell);
         }
     }
 }
@@ -476,15 +547,8 @@ fn take_over(into: &mut State, from: &State, touched: &BTreeSet<ReleaseId>) {
 /// Only a new start can tell what is on the disk.
 struct Unsure;
 
-/// The answers are still on their way out of this process; who comes meanwhile is told, too.
-async fn turn_away(asked: &mut mpsc::Receiver<Vec<Asked>>) {
-    while let Some(late) = asked.recv().await {
-        late.into_iter().for_each(|late| drop(late.answer.send(Err(Lost::Stopping))));
-    }
-}
-
 impl Writer {
-    async fn batch(&mut self, asked: Vec<Asked>) -> Result<(), Unsure> {
+    async fn batch(&mut self, asked: Vec<Asked>, queues: &mut Queues) -> Result<(), Unsure> {
         let (answered, said) = match self.known(&asked).await {
             Ok(known) => known,
             Err(why) => {
@@ -495,7 +559,8 @@ impl Writer {
         };
         let mut drafted = Drafted { said, ..Drafted::default() };
         let mut again = Vec::new();
-        for Asked { work, answer } in asked {
+        let mut asked = asked.into_iter();
+        while let Some(Asked { work, answer }) = asked.next() {
             match work {
                 Work::End(ends) => {
                     drafted.end(ends);
@@ -517,6 +582,10 @@ impl Writer {
                         drafted.keep_said(&request.id, said.filter(|_| taken.is_none()));
                     }
                 }
+            }
+            if drafted.answers.len() >= FAIR && queues.must_give_way() {
+                queues.left = asked.collect();
+                break;
             }
         }
         for (answer, first) in again {
@@ -686,6 +755,13 @@ pub(super) fn name_of(event: &Event) -> (&str, String) {
 }
 
 impl Work {
+    fn goes_first(&self) -> bool {
+        match self {
+            Self::Request { request, .. } => request.command.goes_first(),
+            Self::End(_) => false,
+        }
+    }
+
     fn of(request: Request) -> Self {
         Self::Request { request: Box::new(request), said: None, ends: Ends::Nothing }
     }

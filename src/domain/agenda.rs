@@ -104,6 +104,12 @@ pub struct Due {
 
 /// All that time will ask for in this scope, the earliest first.
 pub fn agenda(state: &State, scope: &Scope) -> Vec<Due> {
+    until(state, scope, Time::MAX_UTC)
+}
+
+/// What time asks for by then: what is later costs a look.
+pub fn until(state: &State, scope: &Scope, until: Time) -> Vec<Due> {
+    let by_then = |due: &Due| due.at <= until;
     match scope {
         Scope::Freeze(id) => {
             let due = |freeze: &super::command::FreezeWish| Due {
@@ -112,14 +118,21 @@ pub fn agenda(state: &State, scope: &Scope) -> Vec<Due> {
                 about: format!("end of the freeze: {}", freeze.reason),
                 command: Command::FreezeOver { id: id.clone() },
             };
-            state.house.freezes.get(id).map(due).into_iter().collect()
+            state.house.freezes.get(id).map(due).into_iter().filter(by_then).collect()
         }
         Scope::Flag(id) => match state.house.flags.get(id) {
-            Some(record) => super::registry::agenda(record, state.house.policy()),
+            Some(record) => {
+                let all = super::registry::agenda(record, state.house.policy());
+                all.into_iter().filter(by_then).collect()
+            }
             None => Vec::new(),
         },
         Scope::Release(id) => match state.releases.get(id) {
-            Some(release) => of_release(release, state.house.policy()),
+            Some(release) => {
+                let mut list = deadlines(release, state.house.policy(), until);
+                list.sort();
+                list.into_iter().map(|(at, deadline)| due(release, at, deadline)).collect()
+            }
             None => Vec::new(),
         },
     }
@@ -140,21 +153,32 @@ pub fn next(state: &State, scope: &Scope) -> Option<Due> {
     }
 }
 
-/// What time will ask of one release, the earliest first.
-pub fn of_release(release: &Release, policy: &Policy) -> Vec<Due> {
-    let mut list = deadlines(release, policy);
-    list.sort();
-    list.into_iter().map(|(at, deadline)| due(release, at, deadline)).collect()
+/// Whether time asks this of the release by now.
+pub fn is_due(release: &Release, policy: &Policy, deadline: &Deadline, now: Time) -> bool {
+    deadlines(release, policy, now).iter().any(|(_, due)| due == deadline)
 }
 
 pub fn next_of_release(release: &Release, policy: &Policy) -> Option<Due> {
-    let first = deadlines(release, policy).into_iter().min();
-    first.map(|(at, deadline)| due(release, at, deadline))
+    let mut firsts = others(release, policy);
+    firsts.extend(announcements(release, policy).min().map(announced));
+    firsts.into_iter().min().map(|(at, deadline)| due(release, at, deadline))
 }
 
-fn deadlines(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
+fn deadlines(release: &Release, policy: &Policy, until: Time) -> Vec<(Time, Deadline)> {
+    let mut list = others(release, policy);
+    list.retain(|(at, _)| *at <= until);
+    let early = announcements(release, policy).filter(|(at, _)| *at <= until);
+    list.extend(early.map(announced));
+    list
+}
+
+fn announced((at, id): (Time, &AnnouncementId)) -> (Time, Deadline) {
+    (at, Deadline::Announce(id.clone()))
+}
+
+/// All but the announcements, of which there may be many.
+fn others(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
     let mut list: Vec<(Time, Deadline)> = Vec::new();
-    list.extend(announcements(release, policy));
     if release.held.is_none() || release.phase.is_before_deploy() {
         list.extend(of_phase(release, policy));
     }
@@ -220,18 +244,21 @@ pub fn announcement_at(release: &Release, planned: &PlannedAnnouncement) -> Opti
     }
 }
 
-fn announcements(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
-    let due = |planned: &PlannedAnnouncement| {
+fn announcements<'a>(
+    release: &'a Release,
+    policy: &'a Policy,
+) -> impl Iterator<Item = (Time, &'a AnnouncementId)> {
+    let due = |planned: &'a PlannedAnnouncement| {
         let open = match planned.at {
             AnnounceAt::Start(_) => release.phase.is_before_deploy() && !release.start_missed,
             AnnounceAt::Completion(_) => matches!(release.phase, Phase::Watching | Phase::Done),
         };
-        let at = announcement_at(release, planned)?;
+        let at = announcement_at(release, planned).filter(|_| open)?;
         // Said for this very time, or said before it: an earlier one that was moved is said anew.
         let said = release.said.get(&planned.id).is_some_and(|said| said.at >= at);
-        (open && !said).then(|| (at, Deadline::Announce(planned.id.clone())))
+        (!said).then_some((at, &planned.id))
     };
-    planned_announcements(release, policy).filter_map(due).collect()
+    planned_announcements(release, policy).filter_map(due)
 }
 
 fn of_phase(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {

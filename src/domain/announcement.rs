@@ -64,14 +64,7 @@ pub(super) fn overtaken_by_move(case: &Case, start: &Start) -> Vec<Event> {
 
 /// A deadline that is no longer on the agenda decides to nothing and leaves no entry.
 pub(super) fn tick(case: &Case, deadline: &Deadline) -> Decided {
-    let scope = agenda::Scope::Release(case.release.id.clone());
-    let due = agenda::agenda(case.state, &scope);
-    let still_due = due.iter().any(|due| {
-        due.at <= case.now
-            && matches!(&due.command, super::command::Command::Tick { deadline: found, .. }
-                if found == deadline)
-    });
-    if !still_due {
+    if !agenda::is_due(case.release, case.policy, deadline, case.now) {
         return Ok(Vec::new());
     }
     match deadline {
@@ -372,7 +365,7 @@ mod tests {
         let told: Vec<_> = world.effects.iter().filter_map(privately).collect();
         assert_eq!(told, ["maria", "erin"]);
         assert!(world.release().held.is_some(), "it still waits");
-        assert_eq!(agenda::of_release(world.release(), world.policy()), []);
+        assert_eq!(agenda::next_of_release(world.release(), world.policy()), None);
     }
 
     #[test]

@@ -402,6 +402,21 @@ pub enum RunOutcome {
 }
 
 impl Command {
+    /// Nobody waits behind others who wants to stop something or to go back, and neither does what
+    /// the next step of it waits for.
+    pub fn goes_first(&self) -> bool {
+        matches!(
+            self,
+            Self::Rollback { .. }
+                | Self::StepBack { .. }
+                | Self::Hold { .. }
+                | Self::KillFlag { .. }
+                | Self::FlagChanged { .. }
+                | Self::Ended { .. }
+                | Self::Tick { deadline: Deadline::RollBackRed, .. }
+        )
+    }
+
     /// The release that it is about.
     pub fn release(&self) -> Option<&ReleaseId> {
         match self {

@@ -1,17 +1,16 @@
 //! The inbox: what was asked and waits to be decided until we know who asks.
 
 use std::collections::HashSet;
-use std::sync::MutexGuard;
 
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
-use tokio::sync::oneshot;
 
 use super::log::{instant, parse_instant};
-use super::{CommitError, ReadError, Store, Writer};
+use super::shared::Small;
+use super::{CommitError, ReadError, Store};
 
-/// Rows in one statement, far below the number of values that SQLite binds.
+/// Rows or ids in one statement, far below the number of values that SQLite binds.
 const CHUNK: usize = 256;
 
 /// A request that was not decided yet.
@@ -23,28 +22,10 @@ pub struct Kept {
     pub heard: String,
 }
 
-/// What waits for the writer, and who waits for it.
-pub(super) type ToKeep = (Kept, oneshot::Sender<Result<bool, CommitError>>);
-
 impl Store {
-    /// On the disk before anybody is told that we have it. False if it was kept before. Whoever
-    /// comes first writes for all who have gathered meanwhile: one sync for a whole burst.
+    /// On the disk before anybody is told that we have it. False if it was kept before.
     pub async fn keep(&self, kept: &Kept) -> Result<bool, CommitError> {
-        let (tell, told) = oneshot::channel();
-        self.gathering().push((kept.clone(), tell));
-        let mut writer = self.writer.lock().await;
-        let gathered = std::mem::take(&mut *self.gathering());
-        if !gathered.is_empty() {
-            writer.keep_all(gathered).await;
-        }
-        drop(writer);
-        // Answered by whoever held the writer, unless they were abandoned half-way.
-        let abandoned = || CommitError::Uncertain("the write was abandoned half-way".to_owned());
-        told.await.unwrap_or_else(|_| Err(abandoned()))
-    }
-
-    fn gathering(&self) -> MutexGuard<'_, Vec<ToKeep>> {
-        self.to_keep.lock().expect("never held in a panic")
+        self.together(Small::Keep(kept.clone())).await
     }
 
     /// All that waits, the oldest first.
@@ -56,27 +37,11 @@ impl Store {
     }
 }
 
-impl Writer {
-    async fn keep_all(&mut self, gathered: Vec<ToKeep>) {
-        let (rows, waiting): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
-        let mut written = self.put_in(&rows).await;
-        for (row, tell) in rows.iter().zip(waiting) {
-            // The same request twice in one burst is new once.
-            let is_new = written.as_mut().map(|new| new.remove(&row.id));
-            let _ = tell.send(is_new.map_err(|why| why.clone()));
-        }
-    }
-
-    /// The ids of those that are new.
-    async fn put_in(&mut self, rows: &[Kept]) -> Result<HashSet<String>, CommitError> {
-        self.begin().await?;
-        let done = put_in(&mut self.conn, rows).await;
-        let head = self.head;
-        self.end(done, head).await
-    }
-}
-
-async fn put_in(conn: &mut SqliteConnection, rows: &[Kept]) -> sqlx::Result<HashSet<String>> {
+/// The ids of those that are new.
+pub(super) async fn put_in(
+    conn: &mut SqliteConnection,
+    rows: &[&Kept],
+) -> sqlx::Result<HashSet<String>> {
     let mut new = HashSet::new();
     for chunk in rows.chunks(CHUNK) {
         let mut query = QueryBuilder::<Sqlite>::new("insert into inbox (id, at, heard) ");

@@ -10,12 +10,13 @@ mod inbox;
 pub mod log;
 mod open;
 pub mod outbox;
+mod shared;
 mod snapshot;
 #[cfg(test)]
 mod testing;
 pub mod verify;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -77,8 +78,7 @@ pub enum CommitError {
 /// The one writer of a state directory, and its readers.
 pub struct Store {
     writer: Mutex<Writer>,
-    /// Requests that wait to be kept with the next write.
-    to_keep: std::sync::Mutex<Vec<inbox::ToKeep>>,
+    gathering: shared::Gathering,
     /// Nobody can tell any more what is on the disk.
     doubt: CancellationToken,
     head: watch::Sender<Head>,
@@ -94,8 +94,8 @@ impl Store {
         let open::Opened { conn, head, reader, lock } = open::writer(dir).await?;
         let doubt = CancellationToken::new();
         let writer = Mutex::new(Writer { conn, head, unsettled: false, doubt: doubt.clone() });
-        let (to_keep, head) = (std::sync::Mutex::default(), watch::Sender::new(head));
-        Ok(Self { writer, to_keep, doubt, head, reader, dir: dir.to_owned(), _lock: lock })
+        let (gathering, head) = (shared::Gathering::default(), watch::Sender::new(head));
+        Ok(Self { writer, gathering, doubt, head, reader, dir: dir.to_owned(), _lock: lock })
     }
 
     /// Until some write, whoever's it was, ended [`CommitError::Uncertain`]: none will succeed after
@@ -138,10 +138,23 @@ impl Store {
         let head = written.last().map_or(writer.head, |&(seq, hash)| Head { seq, hash });
 
         writer.begin().await?;
-        let done = write(&mut writer.conn, batch, &links, head.seq).await;
-        writer.end(done, head).await?;
-        self.head.send_replace(head);
-        Ok(written)
+        let (small, waiting) = shared::apart(self.gathering.take_along());
+        let done = write(&mut writer.conn, batch, &links, head.seq, &small).await;
+        match writer.end(done, head).await {
+            Ok(changed) => {
+                self.head.send_replace(head);
+                shared::tell(waiting, Ok(&changed));
+                Ok(written)
+            }
+            Err(why @ CommitError::NotRecorded(_)) => {
+                self.gathering.put_back(small.into_iter().zip(waiting).collect());
+                Err(why)
+            }
+            Err(why @ CommitError::Uncertain(_)) => {
+                shared::tell(waiting, Err(&why));
+                Err(why)
+            }
+        }
     }
 
     /// The entries that these requests have left already. Asked by the writer's own connection, which
@@ -182,13 +195,15 @@ async fn write(
     batch: &Batch,
     links: &[log::Link<'_>],
     seq: u64,
-) -> sqlx::Result<()> {
+    small: &[shared::Small],
+) -> sqlx::Result<HashSet<usize>> {
     log::append(conn, links).await?;
     asked::add(conn, &batch.asked).await?;
     outbox::settle(conn, &batch.settled).await?;
     inbox::take_out(conn, &batch.decided).await?;
     outbox::add(conn, &batch.effects).await?;
-    outbox::want(conn, &batch.cards, seq).await
+    outbox::want(conn, &batch.cards, seq).await?;
+    shared::written(conn, small).await
 }
 
 async fn beat(conn: &mut SqliteConnection) -> sqlx::Result<()> {

@@ -1,10 +1,13 @@
 //! The outbox: what the world is still to be asked, and the cards that are out of date.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteQueryResult, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::log::{instant, parse_instant, signed};
+use super::shared::Small;
 use super::{CommitError, ReadError, Store};
 
 /// Rows in one statement, far below the number of values that SQLite binds.
@@ -66,15 +69,7 @@ impl Store {
     /// Marks the effect as being tried, on the disk before the call. False if it is not there or
     /// somebody has claimed it already: then do not call.
     pub async fn claim(&self, key: &str) -> Result<bool, CommitError> {
-        let mut writer = self.writer.lock().await;
-        writer.begin().await?;
-        let done =
-            sqlx::query("update outbox set state = 'trying' where key = ? and state = 'pending'")
-                .bind(key)
-                .execute(&mut writer.conn)
-                .await;
-        let head = writer.head;
-        writer.end(done.map(|done| done.rows_affected() == 1), head).await
+        self.together(Small::Claim(key.to_owned())).await
     }
 
     /// The try certainly did not do it: it waits for the next one. False if it was not being tried.
@@ -85,20 +80,8 @@ impl Store {
         due_at: DateTime<Utc>,
         why: &str,
     ) -> Result<bool, CommitError> {
-        let mut writer = self.writer.lock().await;
-        writer.begin().await?;
-        let done = sqlx::query(
-            "update outbox set state = 'pending', tries = ?, due_at = ?, failure = ? \
-             where key = ? and state = 'trying'",
-        )
-        .bind(tries)
-        .bind(instant(due_at))
-        .bind(why)
-        .bind(key)
-        .execute(&mut writer.conn)
-        .await;
-        let head = writer.head;
-        writer.end(done.map(|done| done.rows_affected() == 1), head).await
+        let (key, why) = (key.to_owned(), why.to_owned());
+        self.together(Small::Postpone { key, tries, due_at, why }).await
     }
 
     /// All that waits, in the order in which it was wanted.
@@ -125,16 +108,55 @@ impl Store {
 
     /// The card shows the state of this entry. It stays behind if more was wanted meanwhile.
     pub async fn card_written(&self, key: &str, seq: u64) -> Result<(), CommitError> {
-        let mut writer = self.writer.lock().await;
-        writer.begin().await?;
-        let done = sqlx::query("update card set written_seq = ? where key = ?")
-            .bind(signed(seq))
-            .bind(key)
-            .execute(&mut writer.conn)
-            .await;
-        let head = writer.head;
-        writer.end(done.map(|_| ()), head).await
+        self.together(Small::CardWritten { key: key.to_owned(), seq }).await.map(drop)
     }
+}
+
+/// The keys of those that waited for somebody to claim them.
+pub(super) async fn claim(
+    conn: &mut SqliteConnection,
+    keys: &[&str],
+) -> sqlx::Result<HashSet<String>> {
+    let mut claimed = HashSet::new();
+    for chunk in keys.chunks(CHUNK) {
+        let sql = "update outbox set state = 'trying' where state = 'pending' and key in (";
+        let mut query = QueryBuilder::<Sqlite>::new(sql);
+        let mut list = query.separated(", ");
+        for key in chunk {
+            list.push_bind(key);
+        }
+        query.push(") returning key");
+        for row in query.build().fetch_all(&mut *conn).await? {
+            claimed.insert(row.try_get("key")?);
+        }
+    }
+    Ok(claimed)
+}
+
+pub(super) async fn postpone(
+    conn: &mut SqliteConnection,
+    key: &str,
+    tries: u32,
+    due_at: DateTime<Utc>,
+    why: &str,
+) -> sqlx::Result<bool> {
+    let sql = "update outbox set state = 'pending', tries = ?, due_at = ?, failure = ? \
+               where key = ? and state = 'trying'";
+    let query = sqlx::query(sql).bind(tries).bind(instant(due_at)).bind(why).bind(key);
+    changed(query.execute(conn).await)
+}
+
+pub(super) async fn card_written(
+    conn: &mut SqliteConnection,
+    key: &str,
+    seq: u64,
+) -> sqlx::Result<bool> {
+    let query = sqlx::query("update card set written_seq = ? where key = ?");
+    changed(query.bind(signed(seq)).bind(key).execute(conn).await)
+}
+
+fn changed(done: sqlx::Result<SqliteQueryResult>) -> sqlx::Result<bool> {
+    done.map(|done| done.rows_affected() == 1)
 }
 
 fn waiting(row: &SqliteRow) -> sqlx::Result<Waiting> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tempfile::TempDir;
 use tminus::app::clock::Clock;
 use tminus::app::engine::{Answer, Engine};
@@ -87,6 +88,44 @@ async fn the_same_request_twice_within_one_batch_acts_once() {
     let entries = house.engine.store().reader().entries(&which).await.unwrap();
     assert_eq!(entries.len(), answers[0].events.len());
     assert_eq!(answers[0].events.iter().filter(|(_, event)| cast(event)).count(), 1);
+}
+
+/// How many requests of a kind follow each other in the log, by the first words of their ids.
+async fn order(house: &House) -> Vec<(String, usize)> {
+    let entries = house.engine.store().reader().entries(&Which::default()).await.unwrap();
+    let mut order: Vec<(String, usize)> = Vec::new();
+    let mut last = String::new();
+    for entry in entries {
+        let Some((kind, _)) = entry.request.split_once('-').filter(|_| entry.request != last)
+        else {
+            continue;
+        };
+        match order.last_mut().filter(|(before, _)| before == kind) {
+            Some((_, count)) => *count += 1,
+            None => order.push((kind.to_owned(), 1)),
+        }
+        last = entry.request;
+    }
+    order
+}
+
+#[tokio::test]
+async fn who_wants_to_stop_something_goes_first_and_starves_nobody() {
+    let house = house().await;
+    let (engine, id) = (&house.engine, &house.release);
+    let votes = (0..400).map(|n| request(&format!("vote-{n}"), "quinn", vote(id, "no")));
+    let hold = |n| {
+        let hold = Command::Hold { release: id.clone(), reason: format!("fire {n}") };
+        engine.ask(request(&format!("hold-{n}"), "maria", hold))
+    };
+    // All of them wait before the first one is decided.
+    let (votes, holds) =
+        tokio::join!(engine.ask_all(votes.collect()), join_all((0..300).map(hold)));
+    assert!(votes.iter().chain(&holds).all(Result::is_ok), "nobody was forgotten");
+    let order = order(&house).await;
+    let kinds: Vec<_> = order.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, ["hold", "vote", "hold", "vote"], "{order:?}");
+    assert_eq!((order[1].1, order[3].1), (16, 384), "each one's turn: {order:?}");
 }
 
 /// Whether the request was refused because its id is another's.

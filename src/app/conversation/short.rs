@@ -106,6 +106,10 @@ fn is_it(name: &str, state: &State, release: &Release, room: Room<'_>) -> bool {
     if name.is_empty() && !find::is_here(release, room) {
         return false;
     }
+    // In a room it may still mean the release of that room.
+    if room.channel.is_none() && !name.is_empty() && find::means_several(state, name) {
+        return false;
+    }
     find::release(state, Some(name), room).is_ok_and(|found| found.id == release.id)
 }
 

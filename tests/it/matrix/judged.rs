@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::lever::Number;
 use super::play::{Play, told};
-use super::trouble::{Kind, Length, Trouble};
+use super::trouble::{Kind, Length, Trouble, Way};
 use super::troubled::Troubled;
 use crate::house::{Said, story};
 
@@ -20,8 +20,8 @@ pub(super) struct Whole {
     log: BTreeMap<String, usize>,
 }
 
-pub(super) async fn undisturbed<H: Troubled>() -> Whole {
-    let play = told::<H>(Trouble::none()).await;
+pub(super) async fn undisturbed<H: Troubled>(way: Way) -> Whole {
+    let play = told::<H>(Trouble::none(way)).await;
     play.stage.read_aloud();
     play.stage.assert_clean().await;
     let length = Length {
@@ -44,7 +44,9 @@ static ROOM_ID: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"C0000\d+|\d{17,2
 async fn log(stage: &impl Troubled) -> BTreeMap<String, usize> {
     let mut log = BTreeMap::new();
     for entry in stage.log().await {
-        let entry = ROOM_ID.replace_all(&story(&entry), "room").replace(" in under …", "");
+        let entry = ROOM_ID.replace_all(&story(&entry), "room").into_owned();
+        // How long something took is told from a second on.
+        let entry = entry.replace(" in under …", "").replace(" worked after ….", " worked.");
         *log.entry(entry).or_default() += 1;
     }
     log

@@ -2,7 +2,8 @@
 //! compared with the play in which nothing did.
 //!
 //! A run is its seed: `TMINUS_RUNS` of them, beginning with `TMINUS_SEED`, go through the kinds of
-//! trouble one after the other, and each kind through its boundaries. `tests/matrix` runs many.
+//! trouble one after the other, and each kind through its boundaries, by a line of ours to the chat
+//! or by signed requests of its own. `tests/matrix` runs many.
 
 mod judged;
 mod lever;
@@ -15,9 +16,10 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use futures_util::{FutureExt, StreamExt, stream};
+use tokio::sync::OnceCell;
 
 use self::judged::Whole;
-use self::trouble::{KINDS, Kind, Trouble};
+use self::trouble::{KINDS, Kind, Trouble, Way};
 use self::troubled::Troubled;
 use crate::{discord_stage, slack_stage};
 
@@ -37,7 +39,23 @@ struct Ran {
     differences: Vec<String>,
 }
 
-async fn run<H: Troubled>(seed: u64, whole: &Whole) -> Ran {
+/// The plays in which nothing goes wrong, each played once a run needs it.
+#[derive(Default)]
+struct Undisturbed {
+    slack: [OnceCell<Whole>; 2],
+    discord: [OnceCell<Whole>; 2],
+}
+
+impl Undisturbed {
+    async fn of<H: Troubled>(&self, way: Way) -> &Whole {
+        let ways = if H::IS_SLACK { &self.slack } else { &self.discord };
+        ways[way as usize].get_or_init(|| judged::undisturbed::<H>(way)).await
+    }
+}
+
+async fn run<H: Troubled>(seed: u64, undisturbed: &Undisturbed) -> Ran {
+    let way = Way::of(seed);
+    let whole = undisturbed.of::<H>(way).await;
     let trouble = Trouble::drawn(seed, &whole.length);
     let (kind, shown) = (trouble.kind, format!("{trouble:?}"));
     let play = async {
@@ -58,7 +76,7 @@ async fn run<H: Troubled>(seed: u64, whole: &Whole) -> Ran {
     };
     let house = if H::IS_SLACK { "Slack" } else { "Discord" };
     let (took, count) = (began.elapsed().as_secs(), ran.differences.len());
-    eprintln!("seed {seed}: {kind:?} in {house}, {took} s, {count} differences");
+    eprintln!("seed {seed}: {kind:?} in {house} ({way:?}), {took} s, {count} differences");
     if count > 0 {
         eprintln!("  {shown}\n  {}", ran.differences.join("\n  "));
     }
@@ -66,10 +84,10 @@ async fn run<H: Troubled>(seed: u64, whole: &Whole) -> Ran {
 }
 
 /// Every second time each kind comes to Discord.
-async fn run_somewhere(seed: u64, slack: &Whole, discord: &Whole) -> Ran {
+async fn run_somewhere(seed: u64, undisturbed: &Undisturbed) -> Ran {
     match (seed / KINDS.len() as u64 + seed) % 2 {
-        0 => run::<slack_stage::Stage>(seed, slack).await,
-        _ => run::<discord_stage::Stage>(seed, discord).await,
+        0 => run::<slack_stage::Stage>(seed, undisturbed).await,
+        _ => run::<discord_stage::Stage>(seed, undisturbed).await,
     }
 }
 
@@ -123,11 +141,8 @@ async fn after_a_sync_that_fails_it_starts_anew() {
 }
 
 async fn all_run(seeds: impl Iterator<Item = u64>, at_once: usize) {
-    let (slack, discord) = tokio::join!(
-        judged::undisturbed::<slack_stage::Stage>(),
-        judged::undisturbed::<discord_stage::Stage>()
-    );
-    let each = |seed| run_somewhere(seed, &slack, &discord);
+    let undisturbed = Undisturbed::default();
+    let each = |seed| run_somewhere(seed, &undisturbed);
     let all: Vec<Ran> = stream::iter(seeds).map(each).buffer_unordered(at_once).collect().await;
     eprintln!("\n{}\n", table(&all));
     let wrong: Vec<u64> =

@@ -72,7 +72,7 @@ pub(super) struct Play<H: Troubled> {
 
 impl<H: Troubled> Play<H> {
     async fn begin(trouble: Trouble) -> Self {
-        let mut stage = H::waiting().await;
+        let mut stage = H::waiting(trouble.way).await;
         stage.here().set_env("JOHN", TOKEN);
         stage.here().write("pods/broken-2-v1.2.0", "");
         let lever = Lever::on(stage.here());

@@ -72,6 +72,26 @@ pub(super) fn kind(seed: u64) -> Kind {
     KINDS[usize::try_from(seed % KINDS.len() as u64).expect("there are few")]
 }
 
+/// How the chat brings what people do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Way {
+    /// Socket Mode, or the gateway.
+    Line,
+    /// Signed requests.
+    Http,
+}
+
+impl Way {
+    /// A third of the seeds take the other one, except for what only a line can do.
+    pub(super) fn of(seed: u64) -> Self {
+        let needs_line = matches!(kind(seed), Kind::HalfOpenSockets | Kind::DeliveredBackwards);
+        match Dice(!seed).throw() % 3 {
+            0 if !needs_line => Self::Http,
+            _ => Self::Line,
+        }
+    }
+}
+
 /// How long the play is when nothing goes wrong.
 pub(super) struct Length {
     pub(super) deeds: Vec<String>,
@@ -84,6 +104,7 @@ pub(super) struct Length {
 #[derive(Clone, Debug)]
 pub(super) struct Trouble {
     pub(super) kind: Kind,
+    pub(super) way: Way,
     /// Boundaries in the chat, each of which kills.
     pub(super) deeds: Vec<(Side, String)>,
     pub(super) step: Option<&'static str>,
@@ -100,9 +121,10 @@ pub(super) struct Trouble {
 
 impl Trouble {
     /// Nothing at all.
-    pub(super) fn none() -> Self {
+    pub(super) fn none(way: Way) -> Self {
         Self {
             kind: Kind::KilledAnywhere,
+            way,
             deeds: Vec::new(),
             step: None,
             commits: Vec::new(),
@@ -126,7 +148,7 @@ impl Trouble {
             .count();
         let turn = turn * same + place;
         let mut dice = Dice(seed);
-        let mut trouble = Self { kind, ..Self::none() };
+        let mut trouble = Self { kind, ..Self::none(Way::of(seed)) };
         match kind {
             Kind::KilledBeforeAnEffect => trouble.deeds = deeds(Side::Before, turn, &length.deeds),
             Kind::KilledAfterAnEffect => trouble.deeds = deeds(Side::After, turn, &length.deeds),

@@ -6,6 +6,7 @@ use std::time::Duration as Wait;
 
 use chrono::{DateTime, Duration, Utc};
 
+use super::trouble::Way;
 use crate::house::House;
 use crate::installed::Installed;
 use crate::{discord_stage, discord_world, slack_stage, slack_world};
@@ -37,7 +38,7 @@ pub(super) trait Troubled: House {
     const IS_SLACK: bool;
 
     /// With the configuration of the matrix, not begun yet.
-    async fn waiting() -> Self;
+    async fn waiting(way: Way) -> Self;
     fn here(&mut self) -> &mut Installed;
     fn is_up(&mut self) -> bool;
     fn time_passes(&self, time: Duration);
@@ -67,8 +68,12 @@ macro_rules! troubled {
     ($world:ident, $backwards:ident, $back:ident, $also:expr) => {
         type Gesture = $world::Gesture;
 
-        async fn waiting() -> Self {
-            Self::waiting(Self::MODES[0], super::play::configured).await
+        async fn waiting(way: Way) -> Self {
+            let mode = match way {
+                Way::Line => Self::MODES[0],
+                Way::Http => Self::MODES[1],
+            };
+            Self::waiting(mode, super::play::configured).await
         }
         fn here(&mut self) -> &mut Installed {
             &mut self.here
@@ -162,8 +167,11 @@ async fn back_in_slack(
     person.submits(&form, &[]).await
 }
 
+/// A stalled answer arrives when nobody waits for it any more.
+const LATE: &str = "answered after three seconds";
+
 impl Troubled for discord_stage::Stage {
-    troubled!(discord_world, holds_events, back_in_discord, &[]);
+    troubled!(discord_world, holds_events, back_in_discord, &[LATE]);
 
     const IS_SLACK: bool = false;
 }
