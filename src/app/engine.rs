@@ -214,8 +214,7 @@ impl Engine {
             decided: AtomicU64::new(0),
             batches: AtomicU64::new(0),
         });
-        let queues =
-            Queues { asked, first: going_first, left: Vec::new(), is_of_first: false };
+        let queues = Queues { asked, first: going_first, left: Vec::new(), is_of_first: false };
         tokio::spawn(write(Writer { inner: inner.clone(), draft: state }, queues));
         Ok(Self { inner, inbox, first })
     }
@@ -508,7 +507,9 @@ impl Queues {
             together.append(&mut self.left);
         }
         let queue = if self.is_of_first { &mut self.first } else { &mut self.asked };
-        while together.len() < BATCH && let Ok(more) = queue.try_recv() {
+        while together.len() < BATCH
+            && let Ok(more) = queue.try_recv()
+        {
             together.extend(more);
         }
         Some(together)

@@ -244,6 +244,10 @@ impl After<'_> {
         done.open = missing(&release.items).count();
         done.is_go = release.phase == Phase::Ready;
         done.start = Some(release.start.at);
+    }
+
+    /// Who is still to say go.
+    fn poll(&self, done: &mut Done, release: &Release) {
         for reason in verdict::reasons(release, self.policy) {
             match reason {
                 Reason::Silent { role } => done.silent.push(self.policy.title_of(&role).to_owned()),
@@ -258,6 +262,9 @@ impl After<'_> {
                 | Reason::Frozen { .. } => {}
             }
         }
+    }
+
+    fn next(&self, done: &mut Done, release: &Release) {
         let due = agenda::agenda(self.state, &Scope::Release(release.id.clone()));
         let due = due.into_iter().filter(|due| due.at > self.now).take(NEXT);
         done.next = due.map(|due| Next { at: due.at, about: due.about }).collect();
@@ -273,6 +280,7 @@ impl After<'_> {
             Happened::Scheduled { start, warnings, .. } => {
                 done.start = Some(start.at);
                 done.warnings.clone_from(warnings);
+                self.next(done, release);
             }
             Happened::Rescheduled { start, keeps_votes, reason, warnings } => {
                 done.start = Some(start.at);
@@ -304,6 +312,7 @@ impl After<'_> {
                 if let Vote::NoGo { reason } = vote {
                     (done.flag, done.why) = (true, reason.clone());
                 }
+                self.poll(done, release);
             }
             Happened::Overridden { obstacle: what, reason, .. }
             | Happened::RiskAccepted { risk: what, reason, .. } => {

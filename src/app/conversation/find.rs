@@ -60,7 +60,8 @@ pub(super) fn is_known(state: &State, word: &str) -> bool {
 /// Whether it means more than one open release, wherever it is said. Stops at the second.
 pub(super) fn means_several(state: &State, word: &str) -> bool {
     let open = state.releases.values().filter(|release| !release.phase.is_over());
-    by_id(state, word).is_empty() && open.filter(|release| is_called(release, word)).nth(1).is_some()
+    by_id(state, word).is_empty()
+        && open.filter(|release| is_called(release, word)).nth(1).is_some()
 }
 
 /// Whose id this is, with or without its attempt: most words that mean a release are one, and need

@@ -84,7 +84,8 @@ pub(super) enum Way {
 impl Way {
     /// A third of the seeds take the other one, except for what only a line can do.
     pub(super) fn of(seed: u64) -> Self {
-        let needs_line = matches!(kind(seed), Kind::HalfOpenSockets | Kind::DeliveredBackwards);
+        let of_a_line = [Kind::HalfOpenSockets, Kind::DeliveredBackwards, Kind::DeliveredTwice];
+        let needs_line = of_a_line.contains(&kind(seed));
         match Dice(!seed).throw() % 3 {
             0 if !needs_line => Self::Http,
             _ => Self::Line,
