@@ -249,19 +249,22 @@ impl Engine {
         Ok(known.get(id).is_some_and(|first| *first != Saying::new(id, said).said))
     }
 
-    /// Many at once, in this order; they share commits.
+    /// Many at once, in this order but for those who go first; they share commits.
     pub async fn ask_all(&self, requests: Vec<Request>) -> Vec<Result<Answer, Lost>> {
         let (asked, answers): (Vec<_>, Vec<_>) =
             requests.into_iter().map(Work::of).map(asked).unzip();
-        let mut asked = asked.into_iter();
-        loop {
-            let together: Vec<Asked> = asked.by_ref().take(TOGETHER).collect();
-            // Whoever is turned away hears it, since the answer's other end is gone.
-            if together.is_empty() || self.inbox.send(together).await.is_err() {
-                break;
+        let goes_first = |asked: &Asked| asked.work.goes_first();
+        let (first, others): (Vec<_>, Vec<_>) = asked.into_iter().partition(goes_first);
+        for (queue, asked) in [(&self.first, first), (&self.inbox, others)] {
+            let mut asked = asked.into_iter();
+            loop {
+                let together: Vec<Asked> = asked.by_ref().take(TOGETHER).collect();
+                // Whoever is turned away hears it, since the answer's other end is gone.
+                if together.is_empty() || queue.send(together).await.is_err() {
+                    break;
+                }
             }
         }
-        drop(asked);
         let mut results = Vec::with_capacity(answers.len());
         for answered in answers {
             results.push(answered.await.unwrap_or(Err(Lost::Stopping)));

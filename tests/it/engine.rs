@@ -128,6 +128,20 @@ async fn who_wants_to_stop_something_goes_first_and_starves_nobody() {
     assert_eq!((order[1].1, order[3].1), (16, 384), "each one's turn: {order:?}");
 }
 
+#[tokio::test]
+async fn of_many_at_once_those_go_first_too_and_each_has_its_own_answer() {
+    let house = house().await;
+    let voted = |n| request(&format!("vote-{n}"), "quinn", vote(&house.release, "no"));
+    let hold = Command::Hold { release: house.release.clone(), reason: "a fire".into() };
+    let hold = request("hold-1", "maria", hold);
+    let answers = house.engine.ask_all(vec![voted(1), hold, voted(2)]).await;
+    assert_eq!(order(&house).await, [("hold".to_owned(), 1), ("vote".to_owned(), 2)]);
+    let held = |answer: &Answer| {
+        matches!(answer.events[0].1, Event::Release { did: Happened::Held { .. }, .. })
+    };
+    assert_eq!(answers.iter().flatten().map(held).collect::<Vec<_>>(), [false, true, false]);
+}
+
 /// Whether the request was refused because its id is another's.
 fn is_taken(answer: &Answer) -> bool {
     matches!(answer.events.as_slice(), [(_, Event::Release {
