@@ -27,7 +27,7 @@ use crate::shop;
 
 /// A chat that fails eight times in a row is asked again after more than two minutes, all in all.
 const PATIENCE: Wait = Wait::from_secs(240);
-const TO_BEGIN: Wait = Wait::from_secs(10);
+const TO_BEGIN: Wait = Wait::from_secs(30);
 /// After which a person tries again what nothing came of.
 const AGAIN: Wait = Wait::from_millis(1_500);
 const TOKEN: &str = "john's token, of 32 characters or more";
