@@ -39,12 +39,12 @@ async fn main() -> anyhow::Result<()> {
     say(&format!("resident when ready, {people} people: {:.0} MiB", program.resident()));
     let begun = Instant::now();
     for n in 0..releases {
-        let when = if n < ROLLED_OUT { "in 20s" } else { "in 30h" };
+        let when = if n < ROLLED_OUT { "in 30s" } else { "in 30h" };
         typed(program.port(), &format!("schedule shop-{n} {when}")).await?;
     }
     say(&format!("{releases} releases scheduled in {:?}", begun.elapsed()));
     for n in 0..ROLLED_OUT {
-        is_go(program.port(), n).await?;
+        is_go(program.port(), n, people).await?;
     }
     for n in 0..ROLLED_OUT {
         goes_out(program.port(), n).await?;
@@ -55,10 +55,10 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn is_go(port: u16, n: u64) -> anyhow::Result<()> {
+async fn is_go(port: u16, n: u64, people: u64) -> anyhow::Result<()> {
     let mut line = TcpStream::connect(("127.0.0.1", port)).await?;
     let go = format!("go shop-{n}/production/v1.2.0 --as qa");
-    world::exchanged(&mut line, &world::click(&format!("UQ{n}"), &go), &mut Vec::new()).await
+    world::exchanged(&mut line, &world::click(&format!("UQ{}", n % people), &go), &mut Vec::new()).await
 }
 
 /// Started as soon as that may be.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use super::clock::Clock;
 use super::replay::{self, Replayed, event_of};
@@ -731,6 +731,11 @@ impl Writer {
         let (name, release) = name_of(event);
         if name == "refused" {
             self.inner.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        if name == "already-so" {
+            // Clicks that come too late come in crowds, and have changed nothing.
+            debug!(log.seq = seq, request.id = request, "#{seq} {name} {release}");
+            return;
         }
         info!(log.seq = seq, request.id = request, release.id = release, "#{seq} {name} {release}");
     }
