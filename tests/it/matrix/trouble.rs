@@ -243,9 +243,12 @@ impl Dice {
         longest: usize,
         calls: usize,
     ) -> Vec<(Weather, usize, usize)> {
-        let draw = |_| {
+        // Each in its own part of the play: one after the other without a good call in between, they
+        // would outlast everybody's patience.
+        let part = calls / bursts;
+        let draw = |nth: usize| {
             let kind = kinds[self.size(0, kinds.len() - 1)];
-            (kind, self.size(1, calls), self.size(1, longest))
+            (kind, nth * part + self.size(1, part - longest), self.size(1, longest))
         };
         (0..bursts).map(draw).collect()
     }
