@@ -58,7 +58,8 @@ async fn main() -> anyhow::Result<()> {
 async fn is_go(port: u16, n: u64, people: u64) -> anyhow::Result<()> {
     let mut line = TcpStream::connect(("127.0.0.1", port)).await?;
     let go = format!("go shop-{n}/production/v1.2.0 --as qa");
-    world::exchanged(&mut line, &world::click(&format!("UQ{}", n % people), &go), &mut Vec::new()).await
+    world::exchanged(&mut line, &world::click(&format!("UQ{}", n % people), &go), &mut Vec::new())
+        .await
 }
 
 /// Started as soon as that may be.
