@@ -60,6 +60,7 @@ struct Inner {
     agenda_changed: Notify,
     committed: broadcast::Sender<Committed>,
     stuck: AtomicBool,
+    asked: AtomicU64,
     refused: AtomicU64,
     decided: AtomicU64,
     batches: AtomicU64,
@@ -99,6 +100,8 @@ pub enum Lost {
 }
 
 struct Asked {
+    /// Rises with each one that is asked.
+    nth: u64,
     work: Work,
     answer: oneshot::Sender<Result<Answer, Lost>>,
 }
@@ -120,11 +123,6 @@ enum Ends {
     Effect(String),
     /// Leaves the inbox.
     Kept(String),
-}
-
-fn asked(work: Work) -> (Asked, oneshot::Receiver<Result<Answer, Lost>>) {
-    let (answer, answered) = oneshot::channel();
-    (Asked { work, answer }, answered)
 }
 
 /// A deadline with the id under which its command is asked.
@@ -210,6 +208,7 @@ impl Engine {
             agenda_changed: Notify::new(),
             committed: broadcast::channel(1024).0,
             stuck: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             decided: AtomicU64::new(0),
             batches: AtomicU64::new(0),
@@ -249,13 +248,14 @@ impl Engine {
         Ok(known.get(id).is_some_and(|first| *first != Saying::new(id, said).said))
     }
 
-    /// Many at once, in this order but for those who go first; they share commits.
+    /// Many at once, each release's in this order; they share commits.
     pub async fn ask_all(&self, requests: Vec<Request>) -> Vec<Result<Answer, Lost>> {
-        let (asked, answers): (Vec<_>, Vec<_>) =
-            requests.into_iter().map(Work::of).map(asked).unzip();
+        let asked = requests.into_iter().map(|request| self.asked(Work::of(request)));
+        let (asked, answers): (Vec<_>, Vec<_>) = asked.unzip();
         let goes_first = |asked: &Asked| asked.work.goes_first();
         let (first, others): (Vec<_>, Vec<_>) = asked.into_iter().partition(goes_first);
-        for (queue, asked) in [(&self.first, first), (&self.inbox, others)] {
+        // Whoever goes first takes along what was asked before it, and so that is there by then.
+        for (queue, asked) in [(&self.inbox, others), (&self.first, first)] {
             let mut asked = asked.into_iter();
             loop {
                 let together: Vec<Asked> = asked.by_ref().take(TOGETHER).collect();
@@ -283,9 +283,15 @@ impl Engine {
         self.send(Work::Request { request, said: None, ends }).await
     }
 
+    fn asked(&self, work: Work) -> (Asked, oneshot::Receiver<Result<Answer, Lost>>) {
+        let (answer, answered) = oneshot::channel();
+        let nth = self.inner.asked.fetch_add(1, Ordering::Relaxed);
+        (Asked { nth, work, answer }, answered)
+    }
+
     async fn send(&self, work: Work) -> Result<Answer, Lost> {
         let queue = if work.goes_first() { &self.first } else { &self.inbox };
-        let (asked, answered) = asked(work);
+        let (asked, answered) = self.asked(work);
         queue.send(vec![asked]).await.map_err(|_| Lost::Stopping)?;
         answered.await.map_err(|_| Lost::Stopping)?
     }
@@ -487,8 +493,8 @@ struct Queues {
 }
 
 impl Queues {
-    /// Who shares the next commit. Those who go first share it with nobody else, and take turns with
-    /// the others. None when nobody can ask any more.
+    /// Who shares the next commit. Those who go first take turns with the others. None when nobody
+    /// can ask any more.
     async fn next(&mut self) -> Option<Vec<Asked>> {
         let others_wait = !self.left.is_empty() || !self.asked.is_empty();
         let gives_way = self.is_of_first && others_wait;
@@ -506,16 +512,43 @@ impl Queues {
             };
             together.extend(came?);
         }
-        if !self.is_of_first {
-            together.append(&mut self.left);
+        if self.is_of_first {
+            while together.len() < BATCH
+                && let Ok(more) = self.first.try_recv()
+            {
+                together.extend(more);
+            }
+            self.take_along(&mut together);
+            return Some(together);
         }
-        let queue = if self.is_of_first { &mut self.first } else { &mut self.asked };
-        while together.len() < BATCH
-            && let Ok(more) = queue.try_recv()
+        while self.left.len() < BATCH
+            && let Ok(more) = self.asked.try_recv()
         {
-            together.extend(more);
+            self.left.extend(more);
         }
+        together.extend(self.left.drain(..self.left.len().min(TOGETHER)));
         Some(together)
+    }
+
+    /// **Invariant:** what is asked of one release, or of the house, is decided in the order in which
+    /// it was asked: a stop that overtook an earlier `resume` would be lifted by it.
+    fn take_along(&mut self, first: &mut Vec<Asked>) {
+        while let Ok(more) = self.asked.try_recv() {
+            self.left.extend(more);
+        }
+        let last = first.iter().map(|asked| asked.nth).max().unwrap_or_default();
+        let releases: HashSet<_> = first.iter().filter_map(|asked| asked.work.release()).collect();
+        let goes_along = |asked: &Asked| {
+            let of_them = match asked.work.release() {
+                Some(release) => releases.contains(release),
+                None => matches!(asked.work, Work::Request { .. }),
+            };
+            of_them && asked.nth < last
+        };
+        let (along, left) = std::mem::take(&mut self.left).into_iter().partition(goes_along);
+        self.left = left;
+        first.extend::<Vec<_>>(along);
+        first.sort_by_key(|asked| asked.nth);
     }
 
     /// Whether somebody waits who goes before those that are being decided.
@@ -564,7 +597,7 @@ impl Writer {
         let mut drafted = Drafted { said, ..Drafted::default() };
         let mut again = Vec::new();
         let mut asked = asked.into_iter();
-        while let Some(Asked { work, answer }) = asked.next() {
+        while let Some(Asked { work, answer, .. }) = asked.next() {
             match work {
                 Work::End(ends) => {
                     drafted.end(ends);
@@ -588,7 +621,7 @@ impl Writer {
                 }
             }
             if drafted.answers.len() >= FAIR && queues.must_give_way() {
-                queues.left = asked.collect();
+                queues.left.splice(0..0, asked);
                 break;
             }
         }
@@ -768,6 +801,13 @@ impl Work {
         match self {
             Self::Request { request, .. } => request.command.goes_first(),
             Self::End(_) => false,
+        }
+    }
+
+    fn release(&self) -> Option<&ReleaseId> {
+        match self {
+            Self::Request { request, .. } => request.command.release(),
+            Self::End(_) => None,
         }
     }
 

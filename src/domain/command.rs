@@ -402,16 +402,15 @@ pub enum RunOutcome {
 }
 
 impl Command {
-    /// Nobody waits behind others who wants to stop something or to go back, and neither does what
-    /// the next step of it waits for.
+    /// Nobody waits behind other releases who wants to stop one or to take it back, and neither does
+    /// what the next step of it waits for.
     pub fn goes_first(&self) -> bool {
         matches!(
             self,
             Self::Rollback { .. }
                 | Self::StepBack { .. }
                 | Self::Hold { .. }
-                | Self::KillFlag { .. }
-                | Self::FlagChanged { .. }
+                | Self::DeclareRed { .. }
                 | Self::Ended { .. }
                 | Self::Tick { deadline: Deadline::RollBackRed, .. }
         )

@@ -109,13 +109,27 @@ async fn order(house: &House) -> Vec<(String, usize)> {
     order
 }
 
+/// A release beside the first one.
+async fn another(house: &House) -> ReleaseId {
+    let (_, mut plan) = sample::policy_and_plan();
+    plan.release.service = "help-desk".into();
+    let start = house.engine.state().releases[&house.release].start.clone();
+    let schedule = Command::Schedule { plan: Box::new(plan), start };
+    house.engine.ask(request("another", "maria", schedule)).await.unwrap();
+    ReleaseId::of("help-desk", "production", "v1.2.0", 1)
+}
+
+fn hold(release: &ReleaseId, reason: &str) -> Command {
+    Command::Hold { release: release.clone(), reason: reason.into() }
+}
+
 #[tokio::test]
 async fn who_wants_to_stop_something_goes_first_and_starves_nobody() {
     let house = house().await;
-    let (engine, id) = (&house.engine, &house.release);
-    let votes = (0..400).map(|n| request(&format!("vote-{n}"), "quinn", vote(id, "no")));
+    let (engine, other) = (&house.engine, another(&house).await);
+    let votes = (0..400).map(|n| request(&format!("vote-{n}"), "quinn", vote(&other, "no")));
     let hold = |n| {
-        let hold = Command::Hold { release: id.clone(), reason: format!("fire {n}") };
+        let hold = hold(&house.release, &format!("fire {n}"));
         engine.ask(request(&format!("hold-{n}"), "maria", hold))
     };
     // All of them wait before the first one is decided.
@@ -131,15 +145,39 @@ async fn who_wants_to_stop_something_goes_first_and_starves_nobody() {
 #[tokio::test]
 async fn of_many_at_once_those_go_first_too_and_each_has_its_own_answer() {
     let house = house().await;
-    let voted = |n| request(&format!("vote-{n}"), "quinn", vote(&house.release, "no"));
-    let hold = Command::Hold { release: house.release.clone(), reason: "a fire".into() };
-    let hold = request("hold-1", "maria", hold);
-    let answers = house.engine.ask_all(vec![voted(1), hold, voted(2)]).await;
+    let other = another(&house).await;
+    let voted = |n| request(&format!("vote-{n}"), "quinn", vote(&other, "no"));
+    let held = request("hold-1", "maria", hold(&house.release, "a fire"));
+    let answers = house.engine.ask_all(vec![voted(1), held, voted(2)]).await;
     assert_eq!(order(&house).await, [("hold".to_owned(), 1), ("vote".to_owned(), 2)]);
     let held = |answer: &Answer| {
         matches!(answer.events[0].1, Event::Release { did: Happened::Held { .. }, .. })
     };
     assert_eq!(answers.iter().flatten().map(held).collect::<Vec<_>>(), [false, true, false]);
+}
+
+#[tokio::test]
+async fn the_last_word_on_a_release_is_the_last_whoever_goes_first() {
+    let house = house().await;
+    let other = another(&house).await;
+    let (engine, release) = (&house.engine, &house.release);
+    engine.ask(request("before", "maria", hold(release, "a fire"))).await.unwrap();
+    let resume = || Command::Resume { release: release.clone() };
+    let asked = [
+        ("vote-1", "quinn", vote(&other, "no")),
+        ("resume-1", "maria", resume()),
+        ("hold-1", "maria", hold(release, "smoke again")),
+        ("hold-2", "maria", hold(&other, "smoke there")),
+        ("resume-2", "maria", Command::Resume { release: other.clone() }),
+    ];
+    let asked = asked.map(|(id, who, command)| request(id, who, command));
+    for answer in engine.ask_all(asked.to_vec()).await {
+        answer.unwrap();
+    }
+    let order: Vec<_> = order(&house).await.into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(order, ["vote", "resume", "hold", "resume"], "each release in its order");
+    let held = |id: &ReleaseId| engine.state().releases[id].held.is_some();
+    assert_eq!((held(release), held(&other)), (true, false), "as each was asked last");
 }
 
 /// Whether the request was refused because its id is another's.
