@@ -183,7 +183,7 @@ impl Trouble {
                 // And back again, as soon as somebody has noticed, or with the next move: where an
                 // announcement is waited for, an hour behind it would not be made.
                 let early = dice.number(0, 1) == 0;
-                let at = if early { dice.size(1, 6) } else { dice.size(21, length.moves - 3) };
+                let at = if early { dice.size(1, 6) } else { dice.size(21, length.moves - 5) };
                 trouble.forward = dice.number(0, 1) == 1;
                 let back = if early && !trouble.forward { at } else { at + 1 };
                 trouble.moves = vec![(at, 0), (back, 0)];
