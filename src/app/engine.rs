@@ -32,8 +32,9 @@ const BATCH: usize = 256;
 /// which is less than they would wait for the fsyncs of several.
 pub const TOGETHER: usize = 1024;
 
-/// So many are decided at least before what goes first is let in again: it starves nobody.
-const FAIR: usize = 16;
+/// So many of the others are decided beside those who go first, and before those who came late: they
+/// starve nobody.
+const FAIR: usize = 8;
 
 /// A handle on the engine; cheap to clone.
 #[derive(Clone)]
@@ -213,7 +214,7 @@ impl Engine {
             decided: AtomicU64::new(0),
             batches: AtomicU64::new(0),
         });
-        let queues = Queues { asked, first: going_first, left: Vec::new(), is_of_first: false };
+        let queues = Queues { asked, first: going_first, left: Vec::new() };
         tokio::spawn(write(Writer { inner: inner.clone(), draft: state }, queues));
         Ok(Self { inner, inbox, first })
     }
@@ -486,48 +487,44 @@ async fn write(mut writer: Writer, mut queues: Queues) {
 struct Queues {
     asked: mpsc::Receiver<Vec<Asked>>,
     first: mpsc::Receiver<Vec<Asked>>,
-    /// Was to be decided when somebody came who goes first.
+    /// Taken out of `asked` and not decided yet.
     left: Vec<Asked>,
-    /// Whose turn the last one was.
-    is_of_first: bool,
+}
+
+/// Who shares a commit.
+struct Together {
+    asked: Vec<Asked>,
+    /// So many are decided, whoever comes meanwhile.
+    at_least: usize,
 }
 
 impl Queues {
-    /// Who shares the next commit. Those who go first take turns with the others. None when nobody
-    /// can ask any more.
-    async fn next(&mut self) -> Option<Vec<Asked>> {
-        let others_wait = !self.left.is_empty() || !self.asked.is_empty();
-        let gives_way = self.is_of_first && others_wait;
-        self.is_of_first = !gives_way && !self.first.is_empty();
-        let mut together = Vec::with_capacity(BATCH);
-        if !self.is_of_first && !others_wait {
-            // Both queues end at once, when the last handle goes.
-            let came = tokio::select! {
+    /// All who go first, and few beside them; else many. None when nobody can ask any more.
+    async fn next(&mut self) -> Option<Together> {
+        let mut first = Vec::new();
+        if self.first.is_empty() && self.left.is_empty() {
+            tokio::select! {
                 biased;
-                Some(came) = self.first.recv() => {
-                    self.is_of_first = true;
-                    Some(came)
-                }
-                came = self.asked.recv() => came,
-            };
-            together.extend(came?);
-        }
-        if self.is_of_first {
-            while together.len() < BATCH
-                && let Ok(more) = self.first.try_recv()
-            {
-                together.extend(more);
+                Some(came) = self.first.recv() => first.extend(came),
+                // Both queues end at once, when the last handle goes.
+                came = self.asked.recv() => self.left.extend(came?),
             }
-            self.take_along(&mut together);
-            return Some(together);
+        }
+        while let Ok(more) = self.first.try_recv() {
+            first.extend(more);
+        }
+        let most = if first.is_empty() { TOGETHER } else { FAIR };
+        if !first.is_empty() {
+            self.take_along(&mut first);
         }
         while self.left.len() < BATCH
             && let Ok(more) = self.asked.try_recv()
         {
             self.left.extend(more);
         }
-        together.extend(self.left.drain(..self.left.len().min(TOGETHER)));
-        Some(together)
+        let at_least = first.len() + FAIR;
+        first.extend(self.left.drain(..self.left.len().min(most)));
+        Some(Together { asked: first, at_least })
     }
 
     /// **Invariant:** what is asked of one release, or of the house, is decided in the order in which
@@ -549,11 +546,6 @@ impl Queues {
         self.left = left;
         first.extend::<Vec<_>>(along);
         first.sort_by_key(|asked| asked.nth);
-    }
-
-    /// Whether somebody waits who goes before those that are being decided.
-    fn must_give_way(&self) -> bool {
-        !self.is_of_first && !self.first.is_empty()
     }
 
     /// The answers are still on their way out of this process; who comes meanwhile is told, too.
@@ -585,7 +577,8 @@ fn take_over(into: &mut State, from: &State, touched: &BTreeSet<ReleaseId>) {
 struct Unsure;
 
 impl Writer {
-    async fn batch(&mut self, asked: Vec<Asked>, queues: &mut Queues) -> Result<(), Unsure> {
+    async fn batch(&mut self, together: Together, queues: &mut Queues) -> Result<(), Unsure> {
+        let Together { asked, at_least } = together;
         let (answered, said) = match self.known(&asked).await {
             Ok(known) => known,
             Err(why) => {
@@ -620,7 +613,7 @@ impl Writer {
                     }
                 }
             }
-            if drafted.answers.len() >= FAIR && queues.must_give_way() {
+            if drafted.answers.len() >= at_least && !queues.first.is_empty() {
                 queues.left.splice(0..0, asked);
                 break;
             }
