@@ -28,7 +28,7 @@ const ROLLED_OUT: u64 = 100;
 /// Who hammers while they are.
 const HAMMERS: u64 = 64;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let length = Duration::from_secs(number("TMINUS_BENCH_SECONDS", 60));
     let (releases, people) =

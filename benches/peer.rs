@@ -20,7 +20,7 @@ use self::world::{
 
 const CLIENTS: [usize; 2] = [1, 64];
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let length = Duration::from_secs(number("TMINUS_BENCH_SECONDS", 3));
     let rounds = number("TMINUS_BENCH_ROUNDS", 3);

@@ -26,7 +26,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 
 use self::world::{SECRET, TOKEN, installed, number, place, program, resident, say, serial};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let length = Duration::from_secs(number("TMINUS_BENCH_SECONDS", 2));
     for mode in ["http", "socket"] {

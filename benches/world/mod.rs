@@ -1,5 +1,6 @@
 //! What the benches share: those who click, a Slack that says yes, and the program. All of it shares
-//! the machine with what is measured, so that it does as little as it can.
+//! the machine with what is measured, so that it does as little as it can, and on one thread: else it
+//! would compete for every core with what it measures.
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
