@@ -118,10 +118,11 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|it| it.parse().ok()).unwrap_or(otherwise)
 }
 
-/// Of one kind only, where `TMINUS_TROUBLE` names it.
+/// Of one kind only, where `TMINUS_TROUBLE` names it, and one way only, where `TMINUS_WAY` does.
 fn is_wanted(seed: &u64) -> bool {
-    let kind = format!("{:?}", trouble::kind(*seed));
-    std::env::var("TMINUS_TROUBLE").map_or(true, |wanted| wanted == kind)
+    let is = |name: &str, it: String| std::env::var(name).map_or(true, |wanted| wanted == it);
+    is("TMINUS_TROUBLE", format!("{:?}", trouble::kind(*seed)))
+        && is("TMINUS_WAY", format!("{:?}", Way::of(*seed)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
