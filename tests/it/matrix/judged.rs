@@ -130,8 +130,10 @@ const NOT_SEEN: [&str; 9] = [
 
 const TWICE: [&str; 2] = ["Nothing to do for ", "Refused "];
 
-const CLOCK_SET: [&str; 7] = [
+const CLOCK_SET: [&str; 8] = [
     "This was due at",
+    // By that clock the room was silent for an hour.
+    "Nothing was heard for",
     "clock was set",
     "nobody can tell how long",
     "put it on hold",

@@ -563,7 +563,9 @@ async fn went_back<H: Troubled>(play: &mut Play<H>) {
         play.sees(channel, "Web shop is back on v1.1.9").await;
     }
     play.sees(ROOM, "is closed: FAILED").await;
-    play.passes(Duration::hours(24)).await;
+    // The log's own time never goes back: what it has of an hour too much, the report is later.
+    let hours = if play.trouble.kind == Kind::ClockSet { 25 } else { 24 };
+    play.passes(Duration::hours(hours)).await;
     play.sees(ROOM, "the report.").await;
     play.until("the room is archived", async |stage| stage.is_archived()).await;
     play.quiet().await;

@@ -181,11 +181,13 @@ impl Trouble {
                 // While it is announced, or once it has begun: around the start it is another play,
                 // in which the start is missed, or the last announcement comes too late to be made.
                 // And back again, as soon as somebody has noticed, or with the next move: where an
-                // announcement is waited for, an hour behind it would not be made.
+                // announcement is waited for, an hour behind it would not be made; what is signed is
+                // refused while the clock is an hour off.
                 let early = dice.number(0, 1) == 0;
                 let at = if early { dice.size(1, 6) } else { dice.size(21, length.moves - 5) };
                 trouble.forward = dice.number(0, 1) == 1;
-                let back = if early && !trouble.forward { at } else { at + 1 };
+                let at_once = (early && !trouble.forward) || trouble.way == Way::Http;
+                let back = if at_once { at } else { at + 1 };
                 trouble.moves = vec![(at, 0), (back, 0)];
             }
             Kind::DeliveredTwice | Kind::DeliveredBackwards => {}
