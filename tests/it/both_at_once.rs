@@ -1,97 +1,33 @@
 //! One release in Slack and in Discord together, by the real program against both stand-ins: the
 //! announcements go to both, each has its war room, and there is one poll, one log, one answer.
 
-use crate::discord_stage;
-use crate::discord_world::{self, DiscordWorld};
-use crate::installed::{Installed, Running};
-use crate::operation::quiet;
-use crate::shop::{self, Where, at, prop};
-use crate::slack_stage;
-use crate::slack_world::{self, SlackWorld};
+use crate::both_stage::{Both, Mode, Setup, Stage};
+use crate::chats::{Chat, Screens};
+use crate::discord_world;
+use crate::shop::{self, at};
+use crate::slack_world;
 
 const ROOM: &str = "release-v1-2-0";
 
-/// Both platforms, the installation between them, and the program while it runs.
-struct Stage {
-    slack: SlackWorld,
-    discord: DiscordWorld,
-    here: Installed,
-    running: Option<Running>,
-}
-
 impl Stage {
-    /// Quinn is linked: she is the same person wherever she clicks.
-    async fn set() -> Self {
-        Self::set_with(|config| {
-            let quinn = "[people.quinn]\nname = \"Quinn\"\n\
-                         accounts = [\"slack/T0HOME0000/UQUINN0000\"]\n[people.dave]";
-            config.replace("[people.dave]", quinn)
-        })
-        .await
-    }
-
-    async fn set_with(change: impl FnOnce(String) -> String) -> Self {
-        let slack = SlackWorld::with(slack_stage::cast()).await;
-        let discord = DiscordWorld::with(discord_stage::cast()).await;
-        let config = shop::moved(&change(prop("tminus.toml")), Where::SlackAndDiscord)
-            .replace("{mode}", "socket")
-            .replace("{api_url}", &slack.api_url())
-            .replace("{discord_mode}", "gateway")
-            .replace("{public_key}", &discord.public_key())
-            .replace("{discord_url}", &discord.api_url());
-        let here = Installed::new(&config)
-            .with_env("SLACK_BOT_TOKEN", &slack.bot_token())
-            .with_env("SLACK_APP_TOKEN", &slack.app_token())
-            .with_env("SLACK_SIGNING_SECRET", &slack.signing_secret())
-            .with_env("DISCORD_TOKEN", &discord.bot_token());
-        shop::furnish(&here);
-        let mut stage = Self { slack, discord, here, running: None };
-        stage.begin().await;
-        stage
-    }
-
-    async fn begin(&mut self) {
-        self.running = Some(self.here.start().await);
-        tokio::join!(
-            self.slack.connected(1),
-            self.discord.connected(1),
-            self.discord.registered("release")
-        );
-    }
-
-    async fn killed_and_started_again(&mut self) {
-        self.running.take().expect("it runs").killed().await;
-        self.begin().await;
-    }
-
-    fn running(&self) -> &Running {
-        self.running.as_ref().expect("it runs")
-    }
-
-    async fn settled(&self) {
-        let running = self.running();
-        running.until("it is quiet", async || quiet(running).await).await;
-    }
-
     /// The same is to be read in both.
     async fn both_see(
         &self,
         channel: &str,
         wanted: &str,
     ) -> (slack_world::Post, discord_world::Post) {
-        tokio::join!(self.slack.sees(channel, wanted), self.discord.sees(channel, wanted))
+        tokio::join!(
+            self.world.slack.sees(channel, wanted),
+            self.world.discord.sees(channel, wanted)
+        )
     }
 
     async fn in_slack(&self, who: &str, line: &str, answer: &str) {
-        let person = self.slack.person(who);
-        person.types(&format!("/release {line}"), "releases").await.answered().await;
-        person.sees_ephemeral(answer).await;
+        self.world.slack.asks(who, line, answer).await;
     }
 
     async fn in_discord(&self, who: &str, line: &str, answer: &str) {
-        let person = self.discord.person(who);
-        person.types(&format!("/release {line}"), "releases").await.answered().await;
-        person.sees_ephemeral(answer).await;
+        self.world.discord.asks(who, line, answer).await;
     }
 
     async fn presses_in_slack(
@@ -101,10 +37,7 @@ impl Stage {
         label: &str,
         answer: &str,
     ) -> String {
-        let person = self.slack.person(who);
-        person.presses(post, label).await.answered().await;
-        let seen = person.sees_ephemeral(answer).await;
-        self.slack.whisper_text(&seen)
+        self.world.slack.presses(who, post, label, answer).await.1
     }
 
     async fn presses_in_discord(
@@ -114,37 +47,27 @@ impl Stage {
         label: &str,
         answer: &str,
     ) -> String {
-        let person = self.discord.person(who);
-        person.presses(post, label).await.answered().await;
-        let seen = person.sees_ephemeral(answer).await;
-        self.discord.whisper_text(&seen)
+        self.world.discord.presses(who, post, label, answer).await.1
     }
 
     /// Scheduled in Slack, with a room and a poll in both.
     async fn to_poll(&self) -> (slack_world::Post, discord_world::Post) {
         self.in_slack("maria", &format!("schedule web-shop {}", at(1)), "is scheduled for").await;
-        tokio::join!(self.slack.sees_channel(ROOM), self.discord.sees_channel(ROOM));
+        tokio::join!(self.world.slack.sees_channel(ROOM), self.world.discord.sees_channel(ROOM));
         let polls = self.both_see("releases", "go or no-go?").await;
         self.settled().await;
         polls
     }
 
     fn each_exactly_once(&self, wanted: &str) {
-        self.slack.exactly_once(wanted);
-        self.discord.exactly_once(wanted);
-    }
-
-    async fn assert_clean(mut self) {
-        self.slack.assert_clean().await;
-        self.discord.assert_clean().await;
-        self.here.cli(&["audit", "verify"]).await.expect(0, &[]);
-        assert!(self.running.take().expect("it runs").stopped().await.success());
+        self.world.slack.exactly_once(wanted);
+        self.world.discord.exactly_once(wanted);
     }
 }
 
 #[tokio::test]
 async fn a_release_lives_in_both_from_its_poll_to_its_report() {
-    let stage = Stage::set().await;
+    let mut stage = Stage::set(Mode::Line).await;
     let polls = stage.to_poll().await;
     decided(&stage, &polls).await;
     went_wrong(&stage).await;
@@ -162,32 +85,33 @@ async fn a_release_lives_in_both_from_its_poll_to_its_report() {
     }
     assert_eq!(shop::deploys(&stage.here, 1, "v1.2.0"), 1, "it is one release");
     stage.assert_clean().await;
+    stage.stopped().await;
 }
 
 /// A vote in one changes the card in the other; a seat is one seat.
 async fn decided(stage: &Stage, (in_slack, in_discord): &(slack_world::Post, discord_world::Post)) {
     stage.presses_in_slack("ann", in_slack, "GO · Engineering", "Your GO for Engineering").await;
-    stage.discord.sees_edit(in_discord, "1 of 3 GO").await;
-    stage.discord.sees_edit(in_discord, "✓ Engineering (Ann").await;
+    stage.world.discord.sees_edit(in_discord, "1 of 3 GO").await;
+    stage.world.discord.sees_edit(in_discord, "✓ Engineering (Ann").await;
     // The same hand in the other house: it is recorded already.
     let again = "GO ✓ · Engineering";
     let told = stage.presses_in_discord("ann", in_discord, again, "Engineering").await;
     assert!(told.contains("Nothing was changed"), "{told}");
-    let sam = stage.discord.person("sam");
+    let sam = stage.world.discord.person("sam");
     sam.presses(in_discord, "NO-GO · Support").await.answered().await;
     let form = sam.sees_view("NO-GO").await;
     let reason = "hotline is short-staffed until noon";
     sam.submits(&form, &[("Reason", reason)]).await.answered().await;
     sam.sees_ephemeral("Your NO-GO for Support is recorded").await;
-    stage.slack.sees_edit(in_slack, "✗ Support (Sam").await;
+    stage.world.slack.sees_edit(in_slack, "✗ Support (Sam").await;
     let (first, second) = stage.both_see(ROOM, "NO-GO: Web shop").await;
-    for said in [stage.slack.text_of(&first), stage.discord.text_of(&second)] {
+    for said in [stage.world.slack.text_of(&first), stage.world.discord.text_of(&second)] {
         assert!(said.contains(reason) && said.contains("Sam"), "{said}");
     }
     stage.presses_in_discord("quinn", in_discord, "GO · QA", "Your GO for QA is recorded").await;
-    stage.slack.sees_edit(in_slack, "✓ QA (Quinn").await;
+    stage.world.slack.sees_edit(in_slack, "✓ QA (Quinn").await;
     stage.presses_in_slack("sam", in_slack, "GO · Support", "1 checklist item is open").await;
-    stage.discord.sees_edit(in_discord, "3 of 3 GO").await;
+    stage.world.discord.sees_edit(in_discord, "3 of 3 GO").await;
     stage.in_slack("maria", "checklist pass runbook", "The checklist is green").await;
     stage.both_see(ROOM, "GO: Web shop v1.2.0.").await;
 }
@@ -203,13 +127,13 @@ async fn went_wrong(stage: &Stage) {
     let (gate, _) = stage.both_see(ROOM, "through its gate").await;
     stage.presses_in_slack("john", &gate, "Advance", "next stage begins").await;
     let (_, failed) = stage.both_see(ROOM, "Nothing goes on by itself. @john").await;
-    assert!(stage.discord.person("john").was_pinged_by(&failed));
+    assert!(stage.world.discord.person("john").was_pinged_by(&failed));
 }
 
 /// Rolled back from Slack; the button in Discord says what has become of it.
 async fn went_back(stage: &Stage) {
     let (in_slack, in_discord) = stage.both_see(ROOM, "Nothing goes on by itself. @john").await;
-    let john = stage.slack.person("john");
+    let john = stage.world.slack.person("john");
     john.presses(&in_slack, "Roll back to v1.1.9").await.answered().await;
     let confirm = john.sees_view("").await;
     john.submits(&confirm, &[]).await.answered().await;
@@ -219,10 +143,11 @@ async fn went_back(stage: &Stage) {
     assert!(told.contains("Nothing was changed"), "{told}");
     assert_eq!((shop::pod(&stage.here, 1), shop::pod(&stage.here, 2)), both("v1.1.9"));
     stage.both_see(ROOM, "the report.").await;
-    let archive = stage.discord.channel("archive").id;
-    let archived = async || stage.slack.channel(ROOM).archived;
+    let archive = stage.world.discord.channel("archive").id;
+    let archived = async || stage.world.slack.channel(ROOM).archived;
     stage.running().until("the room in Slack is archived", archived).await;
     stage
+        .world
         .discord
         .until("the one in Discord too", |it| it.channel(ROOM).parent.as_ref() == Some(&archive))
         .await;
@@ -234,23 +159,25 @@ fn both(version: &str) -> (String, String) {
 
 #[tokio::test]
 async fn a_vote_in_each_at_the_same_moment_counts_both() {
-    let stage = Stage::set().await;
+    let mut stage = Stage::set(Mode::Line).await;
     let (in_slack, in_discord) = stage.to_poll().await;
     tokio::join!(
         stage.presses_in_slack("ann", &in_slack, "GO · Engineering", "Your GO for Engineering"),
         stage.presses_in_discord("sam", &in_discord, "GO · Support", "Your GO for Support"),
     );
     tokio::join!(
-        stage.slack.sees_edit(&in_slack, "2 of 3 GO"),
-        stage.discord.sees_edit(&in_discord, "2 of 3 GO")
+        stage.world.slack.sees_edit(&in_slack, "2 of 3 GO"),
+        stage.world.discord.sees_edit(&in_discord, "2 of 3 GO")
     );
     stage.assert_clean().await;
+    stage.stopped().await;
 }
 
 /// Whoever is in a role by a group alone could be one person in two houses, and sign twice.
 #[tokio::test]
 async fn who_is_not_linked_signs_in_neither() {
-    let stage = Stage::set_with(|config| config).await;
+    let unlinked = Setup { quinn_is_linked: false, ..Both::cast() };
+    let mut stage = Stage::set_with(Mode::Line, unlinked, |config| config).await;
     let (in_slack, in_discord) = stage.to_poll().await;
     stage.presses_in_slack("quinn", &in_slack, "GO · QA", "under [people]").await;
     stage.presses_in_discord("quinn", &in_discord, "GO · QA", "under [people]").await;
@@ -258,49 +185,51 @@ async fn who_is_not_linked_signs_in_neither() {
     let log = shop::log(&stage.here).await;
     assert_eq!(log.iter().filter(|it| it.starts_with("Refused go")).count(), 2, "{log:#?}");
     stage.assert_clean().await;
+    stage.stopped().await;
 }
 
 /// While one of them is down the other goes on, and afterwards nothing is missing or doubled.
 #[tokio::test]
 async fn one_that_is_down_keeps_the_other_from_nothing() {
-    let stage = Stage::set().await;
+    let mut stage = Stage::set(Mode::Line).await;
     let down = discord_world::Harm::Status(503);
-    stage.discord.fault(discord_world::Fault::on("create_message", down.clone()).always());
-    stage.discord.fault(discord_world::Fault::on("create_guild_channel", down).always());
+    stage.world.discord.fault(discord_world::Fault::on("create_message", down.clone()).always());
+    stage.world.discord.fault(discord_world::Fault::on("create_guild_channel", down).always());
     stage.in_slack("maria", &format!("schedule web-shop {}", at(1)), "is scheduled for").await;
-    let in_slack = stage.slack.sees("releases", "go or no-go?").await;
-    stage.slack.sees(ROOM, "how to go back to v1.1.9").await;
+    let in_slack = stage.world.slack.sees("releases", "go or no-go?").await;
+    stage.world.slack.sees(ROOM, "how to go back to v1.1.9").await;
     stage.presses_in_slack("ann", &in_slack, "GO · Engineering", "Your GO for Engineering").await;
-    assert_eq!(stage.discord.count("go or no-go?"), 0);
-    stage.slack.sees("releases", "starts in 1 h").await;
-    stage.discord.calm();
-    stage.discord.sees("releases", "1 of 3 GO").await;
-    stage.discord.sees(ROOM, "how to go back to v1.1.9").await;
+    assert_eq!(stage.world.discord.count("go or no-go?"), 0);
+    stage.world.slack.sees("releases", "starts in 1 h").await;
+    stage.world.discord.calm();
+    stage.world.discord.sees("releases", "1 of 3 GO").await;
+    stage.world.discord.sees(ROOM, "how to go back to v1.1.9").await;
     // Its room was not there yet when this was announced: it says so, and names it later. Slack's
     // was, and there is nothing more to say of it.
-    stage.discord.sees("releases", "starts in 1 h. The war room is not open yet").await;
-    stage.discord.sees("releases", "the war room is open: #release-v1-2-0").await;
+    stage.world.discord.sees("releases", "starts in 1 h. The war room is not open yet").await;
+    stage.world.discord.sees("releases", "the war room is open: #release-v1-2-0").await;
     stage.settled().await;
-    stage.discord.exactly_once("the war room is open");
-    stage.slack.exactly_once("War room: #release-v1-2-0");
-    assert_eq!(stage.slack.count("the war room is open"), 0);
+    stage.world.discord.exactly_once("the war room is open");
+    stage.world.slack.exactly_once("War room: #release-v1-2-0");
+    assert_eq!(stage.world.slack.count("the war room is open"), 0);
     for said in ["go or no-go?", "🚀 Web shop v1.2.0 starts in 1 h", "how to go back to v1.1.9"] {
         stage.each_exactly_once(said);
     }
     stage.assert_clean().await;
+    stage.stopped().await;
 }
 
 #[tokio::test]
 async fn killed_between_the_two_it_is_said_once_in_each() {
-    let mut stage = Stage::set().await;
+    let mut stage = Stage::set(Mode::Line).await;
     // Discord has taken the poll, or the room; Slack may have, and nobody knows yet.
     let lost = discord_world::Harm::AnswerLost;
-    stage.discord.fault(discord_world::Fault::on("create_message", lost).nth(2));
-    let maria = stage.slack.person("maria");
+    stage.world.discord.fault(discord_world::Fault::on("create_message", lost).nth(2));
+    let maria = stage.world.slack.person("maria");
     let line = format!("/release schedule web-shop {}", at(1));
     let asked = maria.types(&line, "releases").await;
-    drop(stage.discord.called("create_message", 2).await);
-    stage.slack.pardon_wait(&asked);
+    drop(stage.world.discord.called("create_message", 2).await);
+    stage.world.slack.pardon_wait(&asked);
     stage.killed_and_started_again().await;
     let (in_slack, in_discord) = stage.both_see("releases", "go or no-go?").await;
     stage.both_see("releases", "War room: #release-v1-2-0").await;
@@ -310,6 +239,7 @@ async fn killed_between_the_two_it_is_said_once_in_each() {
         stage.each_exactly_once(said);
     }
     stage.presses_in_discord("ann", &in_discord, "GO · Engineering", "Your GO for").await;
-    stage.slack.sees_edit(&in_slack, "1 of 3 GO").await;
+    stage.world.slack.sees_edit(&in_slack, "1 of 3 GO").await;
     stage.assert_clean().await;
+    stage.stopped().await;
 }

@@ -17,10 +17,12 @@ use nix::unistd::mkfifo;
 use regex::Regex;
 use tokio::net::unix::pipe;
 
-use crate::house::{House, ROOM, Said, Side, Typed, story};
+use crate::chats::{ROOM, Said, Screens, Side, Typed, story};
+use crate::discord_world::DiscordWorld;
 use crate::operation::quiet;
 use crate::program::glances;
-use crate::{discord_stage, slack_stage};
+use crate::slack_world::SlackWorld;
+use crate::stage::Stage;
 
 const DRAWN: usize = 10;
 const AT_ONCE: usize = 2;
@@ -40,20 +42,20 @@ enum Boundary {
 // ---------------------------------------------------------------------------------------------
 // The play, in which we are killed once
 
-struct Play<H> {
-    stage: H,
+struct Play<C: Screens> {
+    stage: Stage<C>,
     at: Option<Boundary>,
     killed: bool,
     start: DateTime<Utc>,
 }
 
-impl<H: House> Play<H> {
+impl<C: Screens> Play<C> {
     async fn begin(at: Option<Boundary>) -> Self {
-        let stage = H::patient(H::MODES[0]).await;
+        let stage = Stage::<C>::patient(C::MODES[0]).await;
         match &at {
             None => {}
-            Some(Boundary::Before(what)) => stage.strike(Side::Before, what),
-            Some(Boundary::After(what)) => stage.strike(Side::After, what),
+            Some(Boundary::Before(what)) => stage.world.strike(Side::Before, what),
+            Some(Boundary::After(what)) => stage.world.strike(Side::After, what),
             Some(Boundary::Step(name)) => {
                 let hold = stage.path(&format!("pods/hold-{name}"));
                 mkfifo(&hold, Bits::S_IRUSR | Bits::S_IWUSR).unwrap();
@@ -66,11 +68,11 @@ impl<H: House> Play<H> {
     /// Kills, if this is the moment, and starts again.
     async fn look(&mut self) {
         match &self.at {
-            Some(Boundary::Before(_) | Boundary::After(_)) if self.stage.has_struck() => {
+            Some(Boundary::Before(_) | Boundary::After(_)) if self.stage.world.struck() > 0 => {
                 if !self.killed && self.stands_alone().await {
                     self.killed = true;
                     self.stage.killed().await;
-                    self.stage.release();
+                    self.stage.world.release();
                     self.stage.begin().await;
                 }
             }
@@ -103,7 +105,7 @@ impl<H: House> Play<H> {
     }
 
     /// Until it holds, whatever happens to us meanwhile.
-    async fn until(&mut self, what: &str, holds: impl AsyncFn(&H) -> bool) {
+    async fn until(&mut self, what: &str, holds: impl AsyncFn(&Stage<C>) -> bool) {
         let at = self.at.clone();
         let looking = async {
             let mut glance = glances(Wait::from_millis(20));
@@ -113,14 +115,14 @@ impl<H: House> Play<H> {
             }
         };
         let seen = tokio::time::timeout(PATIENCE, looking).await;
-        assert!(seen.is_ok(), "{at:?}: never seen: {what}\n{}", self.stage.everything());
+        assert!(seen.is_ok(), "{at:?}: never seen: {what}\n{}", self.stage.world.everything());
     }
 
     async fn quiet(&mut self) {
         self.until("it is quiet", async |stage| quiet(stage.running()).await).await;
     }
 
-    async fn sees(&mut self, channel: &str, wanted: &str) -> H::Post {
+    async fn sees(&mut self, channel: &str, wanted: &str) -> C::Post {
         self.until(wanted, async |stage| stage.found(channel, wanted).is_some()).await;
         self.quiet().await;
         self.stage.found(channel, wanted).expect("it was just there")
@@ -137,11 +139,11 @@ impl<H: House> Play<H> {
     }
 
     async fn says(&mut self, who: &str, line: Typed<'_>, answer: &str) {
-        self.stage.says(who, line, answer).await;
+        self.stage.types(who, line, answer).await;
         self.quiet().await;
     }
 
-    async fn presses(&mut self, who: &str, post: &H::Post, label: &str, answer: &str) {
+    async fn presses(&mut self, who: &str, post: &C::Post, label: &str, answer: &str) {
         self.stage.presses(who, post, label, answer).await;
         self.quiet().await;
     }
@@ -149,7 +151,7 @@ impl<H: House> Play<H> {
     /// Who is asked about a step whose end nobody saw has looked, and says so.
     async fn step_ends(&mut self, told: &str) {
         let asked = "nobody can tell how";
-        let either = async |stage: &H| {
+        let either = async |stage: &Stage<C>| {
             stage.found(ROOM, told).is_some() || stage.found(ROOM, asked).is_some()
         };
         self.until(told, either).await;
@@ -166,8 +168,8 @@ impl<H: House> Play<H> {
 }
 
 /// From the schedule to the archived room.
-async fn told<H: House>(at: Option<Boundary>) -> Play<H> {
-    let mut play = Play::<H>::begin(at).await;
+async fn told<C: Screens>(at: Option<Boundary>) -> Play<C> {
+    let mut play = Play::<C>::begin(at).await;
     announced(&mut play).await;
     let poll = play.sees("releases", "go or no-go?").await;
     // On record, and so in the report: it becomes too long for a message, and is a file.
@@ -202,7 +204,7 @@ pub(crate) const ANNOUNCED: [(i64, &str, &str); 5] = [
     (60, "releases", "🚀 Web shop v1.2.0 starts in 1 h."),
 ];
 
-async fn announced<H: House>(play: &mut Play<H>) {
+async fn announced<C: Screens>(play: &mut Play<C>) {
     let start = play.start;
     let local = start.with_timezone(&Berlin).format("%Y-%m-%d %H:%M");
     let line = Typed {
@@ -216,7 +218,7 @@ async fn announced<H: House>(play: &mut Play<H>) {
     }
 }
 
-async fn rolled_out<H: House>(play: &mut Play<H>) {
+async fn rolled_out<C: Screens>(play: &mut Play<C>) {
     play.comes(play.start).await;
     let ready = play.sees(ROOM, "is ready to start").await;
     play.presses("maria", &ready, "Start", "has started").await;
@@ -241,7 +243,7 @@ async fn rolled_out<H: House>(play: &mut Play<H>) {
 static ROOM_ID: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"C0000\d+|\d{17,20}").unwrap());
 
 /// The state is what the log adds up to.
-async fn log(stage: &impl House) -> BTreeMap<String, usize> {
+async fn log(stage: &Stage<impl Screens>) -> BTreeMap<String, usize> {
     let mut log = BTreeMap::new();
     for entry in stage.log().await {
         let entry = ROOM_ID.replace_all(&story(&entry), "room").into_owned();
@@ -256,7 +258,7 @@ struct Undisturbed {
     log: BTreeMap<String, usize>,
 }
 
-async fn checked<H: House>(play: Play<H>, whole: &Undisturbed) {
+async fn checked<C: Screens>(play: Play<C>, whole: &Undisturbed) {
     let (stage, at) = (&play.stage, play.at.as_ref().expect("one was chosen"));
     assert!(play.killed, "{at:?} never came");
     stage.read_aloud();
@@ -264,7 +266,7 @@ async fn checked<H: House>(play: Play<H>, whole: &Undisturbed) {
         assert_eq!(stage.deploys(pod, "v1.2.0"), 1, "{at:?}: pod {pod}");
         assert_eq!(stage.pod(pod), "v1.2.0", "{at:?}");
     }
-    let (said, log) = (stage.said(), log(stage).await);
+    let (said, log) = (stage.world.said(), log(stage).await);
     let twice: Vec<_> = said
         .iter()
         .filter(|(what, count)| **count > *whole.said.get(*what).unwrap_or(&1))
@@ -320,20 +322,20 @@ fn chosen(mut all: Vec<Boundary>) -> Vec<Boundary> {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_whatever_it_does_in_slack_it_does_it_once() {
     let kinds = ["chat.postMessage", "conversations.create", "pins.add", "files."];
-    swept::<slack_stage::Stage>(&kinds).await;
+    swept::<SlackWorld>(&kinds).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_whatever_it_does_in_discord_it_does_it_once() {
     let kinds = ["create_message", "create_guild_channel", "deprecated_create_pin", "update_"];
-    swept::<discord_stage::Stage>(&kinds).await;
+    swept::<DiscordWorld>(&kinds).await;
 }
 
-async fn swept<H: House>(kinds: &[&str]) {
-    let play = told::<H>(None).await;
+async fn swept<C: Screens>(kinds: &[&str]) {
+    let play = told::<C>(None).await;
     let whole = Undisturbed {
-        deeds: play.stage.deeds(),
-        said: play.stage.said(),
+        deeds: play.stage.world.deeds(),
+        said: play.stage.world.said(),
         log: log(&play.stage).await,
     };
     play.stage.assert_clean().await;
@@ -346,7 +348,7 @@ async fn swept<H: House>(kinds: &[&str]) {
     assert!(all.len() > 80, "{all:#?}");
     let each = |at: Boundary| {
         let (name, whole) = (format!("{at:?}"), &whole);
-        let play = async move { checked(told::<H>(Some(at)).await, whole).await };
+        let play = async move { checked(told::<C>(Some(at)).await, whole).await };
         // What is wrong is printed where it goes wrong; the others are played all the same.
         async move { AssertUnwindSafe(play).catch_unwind().await.err().map(|_| name) }
     };

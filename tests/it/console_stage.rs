@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::house::ROOM;
+use crate::chats::ROOM;
 use crate::installed::{Installed, Running, until};
 use crate::operation::{cookie, said};
 use crate::program::plain;

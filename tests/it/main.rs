@@ -4,10 +4,12 @@
 
 mod bad_input;
 mod both_at_once;
+mod both_stage;
 mod browser;
 mod canary_play;
 mod chat_contract;
 mod chat_crash;
+mod chats;
 mod clock;
 mod command_line;
 mod console;
@@ -28,7 +30,7 @@ mod flags_play;
 mod fuzzed;
 mod gates;
 mod golden;
-mod house;
+
 mod installed;
 mod mail;
 mod matrix;
@@ -59,6 +61,7 @@ mod slack_stage;
 mod slack_trouble;
 mod slack_world;
 mod slow_clients;
+mod stage;
 mod story;
 mod tidy;
 mod time_machine;

@@ -1,6 +1,5 @@
 //! Each way in which a plan can have numbers judged, by a real Prometheus and the real program.
 
-use crate::house::House;
 use crate::metrics_world::{MetricsWorld, error_rate};
 use crate::shop::prop;
 use crate::slack_stage::{Mode, Stage, cast};

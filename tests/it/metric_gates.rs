@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::house::{House, ROOM, Typed};
+use crate::chats::{ROOM, Screens, Typed};
 use crate::installed::{Installed, until};
 use crate::metrics_world::{MetricsWorld, error_rate};
 use crate::shop::{self, pod, prop};
@@ -311,10 +311,10 @@ async fn a_slow_picture_is_in_the_room_before_it_is_archived() {
         numbers.lines().any(|line| line == "tminus_delivery_lanes_busy 2")
     };
     until("the room waits for its picture", waits).await;
-    assert!(!House::is_archived(&stage), "it is archived without what was seen");
+    assert!(!stage.is_archived(), "it is archived without what was seen");
     stage.world.calm();
     stage.world.release();
-    until("it is archived", async || House::is_archived(&stage)).await;
+    until("it is archived", async || stage.is_archived()).await;
     stage.settled().await;
     assert!(!Theatre::pictures(&stage).await.is_empty());
     let log = shop::log(&stage.here).await;
@@ -341,11 +341,11 @@ macro_rules! alike {
         }
 
         async fn reads(&self, wanted: &str) -> String {
-            House::reads(self, ROOM, wanted).await
+            Self::reads(self, ROOM, wanted).await
         }
 
         async fn says(&self, who: &str, line: Typed<'_>, answer: &str) {
-            House::says(self, who, line, answer).await;
+            self.types(who, line, answer).await;
         }
 
         async fn killed_and_started_again(&mut self) {
@@ -353,7 +353,7 @@ macro_rules! alike {
         }
 
         async fn transcript(&self) -> String {
-            House::transcript(self)
+            Screens::transcript(&self.world)
         }
 
         async fn assert_clean(self) {

@@ -1,6 +1,5 @@
 //! What can be done by a click in Slack, where somebody looks for it.
 
-use crate::house::House;
 use crate::shop::{at, prop};
 use crate::slack_stage::{Mode, Stage, cast};
 

@@ -4,8 +4,11 @@
 
 use chrono::{DateTime, Duration, DurationRound, Utc};
 
-use crate::house::{House, ROOM, Typed};
+use crate::chats::{ROOM, Screens, Typed};
+use crate::discord_world::DiscordWorld;
 use crate::shop::picked;
+use crate::slack_world::SlackWorld;
+use crate::stage::Stage;
 use crate::{discord_stage, slack_stage};
 
 const LIST: Typed<'_> = Typed { slack: "list", discord: "list" };
@@ -14,26 +17,26 @@ const REPORT: Typed<'_> = Typed { slack: "report v1.2.0", discord: "report relea
 
 #[tokio::test]
 async fn the_whole_play_in_slack_over_socket_mode() {
-    whole_play::<slack_stage::Stage>(slack_stage::Mode::Socket).await;
+    whole_play::<SlackWorld>(slack_stage::Mode::Socket).await;
 }
 
 #[tokio::test]
 async fn the_whole_play_in_slack_over_signed_http() {
-    whole_play::<slack_stage::Stage>(slack_stage::Mode::Http).await;
+    whole_play::<SlackWorld>(slack_stage::Mode::Http).await;
 }
 
 #[tokio::test]
 async fn the_whole_play_in_discord_over_the_gateway() {
-    whole_play::<discord_stage::Stage>(discord_stage::Mode::Gateway).await;
+    whole_play::<DiscordWorld>(discord_stage::Mode::Gateway).await;
 }
 
 #[tokio::test]
 async fn the_whole_play_in_discord_over_signed_http() {
-    whole_play::<discord_stage::Stage>(discord_stage::Mode::Http).await;
+    whole_play::<DiscordWorld>(discord_stage::Mode::Http).await;
 }
 
-async fn whole_play<H: House>(mode: H::Mode) {
-    let mut stage = H::patient(mode).await;
+async fn whole_play<C: Screens>(mode: C::Mode) {
+    let mut stage = Stage::<C>::patient(mode).await;
     let start = announced(&stage).await;
     decided(&stage).await;
     stage.comes(start).await;
@@ -60,18 +63,18 @@ async fn whole_play<H: House>(mode: H::Mode) {
         "is closed: SUCCESS",
         "the report.",
     ] {
-        stage.exactly_once(said);
+        stage.world.exactly_once(said);
     }
     stage.assert_clean().await;
     stage.stopped().await;
 }
 
 /// The form, and what is said 48 h, 24 h and 1 h before the start that was picked in it.
-async fn announced(stage: &impl House) -> DateTime<Utc> {
+async fn announced(stage: &Stage<impl Screens>) -> DateTime<Utc> {
     let ahead = Duration::hours(73);
     let (day, time) = picked(ahead);
     let start = (Utc::now() + ahead).duration_trunc(Duration::minutes(1)).unwrap();
-    stage.schedules_by_form("maria", &day, &time).await;
+    stage.world.schedules_by_form("maria", &day, &time).await;
     let before = |hours, minutes| start - Duration::hours(hours) - Duration::minutes(minutes);
 
     stage.comes(before(48, 0)).await;
@@ -88,7 +91,7 @@ async fn announced(stage: &impl House) -> DateTime<Utc> {
     stage.comes(before(4, 0)).await;
     stage.sees("dm-sam", "This is the reminder of T-4h").await;
     stage.comes(before(1, 5)).await;
-    stage.sees_room().await;
+    stage.world.sees_room().await;
     stage.sees(ROOM, "how to go back to v1.1.9").await;
     stage.comes(before(1, 0)).await;
     let told = stage.reads("releases", "🚀 Web shop v1.2.0 starts in 1 h.").await;
@@ -100,28 +103,28 @@ async fn announced(stage: &impl House) -> DateTime<Utc> {
 }
 
 /// GO and NO-GO by buttons, by the people whose they are, and the checklist.
-async fn decided(stage: &impl House) {
+async fn decided(stage: &Stage<impl Screens>) {
     let poll = stage.sees("releases", "go or no-go?").await;
     // She is in the configuration by her group alone.
     stage.presses("quinn", &poll, "GO · QA", "Your GO for QA is recorded").await;
     let reason = "hotline is short-staffed until noon";
     let answer = "Your NO-GO for Support is recorded";
-    stage.gives_reason("sam", &poll, "NO-GO · Support", reason, answer).await;
+    stage.world.gives_reason("sam", &poll, "NO-GO · Support", reason, answer).await;
     let said = stage.reads(ROOM, "NO-GO: Web shop").await;
     assert!(said.contains(reason) && said.contains("Sam"), "{said}");
-    let why = stage.presses("dave", &poll, "GO · Support", "You can't sign for").await;
+    let (_, why) = stage.presses("dave", &poll, "GO · Support", "You can't sign for").await;
     assert!(why.contains("Support") && why.contains("Sam"), "{why}");
     assert_eq!(stage.count("You can't sign"), 0, "it was said in private");
     stage.presses("ann", &poll, "GO · Engineering", "Your GO for Engineering").await;
     stage.presses("sam", &poll, "GO · Support", "1 checklist item is open").await;
-    stage.sees_edit(&poll, "3 of 3 GO").await;
+    stage.world.sees_edit(&poll, "3 of 3 GO").await;
     let card = stage.sees(ROOM, "waiting for").await;
-    stage.ticks("maria", &card, "Runbook up to date", "The checklist is green").await;
+    stage.world.ticks("maria", &card, "Runbook up to date", "The checklist is green").await;
     stage.sees(ROOM, "GO: Web shop v1.2.0.").await;
 }
 
 /// Started by the captain; the first pod serves the new version and waits behind its gate.
-async fn half_way<H: House>(stage: &H) -> H::Post {
+async fn half_way<C: Screens>(stage: &Stage<C>) -> C::Post {
     let ready = stage.sees(ROOM, "is ready to start").await;
     stage.presses("maria", &ready, "Start", "has started").await;
     stage.sees(ROOM, "✅ Database migrations complete").await;
@@ -133,7 +136,7 @@ async fn half_way<H: House>(stage: &H) -> H::Post {
 }
 
 /// Nobody says anything for half an hour: first the deploying engineer is asked, then the backup.
-async fn went_quiet(stage: &impl House) {
+async fn went_quiet(stage: &Stage<impl Screens>) {
     for (minutes, who) in [(15, "dave"), (30, "john")] {
         stage.passes(Duration::minutes(15)).await;
         let asked = format!("@{who}, how is Web shop v1.2.0 going?");
@@ -141,11 +144,11 @@ async fn went_quiet(stage: &impl House) {
         let said = stage.text_of(&post);
         assert!(said.contains(&format!("Nothing was heard for {minutes} minutes.")), "{said}");
         assert!(said.contains("It waits for @maria to advance."), "{said}");
-        assert!(stage.was_called(who, &post), "{said}");
+        assert!(stage.world.was_called(who, &post), "{said}");
     }
 }
 
-async fn all_the_way<H: House>(stage: &H, gate: &H::Post) {
+async fn all_the_way<C: Screens>(stage: &Stage<C>, gate: &C::Post) {
     stage.presses("john", gate, "Advance", "next stage begins").await;
     stage.sees(ROOM, "✅ Pod 2 deployed (100 % traffic)").await;
     assert_eq!((stage.pod(1), stage.pod(2)), ("v1.2.0".into(), "v1.2.0".into()));
@@ -156,25 +159,25 @@ async fn all_the_way<H: House>(stage: &H, gate: &H::Post) {
 }
 
 /// An hour later everybody is told, and a day later the room closes with the report.
-async fn watched(stage: &impl House) {
+async fn watched(stage: &Stage<impl Screens>) {
     stage.passes(Duration::hours(1)).await;
     let told = stage.reads("releases", "Web shop v1.2.0 is live.").await;
     for part in ["no downtime, no issues, smoke tests 1/1", "We keep watching for 24 h"] {
         assert!(told.contains(part), "{told}");
     }
     assert!(!stage.is_archived());
-    assert!(stage.says("maria", LIST, "v1.2.0").await.contains("watching"));
+    assert!(stage.types("maria", LIST, "v1.2.0").await.contains("watching"));
     stage.passes(Duration::hours(23)).await;
     stage.sees(ROOM, "is closed: SUCCESS").await;
     stage.sees(ROOM, "the report.").await;
     let archived = async || stage.is_archived();
     stage.running().until("the room is archived", archived).await;
-    let transcript = stage.transcript();
+    let transcript = stage.world.transcript();
     assert!(transcript.contains("(report-v1.2.0.md)"), "{transcript}");
     assert!(!transcript.contains("rolled out and watched"), "the card shows the end: {transcript}");
-    let status = stage.says("maria", STATUS, "Web shop v1.2.0").await;
+    let status = stage.types("maria", STATUS, "Web shop v1.2.0").await;
     assert!(status.contains("done"), "{status}");
-    let report = stage.says("maria", REPORT, "SUCCESS").await;
+    let report = stage.types("maria", REPORT, "SUCCESS").await;
     assert!(report.contains("Web shop v1.2.0"), "{report}");
     stage.settled().await;
 }

@@ -11,7 +11,8 @@ use super::lever::Number;
 use super::play::{Play, told};
 use super::trouble::{Kind, Length, Trouble, Way};
 use super::troubled::Troubled;
-use crate::house::{Said, story};
+use crate::chats::{Said, story};
+use crate::stage::Stage;
 
 /// The play when nothing goes wrong.
 pub(super) struct Whole {
@@ -20,19 +21,19 @@ pub(super) struct Whole {
     log: BTreeMap<String, usize>,
 }
 
-pub(super) async fn undisturbed<H: Troubled>(way: Way) -> Whole {
-    let play = told::<H>(Trouble::none(way)).await;
+pub(super) async fn undisturbed<C: Troubled>(way: Way) -> Whole {
+    let play = told::<C>(Trouble::none(way)).await;
     play.stage.read_aloud();
     play.stage.assert_clean().await;
     let length = Length {
-        deeds: play.stage.deeds().into_iter().collect(),
-        calls: play.stage.calls(),
+        deeds: play.stage.world.deeds().into_iter().collect(),
+        calls: play.stage.world.calls(),
         writes: play.lever.read(Number::Writes),
         syncs: play.lever.read(Number::Syncs),
         moves: play.moves,
     };
     assert!(length.deeds.len() > 40 && length.syncs > 40, "{:?} {}", length.deeds, length.syncs);
-    let whole = Whole { length, said: said(&play.stage), log: log(&play.stage).await };
+    let whole = Whole { length, said: play.stage.world.said(), log: log(&play.stage).await };
     if std::env::var_os("TMINUS_READ").is_some() {
         eprintln!("{:#?}\n{:#?}", whole.said, whole.log);
     }
@@ -41,7 +42,7 @@ pub(super) async fn undisturbed<H: Troubled>(way: Way) -> Whole {
 
 static ROOM_ID: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"C0000\d+|\d{17,20}").unwrap());
 
-async fn log(stage: &impl Troubled) -> BTreeMap<String, usize> {
+async fn log(stage: &Stage<impl Troubled>) -> BTreeMap<String, usize> {
     let mut log = BTreeMap::new();
     for entry in stage.log().await {
         let entry = ROOM_ID.replace_all(&story(&entry), "room").into_owned();
@@ -52,15 +53,11 @@ async fn log(stage: &impl Troubled) -> BTreeMap<String, usize> {
     log
 }
 
-fn said(stage: &impl Troubled) -> Said {
-    stage.said()
-}
-
 /// Everything that is not as it should be, in words.
-pub(super) async fn differences<H: Troubled>(play: &Play<H>, whole: &Whole) -> Vec<String> {
+pub(super) async fn differences<C: Troubled>(play: &Play<C>, whole: &Whole) -> Vec<String> {
     play.lever.let_go();
-    play.stage.calm();
-    play.stage.pardons();
+    play.stage.world.calm();
+    play.stage.world.pardons();
     let mut wrong = Vec::new();
     if play.ends + play.struck_by_lever() + play.strikes == 0 {
         wrong.push("the trouble never came".to_owned());
@@ -71,12 +68,12 @@ pub(super) async fn differences<H: Troubled>(play: &Play<H>, whole: &Whole) -> V
     }
     wrong.extend(of_deploys(play));
     let may = May::of(play);
-    wrong.extend(of(&whole.said, &said(&play.stage), &may, "said"));
+    wrong.extend(of(&whole.said, &play.stage.world.said(), &may, "said"));
     wrong.extend(of(&whole.log, &log(&play.stage).await, &may, "log"));
     wrong
 }
 
-fn of_deploys<H: Troubled>(play: &Play<H>) -> Vec<String> {
+fn of_deploys<C: Troubled>(play: &Play<C>) -> Vec<String> {
     let mut wrong = Vec::new();
     for pod in [1, 2] {
         for version in ["v1.2.0", "v1.1.9"] {
@@ -156,7 +153,7 @@ struct May {
 }
 
 impl May {
-    fn of<H: Troubled>(play: &Play<H>) -> Self {
+    fn of<C: Troubled>(play: &Play<C>) -> Self {
         let again = play.answers.iter().filter(|it| it.is_retry()).count();
         let mut may = Self { come: Vec::new(), lack: Vec::new(), again };
         // Whose screen no longer waits for an answer gets it as a message.

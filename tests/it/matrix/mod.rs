@@ -1,5 +1,5 @@
-//! The matrix: the full play in Slack and in Discord, with everything going wrong that can, and then
-//! compared with the play in which nothing did.
+//! The matrix: the full play in Slack, in Discord or in both, with everything going wrong that can,
+//! and then compared with the play in which nothing did.
 //!
 //! A run is its seed: `TMINUS_RUNS` of them, beginning with `TMINUS_SEED`, go through the kinds of
 //! trouble one after the other, and each kind through its boundaries, by a line of ours to the chat
@@ -19,9 +19,11 @@ use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::OnceCell;
 
 use self::judged::Whole;
-use self::trouble::{KINDS, Kind, Trouble, Way};
-use self::troubled::Troubled;
-use crate::{discord_stage, slack_stage};
+use self::trouble::{Kind, Trouble, Way};
+use self::troubled::{Place, Troubled};
+use crate::both_stage::Both;
+use crate::discord_world::DiscordWorld;
+use crate::slack_world::SlackWorld;
 
 /// What `tests/run` takes of it, and how many of them at once.
 const RUNS: u64 = 6;
@@ -42,24 +44,23 @@ struct Ran {
 /// The plays in which nothing goes wrong, each played once a run needs it.
 #[derive(Default)]
 struct Undisturbed {
-    slack: [OnceCell<Whole>; 2],
-    discord: [OnceCell<Whole>; 2],
+    whole: [[OnceCell<Whole>; 2]; 3],
 }
 
 impl Undisturbed {
-    async fn of<H: Troubled>(&self, way: Way) -> &Whole {
-        let ways = if H::IS_SLACK { &self.slack } else { &self.discord };
-        ways[way as usize].get_or_init(|| judged::undisturbed::<H>(way)).await
+    async fn of<C: Troubled>(&self, way: Way) -> &Whole {
+        let whole = &self.whole[C::PLACE as usize][way as usize];
+        whole.get_or_init(|| judged::undisturbed::<C>(way)).await
     }
 }
 
-async fn run<H: Troubled>(seed: u64, undisturbed: &Undisturbed) -> Ran {
+async fn run<C: Troubled>(seed: u64, undisturbed: &Undisturbed) -> Ran {
     let way = Way::of(seed);
-    let whole = undisturbed.of::<H>(way).await;
+    let whole = undisturbed.of::<C>(way).await;
     let trouble = Trouble::drawn(seed, &whole.length);
     let (kind, shown) = (trouble.kind, format!("{trouble:?}"));
     let play = async {
-        let play = play::told::<H>(trouble).await;
+        let play = play::told::<C>(trouble).await;
         let differences = judged::differences(&play, whole).await;
         (play.ends, play.strikes + play.refused_by_disk(), differences)
     };
@@ -74,20 +75,19 @@ async fn run<H: Troubled>(seed: u64, undisturbed: &Undisturbed) -> Ran {
             Ran { seed, kind, ends: 0, strikes: 0, finished: false, differences: vec![first] }
         }
     };
-    let house = if H::IS_SLACK { "Slack" } else { "Discord" };
     let (took, count) = (began.elapsed().as_secs(), ran.differences.len());
-    eprintln!("seed {seed}: {kind:?} in {house} ({way:?}), {took} s, {count} differences");
+    eprintln!("seed {seed}: {kind:?} in {:?} ({way:?}), {took} s, {count} differences", C::PLACE);
     if count > 0 {
         eprintln!("  {shown}\n  {}", ran.differences.join("\n  "));
     }
     ran
 }
 
-/// Every second time each kind comes to Discord.
 async fn run_somewhere(seed: u64, undisturbed: &Undisturbed) -> Ran {
-    match (seed / KINDS.len() as u64 + seed) % 2 {
-        0 => run::<slack_stage::Stage>(seed, undisturbed).await,
-        _ => run::<discord_stage::Stage>(seed, undisturbed).await,
+    match trouble::place(seed) {
+        Place::Slack => run::<SlackWorld>(seed, undisturbed).await,
+        Place::Discord => run::<DiscordWorld>(seed, undisturbed).await,
+        Place::Both => run::<Both>(seed, undisturbed).await,
     }
 }
 
@@ -118,10 +118,12 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|it| it.parse().ok()).unwrap_or(otherwise)
 }
 
-/// Of one kind only, where `TMINUS_TROUBLE` names it, and one way only, where `TMINUS_WAY` does.
+/// Of one kind only, where `TMINUS_TROUBLE` names it, of one place, where `TMINUS_PLACE` does, and of
+/// one way, where `TMINUS_WAY` does.
 fn is_wanted(seed: &u64) -> bool {
     let is = |name: &str, it: String| std::env::var(name).map_or(true, |wanted| wanted == it);
     is("TMINUS_TROUBLE", format!("{:?}", trouble::kind(*seed)))
+        && is("TMINUS_PLACE", format!("{:?}", trouble::place(*seed)))
         && is("TMINUS_WAY", format!("{:?}", Way::of(*seed)))
 }
 

@@ -21,9 +21,10 @@ use super::lever::{Lever, Number};
 use super::trouble::{Kind, Trouble};
 use super::troubled::{Act, Troubled};
 use crate::chat_crash::ANNOUNCED;
-use crate::house::ROOM;
+use crate::chats::ROOM;
 use crate::program::glances;
 use crate::shop;
+use crate::stage::Stage;
 
 /// A chat that fails eight times in a row is asked again after more than two minutes, all in all.
 const PATIENCE: Wait = Wait::from_secs(240);
@@ -53,8 +54,8 @@ impl Answer {
     }
 }
 
-pub(super) struct Play<H: Troubled> {
-    pub(super) stage: H,
+pub(super) struct Play<C: Troubled> {
+    pub(super) stage: Stage<C>,
     pub(super) trouble: Trouble,
     pub(super) lever: Lever,
     start: DateTime<Utc>,
@@ -70,17 +71,18 @@ pub(super) struct Play<H: Troubled> {
     full_until: Option<Instant>,
 }
 
-impl<H: Troubled> Play<H> {
+impl<C: Troubled> Play<C> {
     async fn begin(trouble: Trouble) -> Self {
-        let mut stage = H::waiting(trouble.way).await;
-        stage.here().set_env("JOHN", TOKEN);
-        stage.here().write("pods/broken-2-v1.2.0", "");
-        let lever = Lever::on(stage.here());
+        let mode = C::MODES[trouble.way as usize];
+        let mut stage = Stage::<C>::waiting(mode, configured).await;
+        stage.here.set_env("JOHN", TOKEN);
+        stage.here.write("pods/broken-2-v1.2.0", "");
+        let lever = Lever::on(&mut stage.here);
         for (side, deed) in &trouble.deeds {
-            stage.strike(*side, deed);
+            stage.world.strike(*side, deed);
         }
         for (weather, nth, times) in &trouble.weather {
-            stage.harm(*weather, *nth, *times);
+            stage.world.harm(*weather, *nth, *times);
         }
         if let Some(step) = trouble.step {
             let hold = stage.path(&format!("pods/hold-{step}"));
@@ -120,7 +122,7 @@ impl<H: Troubled> Play<H> {
 
     async fn dies(&mut self) {
         self.stage.killed().await;
-        self.stage.release();
+        self.stage.world.release();
     }
 
     /// The next commit at which something is to happen, counted on from where we are.
@@ -146,14 +148,14 @@ impl<H: Troubled> Play<H> {
         self.strikes().await;
         if !self.stage.is_up() {
             self.ends += 1;
-            self.stage.release();
+            self.stage.world.release();
             self.begins().await;
         }
         self.answers().await;
     }
 
     async fn strikes(&mut self) {
-        let struck = self.stage.struck();
+        let struck = self.stage.world.struck();
         if struck > self.struck {
             if self.trouble.deeds.is_empty() {
                 self.strikes += struck - self.struck;
@@ -255,11 +257,14 @@ impl<H: Troubled> Play<H> {
     /// Nothing comes and nothing is closed, until the program notices it by itself.
     async fn goes_silent(&mut self) {
         self.strikes += 1;
-        self.stage.falls_silent();
+        self.stage.world.falls_silent();
         for _ in 0..30 {
-            self.stage.time_passes(Duration::seconds(10));
+            self.stage.time_goes_by(Duration::seconds(10));
             self.pokes().await;
-            if tokio::time::timeout(Wait::from_millis(300), self.stage.connected()).await.is_ok() {
+            if tokio::time::timeout(Wait::from_millis(300), self.stage.world.connected())
+                .await
+                .is_ok()
+            {
                 return;
             }
         }
@@ -335,7 +340,7 @@ impl<H: Troubled> Play<H> {
 
     /// The end of what the operator would read.
     fn last_words(&mut self) -> String {
-        let logged = self.stage.here().logged();
+        let logged = self.stage.here.logged();
         let lines: Vec<_> = logged.lines().rev().take(30).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
@@ -355,7 +360,7 @@ impl<H: Troubled> Play<H> {
     // Moves
 
     /// Until it holds, whatever happens to us meanwhile.
-    async fn until(&mut self, what: &str, holds: impl AsyncFn(&H) -> bool) {
+    async fn until(&mut self, what: &str, holds: impl AsyncFn(&Stage<C>) -> bool) {
         let looking = async {
             let mut glance = glances(Wait::from_millis(15));
             loop {
@@ -371,7 +376,7 @@ impl<H: Troubled> Play<H> {
             seen.is_ok(),
             "never seen: {what}\n{}\n{}",
             self.last_words(),
-            self.stage.everything()
+            self.stage.world.everything()
         );
     }
 
@@ -391,7 +396,7 @@ impl<H: Troubled> Play<H> {
         self.quiet().await;
         let left = (at - self.stage.now()).num_milliseconds();
         if left > 0 {
-            self.stage.time_passes(Duration::seconds((left + 999).div_euclid(1_000)));
+            self.stage.time_goes_by(Duration::seconds((left + 999).div_euclid(1_000)));
             self.pokes().await;
         }
     }
@@ -399,15 +404,20 @@ impl<H: Troubled> Play<H> {
     async fn passes(&mut self, time: Duration) {
         self.moves += 1;
         self.quiet().await;
-        self.stage.time_passes(time);
+        self.stage.time_goes_by(time);
         self.pokes().await;
     }
 
     /// Does it, and again when nothing came of it, until it is on record.
-    async fn does(&mut self, who: &str, recorded: &str, act: impl Fn(&H) -> Option<Act<H::Post>>) {
+    async fn does(
+        &mut self,
+        who: &str,
+        recorded: &str,
+        act: impl Fn(&Stage<C>) -> Option<Act<C::Post>>,
+    ) {
         self.moves += 1;
         let mut tried: Option<Instant> = None;
-        let mut under_way: Option<JoinHandle<H::Gesture>> = None;
+        let mut under_way: Option<JoinHandle<C::Gesture>> = None;
         let deadline = Instant::now() + PATIENCE;
         let mut glance = glances(Wait::from_millis(15));
         loop {
@@ -432,16 +442,16 @@ impl<H: Troubled> Play<H> {
             }
             if let Some(act) = act(&self.stage) {
                 tried = Some(Instant::now());
-                under_way = Some(tokio::spawn(self.stage.acts(who, act)));
+                under_way = Some(tokio::spawn(self.stage.world.acts(who, act)));
             }
         }
     }
 
-    fn repeats(&mut self, gesture: &H::Gesture) {
+    fn repeats(&mut self, gesture: &C::Gesture) {
         if self.trouble.kind == Kind::DeliveredTwice {
             for _ in 0..3 {
                 self.strikes += 1;
-                self.stage.delivers_again(gesture);
+                self.stage.world.delivers_again(gesture);
             }
         }
     }
@@ -459,24 +469,25 @@ impl<H: Troubled> Play<H> {
         label: &'static str,
         recorded: &str,
     ) {
-        let act = |stage: &H| Some(Act::Presses(stage.found(place, post)?, label));
+        let act = |stage: &Stage<C>| Some(Act::Presses(stage.found(place, post)?, label));
         self.does(who, recorded, act).await;
         self.quiet().await;
     }
 
     async fn types(&mut self, who: &str, [slack, discord]: [&str; 2], recorded: &str) {
-        let line = if H::IS_SLACK { slack } else { discord };
-        self.does(who, recorded, |_| Some(Act::Types(line.to_owned()))).await;
+        let act = |_: &Stage<C>| Some(Act::Types([slack.to_owned(), discord.to_owned()]));
+        self.does(who, recorded, act).await;
         self.quiet().await;
     }
 
     /// All at once, and heard in reverse.
     async fn all_vote_backwards(&mut self) {
-        self.stage.holds_back();
+        self.stage.world.holds_back();
         let poll = || self.stage.found("releases", POLL).expect("it was seen");
-        let votes = VOTES
-            .map(|(who, label, _)| tokio::spawn(self.stage.acts(who, Act::Presses(poll(), label))));
-        self.stage.lets_go_backwards(VOTES.len()).await;
+        let votes = VOTES.map(|(who, label, _)| {
+            tokio::spawn(self.stage.world.acts(who, Act::Presses(poll(), label)))
+        });
+        self.stage.world.lets_go_backwards(&VOTES.map(|(who, ..)| who)).await;
         self.strikes += VOTES.len();
         for vote in votes {
             vote.await.unwrap();
@@ -493,13 +504,13 @@ const VOTES: [(&str, &str, &str); 3] = [
     ("sam", "GO · Support", "said GO for Support"),
 ];
 
-async fn metrics(stage: &impl Troubled) -> Option<String> {
+async fn metrics(stage: &Stage<impl Troubled>) -> Option<String> {
     let running = stage.running();
     let asked = running.client().get(format!("{}/metrics", running.address)).send().await;
     asked.ok()?.text().await.ok()
 }
 
-async fn is_quiet(stage: &impl Troubled) -> bool {
+async fn is_quiet(stage: &Stage<impl Troubled>) -> bool {
     let Some(numbers) = metrics(stage).await else { return false };
     let zero = |name: &str| numbers.lines().any(|line| line == format!("{name} 0"));
     let names = ["tminus_outbox_waiting", "tminus_delivery_lanes_busy", "tminus_cards_behind"];
@@ -507,8 +518,8 @@ async fn is_quiet(stage: &impl Troubled) -> bool {
 }
 
 /// From the schedule to the archived room.
-pub(super) async fn told<H: Troubled>(trouble: Trouble) -> Play<H> {
-    let mut play = Play::<H>::begin(trouble).await;
+pub(super) async fn told<C: Troubled>(trouble: Trouble) -> Play<C> {
+    let mut play = Play::<C>::begin(trouble).await;
     announced(&mut play).await;
     decided(&mut play).await;
     went_wrong(&mut play).await;
@@ -516,7 +527,7 @@ pub(super) async fn told<H: Troubled>(trouble: Trouble) -> Play<H> {
     play
 }
 
-async fn announced<H: Troubled>(play: &mut Play<H>) {
+async fn announced<C: Troubled>(play: &mut Play<C>) {
     let start = play.start;
     let local = start.with_timezone(&Berlin).format("%Y-%m-%d %H:%M");
     let lines =
@@ -528,7 +539,7 @@ async fn announced<H: Troubled>(play: &mut Play<H>) {
     }
 }
 
-async fn decided<H: Troubled>(play: &mut Play<H>) {
+async fn decided<C: Troubled>(play: &mut Play<C>) {
     play.sees("releases", POLL).await;
     if play.trouble.kind == Kind::DeliveredBackwards {
         play.all_vote_backwards().await;
@@ -541,7 +552,7 @@ async fn decided<H: Troubled>(play: &mut Play<H>) {
     play.sees(ROOM, "✅ GO: Web shop v1.2.0.").await;
 }
 
-async fn went_wrong<H: Troubled>(play: &mut Play<H>) {
+async fn went_wrong<C: Troubled>(play: &mut Play<C>) {
     play.comes(play.start).await;
     let ready = "is ready to start";
     play.sees(ROOM, ready).await;
@@ -556,8 +567,9 @@ async fn went_wrong<H: Troubled>(play: &mut Play<H>) {
     play.sees(ROOM, "Nothing goes on by itself").await;
 }
 
-async fn went_back<H: Troubled>(play: &mut Play<H>) {
-    let act = |stage: &H| Some(Act::RollsBack(stage.found(ROOM, "Nothing goes on by itself")?));
+async fn went_back<C: Troubled>(play: &mut Play<C>) {
+    let act =
+        |stage: &Stage<C>| Some(Act::RollsBack(stage.found(ROOM, "Nothing goes on by itself")?));
     play.does("john", "asked to roll back", act).await;
     for channel in ["releases", "customers", "incidents", ROOM] {
         play.sees(channel, "Web shop is back on v1.1.9").await;

@@ -1,7 +1,7 @@
 //! What goes wrong in a run, and where: all of it drawn from the seed of the run.
 
-use super::troubled::Weather;
-use crate::house::Side;
+use super::troubled::{Place, Weather};
+use crate::chats::Side;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -25,7 +25,7 @@ pub(super) enum Kind {
 }
 
 /// In the order of the seeds; what has many boundaries comes more often.
-pub(super) const KINDS: [Kind; 26] = [
+const KINDS: [Kind; 26] = [
     Kind::KilledBeforeAnEffect,
     Kind::KilledBeforeACommit,
     Kind::KilledAnywhere,
@@ -70,6 +70,15 @@ pub(super) const STEPS: [&str; 10] = [
 
 pub(super) fn kind(seed: u64) -> Kind {
     KINDS[usize::try_from(seed % KINDS.len() as u64).expect("there are few")]
+}
+
+/// A quarter of the seeds play in both; of the others every second time each kind comes to Discord.
+pub(super) fn place(seed: u64) -> Place {
+    match (Dice(seed.rotate_left(32)).throw() % 4, (seed / KINDS.len() as u64 + seed) % 2) {
+        (0, _) => Place::Both,
+        (_, 0) => Place::Slack,
+        _ => Place::Discord,
+    }
 }
 
 /// How the chat brings what people do.

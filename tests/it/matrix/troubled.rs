@@ -1,15 +1,13 @@
-//! A house in which things go wrong: what the matrix asks of the stages of Slack and of Discord
-//! beyond what a play asks of them.
+//! A chat in which things go wrong: what the matrix asks of Slack and of Discord, and of both
+//! together, beyond what a play asks of them.
 
 use std::pin::Pin;
 use std::time::Duration as Wait;
 
-use chrono::{DateTime, Duration, Utc};
-
-use super::trouble::Way;
-use crate::house::House;
-use crate::installed::Installed;
-use crate::{discord_stage, discord_world, slack_stage, slack_world};
+use crate::both_stage::{self, Both};
+use crate::chats::Chat;
+use crate::discord_world::{self, DiscordWorld};
+use crate::slack_world::{self, SlackWorld};
 
 /// What goes wrong with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +23,8 @@ pub(super) enum Weather {
 
 /// What somebody does with their hands.
 pub(super) enum Act<P> {
-    Types(String),
+    /// As it is typed in Slack, and in Discord.
+    Types([String; 2]),
     Presses(P, &'static str),
     /// The button that asks once more before it goes back.
     RollsBack(P),
@@ -33,31 +32,33 @@ pub(super) enum Act<P> {
 
 pub(super) type Acting<G> = Pin<Box<dyn Future<Output = G> + Send>>;
 
-pub(super) trait Troubled: House {
-    type Gesture: Clone + Send + 'static;
-    const IS_SLACK: bool;
+/// Where a release of the matrix is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Slack,
+    Discord,
+    Both,
+}
 
-    /// With the configuration of the matrix, not begun yet.
-    async fn waiting(way: Way) -> Self;
-    fn here(&mut self) -> &mut Installed;
-    fn is_up(&mut self) -> bool;
-    fn time_passes(&self, time: Duration);
-    fn now(&self) -> DateTime<Utc>;
+pub(super) trait Troubled: Chat {
+    type Gesture: Clone + Send + 'static;
+
+    const PLACE: Place;
 
     /// Does it, and waits until it was heard or lost.
     fn acts(&self, who: &str, act: Act<Self::Post>) -> Acting<Self::Gesture>;
     fn delivers_again(&self, gesture: &Self::Gesture);
     fn holds_back(&self);
-    async fn lets_go_backwards(&self, count: usize);
+    /// What these people did.
+    async fn lets_go_backwards(&self, who: &[&str]);
     fn falls_silent(&self);
-    /// That the two have found each other.
+    /// That it and the program have found each other.
     async fn connected(&self);
 
     /// From the call of this number on, so many are harmed.
     fn harm(&self, weather: Weather, nth: usize, times: usize);
     fn calm(&self);
-    fn struck(&self) -> usize;
-    /// How often the chat was called.
+    /// How often it was called.
     fn calls(&self) -> usize;
     /// What trouble does to whoever waits for an answer is no fault of the program's.
     fn pardons(&self);
@@ -65,52 +66,35 @@ pub(super) trait Troubled: House {
 
 /// What both do by the same words.
 macro_rules! troubled {
-    ($world:ident, $backwards:ident, $back:ident, $also:expr) => {
+    ($world:ident, $line:literal, $backwards:ident, $back:ident, $also:expr) => {
         type Gesture = $world::Gesture;
 
-        async fn waiting(way: Way) -> Self {
-            let mode = match way {
-                Way::Line => Self::MODES[0],
-                Way::Http => Self::MODES[1],
-            };
-            Self::waiting(mode, super::play::configured).await
-        }
-        fn here(&mut self) -> &mut Installed {
-            &mut self.here
-        }
-        fn is_up(&mut self) -> bool {
-            self.is_up()
-        }
-        fn time_passes(&self, time: Duration) {
-            self.time_goes_by(time);
-        }
-        fn now(&self) -> DateTime<Utc> {
-            self.now()
-        }
         fn acts(&self, who: &str, act: Act<Self::Post>) -> Acting<Self::Gesture> {
             let person = self.person(who);
             Box::pin(async move {
                 match act {
-                    Act::Types(line) => person.types(&format!("/release {line}"), "releases").await,
+                    Act::Types(lines) => {
+                        person.types(&format!("/release {}", lines[$line]), "releases").await
+                    }
                     Act::Presses(post, label) => person.presses(&post, label).await,
                     Act::RollsBack(post) => $back(person, post).await,
                 }
             })
         }
         fn delivers_again(&self, gesture: &Self::Gesture) {
-            self.world.delivers_again(gesture);
+            self.delivers_again(gesture);
         }
         fn holds_back(&self) {
-            self.world.$backwards();
+            self.$backwards();
         }
-        async fn lets_go_backwards(&self, count: usize) {
-            self.world.lets_go_backwards(count).await;
+        async fn lets_go_backwards(&self, who: &[&str]) {
+            self.lets_go_backwards(who.len()).await;
         }
         fn falls_silent(&self) {
-            self.world.falls_silent();
+            self.falls_silent();
         }
         async fn connected(&self) {
-            self.world.connected(1).await;
+            self.connected(1).await;
         }
         fn harm(&self, weather: Weather, nth: usize, times: usize) {
             use $world::{Fault, Harm};
@@ -123,24 +107,21 @@ macro_rules! troubled {
                 Weather::AnswerLost => Harm::AnswerLost,
                 Weather::Stall => Harm::Stall(STALL),
             };
-            self.world.fault(Fault::on("*", harm).nth(nth).times(times));
+            self.fault(Fault::on("*", harm).nth(nth).times(times));
         }
         fn calm(&self) {
-            self.world.calm();
-        }
-        fn struck(&self) -> usize {
-            self.world.struck()
+            self.calm();
         }
         fn calls(&self) -> usize {
-            self.world.all_calls().len()
+            self.all_calls().len()
         }
         fn pardons(&self) {
-            self.world.pardon_everybody();
+            self.pardon_everybody();
             let waits = ["not acknowledged in time", "not answered within three seconds"];
             // Killed between what it keeps on disk and what it says, it cannot know that it did not.
             let also: &[&str] = $also;
             for it in waits.iter().chain(also).chain(&["before the interaction was answered"]) {
-                self.world.overlooks(it);
+                self.overlooks(it);
             }
         }
     };
@@ -149,10 +130,10 @@ macro_rules! troubled {
 /// Six times as long as the program waits: as 30 s are to 5 s.
 const STALL: Wait = Wait::from_secs(12);
 
-impl Troubled for slack_stage::Stage {
-    troubled!(slack_world, holds_envelopes, back_in_slack, &[slack_world::CROSSED]);
+impl Troubled for SlackWorld {
+    troubled!(slack_world, 0, holds_envelopes, back_in_slack, &[slack_world::CROSSED]);
 
-    const IS_SLACK: bool = true;
+    const PLACE: Place = Place::Slack;
 }
 
 const BACK: &str = "Roll back to v1.1.9";
@@ -170,10 +151,10 @@ async fn back_in_slack(
 /// A stalled answer arrives when nobody waits for it any more.
 const LATE: &str = "answered after three seconds";
 
-impl Troubled for discord_stage::Stage {
-    troubled!(discord_world, holds_events, back_in_discord, &[LATE]);
+impl Troubled for DiscordWorld {
+    troubled!(discord_world, 1, holds_events, back_in_discord, &[LATE]);
 
-    const IS_SLACK: bool = false;
+    const PLACE: Place = Place::Discord;
 }
 
 /// Discord asks once more in an answer with a button.
@@ -184,4 +165,89 @@ async fn back_in_discord(
     person.presses(&post, BACK).await;
     let asked = person.sees_ephemeral("from v1.2.0 to v1.1.9?").await;
     person.presses_in_whisper(&asked, BACK).await
+}
+
+#[derive(Clone)]
+pub(super) enum Either {
+    InSlack(slack_world::Gesture),
+    InDiscord(discord_world::Gesture),
+}
+
+/// Who sits before Slack; the others are in Discord. Who can go back can do so in Slack.
+const IN_SLACK: [&str; 2] = ["maria", "ann"];
+
+impl Troubled for Both {
+    type Gesture = Either;
+
+    const PLACE: Place = Place::Both;
+
+    fn acts(&self, who: &str, act: Act<both_stage::Post>) -> Acting<Either> {
+        let in_slack = IN_SLACK.contains(&who) || matches!(act, Act::RollsBack(_));
+        if in_slack {
+            let act = act.of(|post| post.slack);
+            let acting = self.slack.acts(who, act);
+            Box::pin(async { Either::InSlack(acting.await) })
+        } else {
+            let act = act.of(|post| post.discord);
+            let acting = self.discord.acts(who, act);
+            Box::pin(async { Either::InDiscord(acting.await) })
+        }
+    }
+
+    fn delivers_again(&self, gesture: &Either) {
+        match gesture {
+            Either::InSlack(gesture) => self.slack.delivers_again(gesture),
+            Either::InDiscord(gesture) => self.discord.delivers_again(gesture),
+        }
+    }
+
+    fn holds_back(&self) {
+        self.slack.holds_back();
+        self.discord.holds_back();
+    }
+
+    async fn lets_go_backwards(&self, who: &[&str]) {
+        let in_slack = who.iter().filter(|it| IN_SLACK.contains(it)).count();
+        self.slack.lets_go_backwards(in_slack).await;
+        self.discord.lets_go_backwards(who.len() - in_slack).await;
+    }
+
+    fn falls_silent(&self) {
+        self.slack.falls_silent();
+        self.discord.falls_silent();
+    }
+
+    async fn connected(&self) {
+        tokio::join!(self.slack.connected(1), self.discord.connected(1));
+    }
+
+    fn harm(&self, weather: Weather, nth: usize, times: usize) {
+        self.slack.harm(weather, nth, times);
+        self.discord.harm(weather, nth, times);
+    }
+
+    fn calm(&self) {
+        self.slack.calm();
+        self.discord.calm();
+    }
+
+    fn calls(&self) -> usize {
+        Troubled::calls(&self.slack).min(Troubled::calls(&self.discord))
+    }
+
+    fn pardons(&self) {
+        self.slack.pardons();
+        self.discord.pardons();
+    }
+}
+
+impl<P> Act<P> {
+    fn of<Q>(self, own: impl Fn(P) -> Option<Q>) -> Act<Q> {
+        let own = |post| own(post).expect("it is said in both");
+        match self {
+            Self::Types(lines) => Act::Types(lines),
+            Self::Presses(post, label) => Act::Presses(own(post), label),
+            Self::RollsBack(post) => Act::RollsBack(own(post)),
+        }
+    }
 }

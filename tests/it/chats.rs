@@ -1,24 +1,28 @@
-//! The house in which a whole release is played, whatever chat it lives in: what a play asks of
-//! the stages of Slack and of Discord alike, and the little that each has in its own way.
+//! The chat in which a whole release is played, whichever it is: what a play asks of the stand-ins of
+//! Slack and of Discord alike, and the little that each has in its own way.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::time::Duration;
 
-use chrono::{DateTime, Duration, Utc};
 use regex::Regex;
 use serde_json::{Map, Value};
 
 use crate::crash::without_numbers;
-use crate::installed::Running;
-use crate::{discord_stage, discord_world, slack_stage, slack_world};
+use crate::installed::{Installed, Running};
+use crate::shop::{self, Where, prop};
+use crate::{discord_stage, slack_stage};
 
 pub(crate) const ROOM: &str = "release-v1-2-0";
+
+/// Where it says that it is reached: whoever calls it by signed HTTP is told where it really is.
+pub(crate) const PUBLIC: &str = "public_url = \"http://127.0.0.1:9\"";
 
 /// Where, what, and how often.
 pub(crate) type Said = BTreeMap<(String, String), usize>;
 
 /// How a line is typed in Slack, and how by Discord's options.
+#[derive(Clone, Copy)]
 pub(crate) struct Typed<'a> {
     pub(crate) slack: &'a str,
     pub(crate) discord: &'a str,
@@ -31,32 +35,67 @@ pub(crate) enum Side {
     After,
 }
 
-pub(crate) trait House: Sized {
+/// Where a release is told of, and what was done there.
+pub(crate) trait Chat: Sized {
     type Mode: Copy;
+    type Setup;
     type Post;
 
     /// A connection that we open ourselves, and being called by signed HTTP.
     const MODES: [Self::Mode; 2];
 
-    /// On a machine whose time passes when the test says so, with the times of every day.
-    async fn patient(mode: Self::Mode) -> Self;
-    async fn begin(&mut self);
-    async fn killed(&mut self);
-    async fn stopped(&mut self);
-    fn running(&self) -> &Running;
-    fn path(&self, name: &str) -> PathBuf;
-    async fn settled(&self);
-    async fn comes(&self, at: DateTime<Utc>);
-    async fn passes(&self, time: Duration);
+    /// Everybody of the play.
+    fn cast() -> Self::Setup;
+    /// The chat, and beside it an installation that knows it.
+    async fn set(
+        mode: Self::Mode,
+        setup: Self::Setup,
+        change: impl FnOnce(String) -> String,
+    ) -> (Self, Installed);
+    /// Until the program and the chat have found each other.
+    async fn meets(&self, mode: Self::Mode, running: &Running);
+    fn time_passes(&self, time: Duration);
 
-    async fn sees(&self, channel: &str, wanted: &str) -> Self::Post;
-    async fn sees_room(&self);
-    async fn sees_edit(&self, post: &Self::Post, wanted: &str);
     fn found(&self, channel: &str, wanted: &str) -> Option<Self::Post>;
     /// Without the signs that make it bold.
     fn text_of(&self, post: &Self::Post) -> String;
-    async fn says(&self, who: &str, line: Typed<'_>, answer: &str) -> String;
-    async fn presses(&self, who: &str, post: &Self::Post, label: &str, answer: &str) -> String;
+    fn count(&self, wanted: &str) -> usize;
+    /// The room is read by those who saw it, and written by nobody.
+    fn is_archived(&self) -> bool;
+    fn everything(&self) -> String;
+    /// Nothing that it objects to, and nobody who waited in vain.
+    async fn assert_clean(&self);
+
+    /// Everything that was done in the chat, each once.
+    fn deeds(&self) -> BTreeSet<String>;
+    /// Every message of ours, without the numbers that differ from run to run.
+    fn said(&self) -> Said;
+    fn strike(&self, side: Side, deed: &str);
+    fn struck(&self) -> usize;
+    fn release(&self);
+}
+
+/// One chat, with people who sit before it.
+pub(crate) trait Screens: Chat {
+    type Person;
+    type Gesture;
+
+    fn person(&self, name: &str) -> Self::Person;
+    async fn sees(&self, channel: &str, wanted: &str) -> Self::Post;
+    async fn sees_room(&self);
+    async fn sees_edit(&self, post: &Self::Post, wanted: &str);
+    /// Types a line, and reads the private answer.
+    async fn asks(&self, who: &str, line: &str, answer: &str) -> String;
+    /// The one of the two that is typed here.
+    fn own<'a>(line: Typed<'a>) -> &'a str;
+    /// Presses a button of a message in a channel, and reads the private answer.
+    async fn presses(
+        &self,
+        who: &str,
+        post: &Self::Post,
+        label: &str,
+        answer: &str,
+    ) -> (Self::Gesture, String);
     /// Opens the form of a new release, fills it in and sends it.
     async fn schedules_by_form(&self, who: &str, day: &str, time: &str);
     /// Presses a button that asks for a reason, gives it, and reads the private answer.
@@ -70,89 +109,93 @@ pub(crate) trait House: Sized {
     );
     /// The open item of the checklist, by the card's button and then by its own.
     async fn ticks(&self, who: &str, card: &Self::Post, item: &str, answer: &str);
-
-    fn pod(&self, pod: u8) -> String;
-    fn deploys(&self, pod: u8, version: &str) -> usize;
-    async fn log(&self) -> Vec<String>;
-    fn count(&self, wanted: &str) -> usize;
     fn exactly_once(&self, wanted: &str);
-    /// The room is read by those who saw it, and written by nobody.
-    fn is_archived(&self) -> bool;
     fn was_called(&self, who: &str, post: &Self::Post) -> bool;
     fn transcript(&self) -> String;
-    fn everything(&self) -> String;
-    fn read_aloud(&self);
-    async fn assert_clean(&self);
-
-    /// Everything that was done in the chat, each once.
-    fn deeds(&self) -> BTreeSet<String>;
-    /// Every message of ours, without the numbers that differ from run to run.
-    fn said(&self) -> Said;
-    fn strike(&self, side: Side, deed: &str);
-    fn has_struck(&self) -> bool;
-    fn release(&self);
-
-    async fn reads(&self, channel: &str, wanted: &str) -> String {
-        let post = self.sees(channel, wanted).await;
-        self.text_of(&post)
-    }
 }
 
-/// What both stages do by the same words.
-macro_rules! alike {
-    ($world:ident) => {
+/// What both chats are asked by the same words.
+macro_rules! chat {
+    () => {
         type Mode = Mode;
-        type Post = $world::Post;
+        type Setup = Setup;
+        type Post = Post;
 
-        async fn patient(mode: Mode) -> Self {
-            Self::patient(mode).await
+        fn cast() -> Setup {
+            cast()
         }
-        async fn begin(&mut self) {
-            self.begin().await;
+        fn time_passes(&self, time: Duration) {
+            self.clock().passes(time);
         }
-        async fn killed(&mut self) {
-            self.killed().await;
+        fn found(&self, channel: &str, wanted: &str) -> Option<Post> {
+            self.says(channel, wanted)
         }
-        async fn stopped(&mut self) {
-            self.stopped().await;
+        fn text_of(&self, post: &Post) -> String {
+            self.text_of(post).replace("**", "")
         }
-        fn running(&self) -> &Running {
-            self.running()
+        fn count(&self, wanted: &str) -> usize {
+            self.count(wanted)
         }
-        fn path(&self, name: &str) -> PathBuf {
-            self.path(name)
+        fn everything(&self) -> String {
+            self.everything()
         }
-        async fn settled(&self) {
-            self.settled().await;
+        fn strike(&self, side: Side, deed: &str) {
+            let harm = match side {
+                Side::Before => Harm::Hold,
+                Side::After => Harm::AnswerLost,
+            };
+            self.fault(Fault::on("*", harm).doing(doing, deed));
         }
-        async fn comes(&self, at: DateTime<Utc>) {
-            self.comes(at).await;
+        fn struck(&self) -> usize {
+            self.struck()
         }
-        async fn passes(&self, time: Duration) {
-            self.passes(time).await;
+        fn release(&self) {
+            self.release();
         }
-        async fn sees(&self, channel: &str, wanted: &str) -> Self::Post {
+    };
+}
+
+/// What people do on both screens by the same words.
+macro_rules! screens {
+    () => {
+        type Person = Person;
+        type Gesture = Gesture;
+
+        fn person(&self, name: &str) -> Person {
+            self.person(name)
+        }
+        async fn sees(&self, channel: &str, wanted: &str) -> Post {
             self.sees(channel, wanted).await
         }
         async fn sees_room(&self) {
-            self.world.sees_channel(ROOM).await;
+            self.sees_channel(ROOM).await;
         }
-        async fn sees_edit(&self, post: &Self::Post, wanted: &str) {
-            self.world.sees_edit(post, wanted).await;
+        async fn sees_edit(&self, post: &Post, wanted: &str) {
+            self.sees_edit(post, wanted).await;
         }
-        fn found(&self, channel: &str, wanted: &str) -> Option<Self::Post> {
-            self.world.says(channel, wanted)
+        async fn asks(&self, who: &str, line: &str, answer: &str) -> String {
+            let person = self.person(who);
+            person.types(&format!("/release {line}"), "releases").await.answered().await;
+            let seen = person.sees_ephemeral(answer).await;
+            self.whisper_text(&seen)
         }
-        fn text_of(&self, post: &Self::Post) -> String {
-            self.world.text_of(post).replace("**", "")
-        }
-        async fn presses(&self, who: &str, post: &Self::Post, label: &str, answer: &str) -> String {
-            self.presses(who, post, label, answer).await.1
+        async fn presses(
+            &self,
+            who: &str,
+            post: &Post,
+            label: &str,
+            answer: &str,
+        ) -> (Gesture, String) {
+            let person = self.person(who);
+            let gesture = person.presses(post, label).await;
+            gesture.answered().await;
+            let seen = person.sees_ephemeral(answer).await;
+            (gesture, self.whisper_text(&seen))
         }
         async fn gives_reason(
             &self,
             who: &str,
-            post: &Self::Post,
+            post: &Post,
             label: &str,
             reason: &str,
             answer: &str,
@@ -163,52 +206,18 @@ macro_rules! alike {
             person.submits(&form, &[("Reason", reason)]).await.answered().await;
             person.sees_ephemeral(answer).await;
         }
-        async fn ticks(&self, who: &str, card: &Self::Post, item: &str, answer: &str) {
+        async fn ticks(&self, who: &str, card: &Post, item: &str, answer: &str) {
             let person = self.person(who);
             person.presses(card, "Checklist").await.answered().await;
             let list = person.sees_ephemeral(item).await;
             person.presses_in_whisper(&list, &format!("✓ {item}")).await.answered().await;
             person.sees_ephemeral(answer).await;
         }
-        fn pod(&self, pod: u8) -> String {
-            self.pod(pod)
-        }
-        fn deploys(&self, pod: u8, version: &str) -> usize {
-            self.deploys(pod, version)
-        }
-        async fn log(&self) -> Vec<String> {
-            self.log().await
-        }
-        fn count(&self, wanted: &str) -> usize {
-            self.world.count(wanted)
-        }
         fn exactly_once(&self, wanted: &str) {
-            self.world.exactly_once(wanted);
+            self.exactly_once(wanted);
         }
         fn transcript(&self) -> String {
-            self.world.transcript(ROOM)
-        }
-        fn everything(&self) -> String {
-            self.world.everything()
-        }
-        fn read_aloud(&self) {
-            self.read_aloud();
-        }
-        async fn assert_clean(&self) {
-            self.assert_clean().await;
-        }
-        fn strike(&self, side: Side, deed: &str) {
-            let harm = match side {
-                Side::Before => $world::Harm::Hold,
-                Side::After => $world::Harm::AnswerLost,
-            };
-            self.world.fault($world::Fault::on("*", harm).doing(doing, deed));
-        }
-        fn has_struck(&self) -> bool {
-            self.world.struck() > 0
-        }
-        fn release(&self) {
-            self.world.release();
+            self.transcript(ROOM)
         }
     };
 }
@@ -227,16 +236,75 @@ pub(crate) fn story(text: &str) -> String {
 
 mod in_slack {
     use super::*;
-    use slack_stage::{Mode, Stage};
-    use slack_world::Call;
+    use crate::slack_world::{Call, Fault, Gesture, Harm, Person, Post, Setup, SlackWorld};
+    use slack_stage::{Mode, cast};
 
-    impl House for Stage {
-        alike!(slack_world);
+    impl Chat for SlackWorld {
+        chat!();
 
         const MODES: [Mode; 2] = [Mode::Socket, Mode::Http];
 
-        async fn says(&self, who: &str, line: Typed<'_>, answer: &str) -> String {
-            self.says(who, line.slack, answer).await
+        async fn set(
+            mode: Mode,
+            setup: Setup,
+            change: impl FnOnce(String) -> String,
+        ) -> (Self, Installed) {
+            let world = Self::with(setup).await;
+            let (name, public) = match mode {
+                Mode::Socket => ("socket", ""),
+                Mode::Http => ("http", PUBLIC),
+            };
+            let config =
+                prop("tminus.toml").replace("{mode}", name).replace("# {public_url}", public);
+            let here = Installed::new(&change(world.known_to(config)));
+            let here = world.trusts(here);
+            (world, here)
+        }
+
+        async fn meets(&self, mode: Mode, running: &Running) {
+            match mode {
+                Mode::Socket => self.connected(1).await,
+                Mode::Http => self.calls_bot_at(&running.address),
+            }
+        }
+
+        fn is_archived(&self) -> bool {
+            self.channel(ROOM).archived
+        }
+
+        async fn assert_clean(&self) {
+            self.assert_clean().await;
+        }
+
+        fn deeds(&self) -> BTreeSet<String> {
+            let calls = self.all_calls();
+            let changing = calls.iter().filter(|call| call.acted && changes_something(call));
+            changing.map(|call| doing(&call.method, &call.args)).collect()
+        }
+
+        fn said(&self) -> Said {
+            self.look(|workspace| {
+                let mut said = Said::new();
+                for channel in workspace.channels.values() {
+                    for message in channel.messages.iter().filter(|it| !it.deleted) {
+                        let key = key_of(&message.content.metadata);
+                        let text = match is_card(&key) {
+                            true => card(&key),
+                            false => story(&self.shows(&message.content, workspace)),
+                        };
+                        *said.entry((channel.name.clone(), text)).or_default() += 1;
+                    }
+                }
+                said
+            })
+        }
+    }
+
+    impl Screens for SlackWorld {
+        screens!();
+
+        fn own<'a>(line: Typed<'a>) -> &'a str {
+            line.slack
         }
 
         async fn schedules_by_form(&self, who: &str, day: &str, time: &str) {
@@ -254,41 +322,14 @@ mod in_slack {
             person.sees_ephemeral("is scheduled for").await;
         }
 
-        fn is_archived(&self) -> bool {
-            self.world.channel(ROOM).archived
-        }
-
         /// A mention rings; a name in a text does not.
-        fn was_called(&self, who: &str, post: &Self::Post) -> bool {
+        fn was_called(&self, who: &str, post: &Post) -> bool {
             let id = self.person(who).id;
-            self.world.look(|workspace| {
+            self.look(|workspace| {
                 let channel = &workspace.channels[&post.channel];
                 let message = channel.messages.iter().find(|it| it.ts == post.ts).unwrap();
                 let blocks = message.content.all_blocks().to_string();
                 blocks.contains(&format!(r#""user_id":"{id}""#))
-            })
-        }
-
-        fn deeds(&self) -> BTreeSet<String> {
-            let calls = self.world.all_calls();
-            let changing = calls.iter().filter(|call| call.acted && changes_something(call));
-            changing.map(|call| doing(&call.method, &call.args)).collect()
-        }
-
-        fn said(&self) -> Said {
-            self.world.look(|workspace| {
-                let mut said = Said::new();
-                for channel in workspace.channels.values() {
-                    for message in channel.messages.iter().filter(|it| !it.deleted) {
-                        let key = key_of(&message.content.metadata);
-                        let text = match is_card(&key) {
-                            true => card(&key),
-                            false => story(&self.world.shows(&message.content, workspace)),
-                        };
-                        *said.entry((channel.name.clone(), text)).or_default() += 1;
-                    }
-                }
-                said
             })
         }
     }
@@ -340,17 +381,84 @@ mod in_slack {
 
 mod in_discord {
     use super::*;
-    use discord_stage::{Mode, Stage};
-    use discord_world::permissions::{SEND_MESSAGES, in_channel};
-    use discord_world::{Call, id};
+    use crate::discord_world::permissions::{SEND_MESSAGES, in_channel};
+    use crate::discord_world::{Call, DiscordWorld, Fault, Gesture, Harm, Person, Post, Setup, id};
+    use discord_stage::{Mode, cast};
 
-    impl House for Stage {
-        alike!(discord_world);
+    impl Chat for DiscordWorld {
+        chat!();
 
         const MODES: [Mode; 2] = [Mode::Gateway, Mode::Http];
 
-        async fn says(&self, who: &str, line: Typed<'_>, answer: &str) -> String {
-            self.says(who, line.discord, answer).await
+        async fn set(
+            mode: Mode,
+            setup: Setup,
+            change: impl FnOnce(String) -> String,
+        ) -> (Self, Installed) {
+            let world = Self::with(setup).await;
+            let (name, public) = match mode {
+                Mode::Gateway => ("gateway", ""),
+                Mode::Http => ("http", PUBLIC),
+            };
+            let config = shop::moved(&prop("tminus.toml"), Where::Discord)
+                .replace("{discord_mode}", name)
+                .replace("# {public_url}", public);
+            let here = Installed::new(&change(world.known_to(config)));
+            let here = world.trusts(here);
+            (world, here)
+        }
+
+        async fn meets(&self, mode: Mode, running: &Running) {
+            match mode {
+                Mode::Gateway => self.connected(1).await,
+                Mode::Http => self.calls_bot_at(&running.address),
+            }
+            self.registered("release").await;
+        }
+
+        fn is_archived(&self) -> bool {
+            let ann = self.person("ann");
+            let archive = id("channel", "archive");
+            self.look(|realm| {
+                let room = realm.channel(ROOM);
+                let may = in_channel(realm, room, &ann.id) & SEND_MESSAGES != 0;
+                room.parent.as_ref() == Some(&archive) && !may
+            })
+        }
+
+        /// Besides, no command that cannot be typed as we say.
+        async fn assert_clean(&self) {
+            self.assert_clean().await;
+            let untypeable = self.untypeable();
+            assert!(untypeable.is_empty(), "{untypeable:#?}");
+        }
+
+        fn deeds(&self) -> BTreeSet<String> {
+            let calls = self.all_calls();
+            let changing = calls.iter().filter(|call| call.acted && changes_something(call));
+            changing.map(|call| doing(&call.operation, &call.path, &call.body)).collect()
+        }
+
+        fn said(&self) -> Said {
+            self.look(|realm| {
+                let mut said = Said::new();
+                for channel in realm.channels.values() {
+                    for message in channel.shown() {
+                        let content = &message.content;
+                        let text = card_or_story(&words(&content.text, &content.embeds));
+                        *said.entry((channel.name.clone(), text)).or_default() += 1;
+                    }
+                }
+                said
+            })
+        }
+    }
+
+    impl Screens for DiscordWorld {
+        screens!();
+
+        fn own<'a>(line: Typed<'a>) -> &'a str {
+            line.discord
         }
 
         /// Discord's dialogs hold lines of text: what is a picker elsewhere is typed.
@@ -369,38 +477,8 @@ mod in_discord {
             person.sees_ephemeral("is scheduled for").await;
         }
 
-        fn is_archived(&self) -> bool {
-            let ann = self.person("ann");
-            let archive = id("channel", "archive");
-            self.world.look(|realm| {
-                let room = realm.channel(ROOM);
-                let may = in_channel(realm, room, &ann.id) & SEND_MESSAGES != 0;
-                room.parent.as_ref() == Some(&archive) && !may
-            })
-        }
-
-        fn was_called(&self, who: &str, post: &Self::Post) -> bool {
+        fn was_called(&self, who: &str, post: &Post) -> bool {
             self.person(who).was_pinged_by(post)
-        }
-
-        fn deeds(&self) -> BTreeSet<String> {
-            let calls = self.world.all_calls();
-            let changing = calls.iter().filter(|call| call.acted && changes_something(call));
-            changing.map(|call| doing(&call.operation, &call.path, &call.body)).collect()
-        }
-
-        fn said(&self) -> Said {
-            self.world.look(|realm| {
-                let mut said = Said::new();
-                for channel in realm.channels.values() {
-                    for message in channel.shown() {
-                        let content = &message.content;
-                        let text = card_or_story(&words(&content.text, &content.embeds));
-                        *said.entry((channel.name.clone(), text)).or_default() += 1;
-                    }
-                }
-                said
-            })
         }
     }
 
