@@ -40,6 +40,7 @@ async fn from_snapshot(store: &Store, found: &Snapshot) -> anyhow::Result<Option
         return Ok(None);
     }
     let Ok(mut state) = serde_json::from_str::<State>(&found.body) else { return Ok(None) };
+    state.share();
     let digest = found.digest.to_string();
     let mut vouched = false;
     let pages = reader.proven_pages(found.head);

@@ -36,6 +36,7 @@ pub mod rollback;
 pub mod rollout;
 pub mod schedule;
 pub mod settle;
+pub mod shared;
 pub mod state;
 pub mod time;
 pub mod verdict;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{ActionName, AnnouncementId, PersonId, Role};
 use super::metric::QueryKind;
+use super::shared::Shared;
 use super::time::{Offset, Span};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,43 +15,43 @@ use super::time::{Offset, Span};
 pub struct Plan {
     pub release: Head,
     #[serde(default)]
-    pub scope: Scope,
+    pub scope: Shared<Scope>,
     #[serde(default)]
     pub signoff: Signoff,
     #[serde(default, rename = "stage")]
-    pub stages: Vec<Stage>,
+    pub stages: Shared<Vec<Stage>>,
     #[serde(default)]
-    pub database: Option<Database>,
+    pub database: Option<Shared<Database>>,
     /// A plan without one can be read, so that `check` can say what is missing, but not scheduled.
     #[serde(default)]
-    pub rollback: Option<RollbackPlan>,
+    pub rollback: Option<Shared<RollbackPlan>>,
     #[serde(default, rename = "flag")]
-    pub flags: Vec<Flag>,
+    pub flags: Shared<Vec<Flag>>,
     #[serde(default, rename = "smoke")]
     pub smoke: Vec<Check>,
     /// What is looked at after the deploy, by time.
     #[serde(default, rename = "check")]
-    pub checks: Vec<TimedCheck>,
+    pub checks: Shared<Vec<TimedCheck>>,
     #[serde(default)]
-    pub monitoring: Monitoring,
+    pub monitoring: Shared<Monitoring>,
     /// What is measured for this release only, beside the queries of the configuration.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub queries: BTreeMap<String, PlannedQuery>,
     #[serde(default, rename = "risk")]
-    pub risks: Vec<Risk>,
+    pub risks: Shared<Vec<Risk>>,
     #[serde(default, rename = "known_issue")]
     pub known_issues: Vec<KnownIssue>,
     #[serde(default, rename = "irreversible", skip_serializing_if = "Vec::is_empty")]
     pub irreversible: Vec<Irreversible>,
     #[serde(default, rename = "contact")]
-    pub contacts: Vec<Contact>,
+    pub contacts: Shared<Vec<Contact>>,
     /// What was already found when the plan was written; CI reports the rest.
     #[serde(default, rename = "evidence")]
-    pub evidence: Vec<PlannedEvidence>,
+    pub evidence: Shared<Vec<PlannedEvidence>>,
     #[serde(default)]
-    pub checklist: PlannedChecklist,
+    pub checklist: Shared<PlannedChecklist>,
     #[serde(default, rename = "announcement")]
-    pub announcements: Vec<PlannedAnnouncement>,
+    pub announcements: Shared<Vec<PlannedAnnouncement>>,
     #[serde(default)]
     pub success: Success,
 }
@@ -883,6 +884,26 @@ impl Default for Success {
 }
 
 impl Plan {
+    /// Keeps what it has in common with the other only once.
+    pub fn share(&mut self, other: &Self) {
+        self.scope.share(&other.scope);
+        self.stages.share(&other.stages);
+        if let (Some(own), Some(other)) = (&mut self.database, &other.database) {
+            own.share(other);
+        }
+        if let (Some(own), Some(other)) = (&mut self.rollback, &other.rollback) {
+            own.share(other);
+        }
+        self.flags.share(&other.flags);
+        self.checks.share(&other.checks);
+        self.monitoring.share(&other.monitoring);
+        self.risks.share(&other.risks);
+        self.contacts.share(&other.contacts);
+        self.evidence.share(&other.evidence);
+        self.checklist.share(&other.checklist);
+        self.announcements.share(&other.announcements);
+    }
+
     /// `Web shop v1.2.0`.
     pub fn title(&self) -> String {
         format!("{} {}", self.name(), self.release.version)

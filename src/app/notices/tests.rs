@@ -46,7 +46,7 @@ fn announcements() -> Vec<Notice> {
     };
     let (open, before) = (World::scheduled(), World::counting_down());
     let mut sparse = crate::domain::fixture::plan();
-    sparse.scope = crate::domain::plan::Scope::default();
+    sparse.scope = crate::domain::plan::Scope::default().into();
     sparse.release.downtime = Some(crate::domain::time::Span::minutes(5));
     sparse.release.impact = None;
     let sparse = World::with(sparse);

@@ -20,7 +20,7 @@ expires = "2027-01-04"
 /// The sample's migration and first pod, and then the flag for a half and for everybody.
 fn flagged() -> Plan {
     let mut plan = plan();
-    plan.flags = vec![toml::from_str(FLAG).expect("a flag")];
+    plan.flags = vec![toml::from_str(FLAG).expect("a flag")].into();
     for (stage, share) in plan.stages[2..].iter_mut().zip([50.0, 100.0]) {
         stage.action = ActionName::from(SET);
         stage.with.clear();

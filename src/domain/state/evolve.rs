@@ -45,6 +45,17 @@ impl State {
         }
     }
 
+    /// What was read from somewhere is kept once again, where releases are alike.
+    pub fn share(&mut self) {
+        let mut near: Option<&Arc<Release>> = None;
+        for release in self.releases.values_mut() {
+            if let Some(near) = near {
+                Arc::make_mut(release).share(near);
+            }
+            near = Some(release);
+        }
+    }
+
     /// Whatever has not started may be covered by a freeze, or no longer.
     fn look_for_freezes(&mut self) {
         let house = self.house.clone();
@@ -61,6 +72,12 @@ impl State {
             let mut release = opened(id, did, at);
             release.frozen = self.house.freeze_over(&release.plan, release.start.at);
             registry::follow(&mut self.house, &release, did, at);
+            // Next to it stand those of the same service.
+            let before = self.releases.range::<ReleaseId, _>(..id);
+            let after = self.releases.range::<ReleaseId, _>(id..);
+            for (_, near) in before.rev().take(1).chain(after.take(1)) {
+                release.share(near);
+            }
             self.releases.insert(id.clone(), Arc::new(release));
             return;
         }
@@ -228,6 +245,10 @@ fn empty_seat(role: &Role) -> Seat {
 }
 
 impl Release {
+    fn share(&mut self, near: &Self) {
+        Arc::make_mut(&mut self.plan).share(&near.plan);
+    }
+
     fn evolve(&mut self, did: &Happened, at: Time) {
         match did {
             Happened::Refused { .. } | Happened::AlreadySo { .. } => {}
@@ -495,7 +516,9 @@ impl Release {
             }
         }
         self.items = items;
-        self.plan = Arc::new(plan.clone());
+        let mut plan = plan.clone();
+        plan.share(&self.plan);
+        self.plan = Arc::new(plan);
         if stale {
             self.evidence.clear();
             self.rehearsal = Rehearsal::Never;
