@@ -50,7 +50,8 @@ async fn opened(engine: &Engine, config: &config::Config) -> anyhow::Result<()> 
 }
 
 async fn schedule(engine: &Engine, plan: &Plan, n: u64, start: Start) -> anyhow::Result<ReleaseId> {
-    let mut plan = plan.clone();
+    // As if read from a file: it has nothing in common with the others yet.
+    let mut plan: Plan = serde_json::from_value(serde_json::to_value(plan)?)?;
     plan.release.service = format!("service-{n}");
     let command = Command::Schedule { plan: Box::new(plan), start };
     let request = Request { id: format!("schedule/{n}"), by: person("maria"), command };
