@@ -119,6 +119,30 @@ pub enum Block {
     },
 }
 
+impl Block {
+    /// Each part of its lines, those within what stands out included.
+    pub fn each_inline(&mut self, each: &mut dyn FnMut(&mut Inline)) {
+        match self {
+            Self::Heading(line) | Self::Paragraph(line) | Self::Quote(line) => in_line(line, each),
+            Self::List(items) => items.iter_mut().for_each(|line| in_line(line, each)),
+            Self::Code(_) => {}
+            Self::Table { head, rows } => {
+                let cells = head.iter_mut().chain(rows.iter_mut().flatten());
+                cells.for_each(|line| in_line(line, each));
+            }
+        }
+    }
+}
+
+fn in_line(line: &mut [Inline], each: &mut dyn FnMut(&mut Inline)) {
+    for inline in line {
+        each(inline);
+        if let Inline::Strong(inner) | Inline::Emphasis(inner) = inline {
+            in_line(inner, each);
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Inline {

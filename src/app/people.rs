@@ -172,35 +172,17 @@ fn could_be_let_in(account: &Account, policy: &Policy) -> bool {
     policy.person(account).is_some() || !groups_of(account, policy).is_empty()
 }
 
+/// All but what stands in a line as it would be typed.
 fn for_each_text(message: &mut Message, each: &mut dyn FnMut(&mut String)) {
     message.files.iter_mut().for_each(|file| each(&mut file.text));
     for block in &mut message.body {
-        match block {
-            Block::Heading(line) | Block::Paragraph(line) | Block::Quote(line) => {
-                in_line(line, each)
-            }
-            Block::List(items) => items.iter_mut().for_each(|line| in_line(line, each)),
-            Block::Code(text) => each(text),
-            Block::Table { head, rows } => {
-                let cells = head.iter_mut().chain(rows.iter_mut().flatten());
-                cells.for_each(|line| in_line(line, each));
-            }
+        if let Block::Code(text) = block {
+            each(text);
         }
-    }
-}
-
-fn in_line(line: &mut [Inline], each: &mut dyn FnMut(&mut String)) {
-    for inline in line {
-        match inline {
-            Inline::Text(text) => each(text),
-            Inline::Strong(inner) | Inline::Emphasis(inner) => in_line(inner, each),
-            // What is shown as it is stays as it is.
-            Inline::Code(_)
-            | Inline::Break
-            | Inline::Link { .. }
-            | Inline::Time { .. }
-            | Inline::Mention { .. }
-            | Inline::Channel { .. } => {}
-        }
+        block.each_inline(&mut |inline| {
+            if let Inline::Text(text) = inline {
+                each(text);
+            }
+        });
     }
 }

@@ -51,30 +51,11 @@ fn in_block(block: &mut Block, prefix: &str) {
 
 /// What stands in a line as it would be typed.
 pub(super) fn each_code(block: &mut Block, each: &mut dyn FnMut(&mut String)) {
-    match block {
-        Block::Heading(line) | Block::Paragraph(line) | Block::Quote(line) => in_line(line, each),
-        Block::List(items) => items.iter_mut().for_each(|line| in_line(line, each)),
-        Block::Code(_) => {}
-        Block::Table { head, rows } => {
-            let cells = head.iter_mut().chain(rows.iter_mut().flatten());
-            cells.for_each(|line| in_line(line, each));
+    block.each_inline(&mut |inline| {
+        if let Inline::Code(code) = inline {
+            each(code);
         }
-    }
-}
-
-fn in_line(line: &mut [Inline], each: &mut dyn FnMut(&mut String)) {
-    for inline in line {
-        match inline {
-            Inline::Code(code) => each(code),
-            Inline::Strong(inner) | Inline::Emphasis(inner) => in_line(inner, each),
-            Inline::Text(_)
-            | Inline::Break
-            | Inline::Link { .. }
-            | Inline::Time { .. }
-            | Inline::Mention { .. }
-            | Inline::Channel { .. } => {}
-        }
-    }
+    });
 }
 
 #[cfg(test)]
