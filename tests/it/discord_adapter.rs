@@ -901,6 +901,68 @@ async fn the_line_is_opened_again_however_it_ends() {
     }
 }
 
+/// What was clicked between two lines is told on the next one, and on no new session.
+#[tokio::test]
+async fn however_often_discord_asks_for_another_line_the_session_goes_on() {
+    let bot = Bot::start(Mode::Gateway).await;
+    for times in 1..=6 {
+        bot.world.asks_to_reconnect();
+        bot.world.resumed(times).await;
+    }
+    assert_eq!(bot.world.sessions(), (1, 6));
+    bot.end().await;
+}
+
+#[tokio::test]
+async fn a_bot_introduces_itself_once_in_five_seconds() {
+    let begun = Instant::now();
+    let bot = Bot::start(Mode::Gateway).await;
+    for _ in 0..2 {
+        bot.world.invalidates_session(false);
+        bot.world.cuts_connections();
+    }
+    bot.world.identified(2).await;
+    assert!(begun.elapsed() >= Duration::from_secs(5), "{:?}", begun.elapsed());
+    bot.end().await;
+}
+
+/// One more would cost it its token.
+#[tokio::test]
+async fn a_bot_that_has_begun_all_its_sessions_of_the_day_begins_none() {
+    let stage = Stage::start().await;
+    stage.world.set(|setup| setup.sessions_left = 0);
+    let stop = CancellationToken::new();
+    let listener = Listener::new(Arc::clone(&stage.discord), Arc::new(Scribe::default()));
+    let listening = tokio::spawn(listener.listen(stop.clone()));
+    stage.world.called("get_bot_gateway", 1).await;
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(10), listening).await.unwrap().unwrap();
+    assert_eq!(stage.world.sessions(), (0, 0));
+    stage.world.assert_clean().await;
+}
+
+/// Nothing can be said to whoever was not answered at all.
+#[tokio::test]
+async fn an_answer_that_does_not_come_through_is_tried_while_discord_waits() {
+    for (harm, came) in [
+        (Harm::Status(502), false),
+        (Harm::TooMany(0.3), false),
+        (Harm::ResetBefore, false),
+        (Harm::ResetAfter, true),
+    ] {
+        let bot = Bot::start(Mode::Gateway).await;
+        bot.world.fault(Fault::on("create_interaction_response", harm));
+        let ann = bot.world.person("ann");
+        ann.types("/release status", "releases").await.answered().await;
+        ann.sees_ephemeral("You typed: status.").await;
+        bot.world.called("create_interaction_response", 2).await;
+        if came {
+            bot.world.pardon("answered twice");
+        }
+        bot.end().await;
+    }
+}
+
 #[tokio::test]
 async fn a_session_that_discord_forgot_is_begun_anew() {
     let bot = Bot::start(Mode::Gateway).await;
@@ -969,7 +1031,8 @@ async fn a_token_that_is_refused_is_said_also_while_there_is_nothing_to_say() {
         }
         let told = until_shut(&bot.discord, true).await.expect("it is shut");
         assert!(told.contains("page Bot"), "{told}");
-        bot.world.called("get_my_user", 3).await;
+        let asks = if mode == Mode::Gateway { "get_bot_gateway" } else { "get_my_user" };
+        bot.world.called(asks, 3).await;
         assert!(bot.discord.shut_out().is_some(), "{mode:?}: it stays so");
         bot.world.readmit_bot_token();
         until_shut(&bot.discord, false).await;
@@ -1122,7 +1185,7 @@ async fn a_gateway_that_refuses_our_token_is_said_and_ends_when_told() {
     let stop = CancellationToken::new();
     let listener = Listener::new(Arc::clone(&stage.discord), Arc::new(Scribe::default()));
     let listening = tokio::spawn(listener.listen(stop.clone()));
-    stage.world.called("get_my_user", 1).await;
+    stage.world.called("get_bot_gateway", 1).await;
     stop.cancel();
     tokio::time::timeout(Duration::from_secs(10), listening).await.unwrap().unwrap();
 }

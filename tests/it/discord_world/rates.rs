@@ -68,11 +68,15 @@ impl Scope {
     }
 }
 
+/// What is said in an interaction is none of the bot's own calls.
+fn is_answer(operation: &str) -> bool {
+    ["webhook", "interaction"].iter().any(|it| operation.contains(it))
+}
+
 impl Rates {
     /// Counts this call, and says where the bot stands with it.
     pub(super) fn count(&mut self, operation: &str, bucket: &str, now: Duration) -> Standing {
-        let answers = ["webhook", "interaction"].iter().any(|it| operation.contains(it));
-        if !answers {
+        if !is_answer(operation) {
             let global = self.take("global", GLOBAL, now);
             if global.exceeded.is_some() {
                 return Standing { exceeded: Some(Scope::Global), ..global };
@@ -111,9 +115,9 @@ impl Rates {
     }
 
     /// It was told to wait, and is here all the same. Clocks may differ by a moment.
-    pub(super) fn impatient(&self, bucket: &str, now: Duration) -> bool {
+    pub(super) fn impatient(&self, operation: &str, bucket: &str, now: Duration) -> bool {
         let moment = Duration::from_millis(20);
         let early = |name: &str| self.told.get(name).is_some_and(|until| now + moment < *until);
-        early(bucket) || early("global")
+        early(bucket) || (early("global") && !is_answer(operation))
     }
 }

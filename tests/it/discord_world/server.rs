@@ -166,7 +166,7 @@ fn acted(
     token: &str,
     place: Place<'_>,
 ) -> (Reply, Option<Standing>) {
-    if state.rates.impatient(&request.bucket, place.now) {
+    if state.rates.impatient(&request.operation, &request.bucket, place.now) {
         state.violated(format!("{}: did not wait for `retry_after`", request.operation));
     }
     let mut standing = None;
@@ -277,7 +277,7 @@ fn told_to_wait(
     let now = world.clock.now();
     let bucket = if scope == Scope::Global { "global" } else { &request.bucket };
     world.change(|state| {
-        if state.rates.impatient(bucket, now) {
+        if state.rates.impatient(&request.operation, bucket, now) {
             state.violated(format!("{}: did not wait for `retry_after`", request.operation));
         }
         state.rates.tell(bucket, wait, now);

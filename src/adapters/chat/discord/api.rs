@@ -6,6 +6,7 @@
 //! Answers are read untyped: a field that we do not know must never cost a message.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -229,7 +230,7 @@ impl Api {
         &self,
         request: Request<'_>,
     ) -> Result<(Value, HeaderMap), Fault> {
-        let line = (*request.method_ref() as u8, request.route_ref().ratelimiting_bucket());
+        let line = Line::of(&request);
         let shows_token = shows_token(request.route_ref());
         self.limits.pass(line, &self.leaving).await?;
         let built = request.build(&self.client, &self.token, self.proxy.as_deref());
@@ -261,13 +262,18 @@ impl Api {
 
 /// What is said in an interaction needs no token of ours, and so proves nothing about it.
 fn shows_token(route: &Route<'_>) -> bool {
-    !matches!(
-        route,
-        Route::InteractionResponse { .. }
-            | Route::WebhookOriginalInteractionResponse { .. }
-            | Route::WebhookFollowupMessages { .. }
-            | Route::Gateway
-    )
+    of_interaction(route).is_none()
+}
+
+/// The token of the interaction in which something is said.
+fn of_interaction<'r>(route: &Route<'r>) -> Option<&'r str> {
+    let (Route::InteractionResponse { token, .. }
+    | Route::WebhookOriginalInteractionResponse { token, .. }
+    | Route::WebhookFollowupMessages { token, .. }) = route
+    else {
+        return None;
+    };
+    Some(token)
 }
 
 fn usual(timeout: Duration) -> reqwest::Result<Client> {
@@ -327,8 +333,26 @@ fn named(errors: &Value, at: &str, found: &mut Vec<String>) {
 // ---------------------------------------------------------------------------------------------
 // Rate limits
 
-/// A method and the route by which Discord counts.
-type Line = (u8, RatelimitingBucket);
+/// What Discord counts together: a method, a route, and the interaction in which something is said,
+/// lest one person waits for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Line {
+    method: u8,
+    route: RatelimitingBucket,
+    interaction: Option<u64>,
+}
+
+impl Line {
+    fn of(request: &Request<'_>) -> Self {
+        let route = request.route_ref();
+        let digest = |token: &str| BuildHasherDefault::<DefaultHasher>::default().hash_one(token);
+        Self {
+            method: *request.method_ref() as u8,
+            route: route.ratelimiting_bucket(),
+            interaction: of_interaction(route).map(digest),
+        }
+    }
+}
 
 /// What Discord said about when we may call again.
 #[derive(Default)]
@@ -343,7 +367,11 @@ impl Limits {
     /// said is said after the next start.
     async fn pass(&self, line: Line, leaving: &CancellationToken) -> Result<(), Fault> {
         let own = lock(&self.closed).get(&line).copied();
-        let everywhere = *lock(&self.everywhere);
+        // The limit of the whole bot is none of whoever waits for an answer.
+        let everywhere = match line.interaction {
+            None => *lock(&self.everywhere),
+            Some(_) => None,
+        };
         let Some(until) = own.max(everywhere) else { return Ok(()) };
         let wait = until.saturating_duration_since(Instant::now());
         if wait > BREATH {
@@ -359,7 +387,7 @@ impl Limits {
         if refused && let Some(wait) = retry_after(headers, &Value::Null) {
             let global = headers.contains_key("x-ratelimit-global")
                 || header(headers, "x-ratelimit-scope") == Some("global");
-            if global {
+            if global && line.interaction.is_none() {
                 *lock(&self.everywhere) = Some(until(wait));
             } else {
                 self.close(line, until(wait));
@@ -450,6 +478,25 @@ mod tests {
         assert!(matches!(slow, Failure::Transient { .. }), "{slow:?}");
     }
 
+    #[tokio::test]
+    async fn whoever_waits_for_an_answer_waits_for_nobody_elses_limit() {
+        let answer = |token| Route::WebhookFollowupMessages { application_id: 1.into(), token };
+        let call = |route| Line::of(&Request::new(route, LightMethod::Post));
+        let (ann, sam) = (call(answer("ann's")), call(answer("sam's")));
+        assert_eq!(ann, call(answer("ann's")));
+        let (limits, leaving) = (Limits::default(), CancellationToken::new());
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", "30".parse().expect("ASCII"));
+        limits.learn(ann, StatusCode::TOO_MANY_REQUESTS, &headers);
+        assert!(limits.pass(ann, &leaving).await.is_err());
+        assert_eq!(limits.pass(sam, &leaving).await, Ok(()));
+        let own = call(Route::UserMeDmChannels);
+        headers.insert("x-ratelimit-scope", "global".parse().expect("ASCII"));
+        limits.learn(own, StatusCode::TOO_MANY_REQUESTS, &headers);
+        assert!(limits.pass(call(Route::UserMe), &leaving).await.is_err(), "it is the bot's own");
+        assert_eq!(limits.pass(sam, &leaving).await, Ok(()));
+    }
+
     #[test]
     fn the_fields_that_discord_means_are_named_and_their_texts_are_not() {
         let body = json!({"code": 50035, "errors": {"embeds": {"0": {"description": {"_errors": [
@@ -470,7 +517,7 @@ mod tests {
 
     fn line(channel: u64) -> Line {
         let route = Route::ChannelMessages { channel_id: channel.into() };
-        (LightMethod::Post as u8, route.ratelimiting_bucket())
+        Line::of(&Request::new(route, LightMethod::Post))
     }
 
     #[tokio::test]

@@ -68,7 +68,7 @@ pub(super) fn call(state: &mut State, request: &Request, place: Place<'_>) -> An
     let now = place.now;
     match request.operation.as_str() {
         "get_gateway" => ok(json!({"url": guilds::gateway(place.base)})),
-        "get_bot_gateway" => ok(guilds::bot_gateway(place.base)),
+        "get_bot_gateway" => ok(guilds::bot_gateway(state.setup.sessions_left, place.base)),
         "get_my_application" | "get_my_oauth2_application" => {
             let called = state.setup.bot_url.as_ref();
             let called = called.map(|url| format!("{url}/discord/interactions"));

@@ -14,7 +14,7 @@ use serenity::http::Route;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use self::line::{End, Line, Session};
+use self::line::{Carried, End, Line, Session};
 use super::super::api::{Fault, Twice, text};
 use super::super::chance;
 use super::Listener;
@@ -24,6 +24,8 @@ use crate::adapters::chat::backoff::{LONGEST_WAIT, backoff};
 const SOUND: Duration = Duration::from_secs(60);
 /// After so many tries in vain a session is not resumed but begun anew, at Discord's front door.
 const MANY: u32 = 4;
+/// Discord lets a bot introduce itself once in five seconds.
+const BETWEEN_NEW: Duration = Duration::from_secs(5);
 /// Discord asks for a pause of one to five seconds before a session that replaces another.
 const BEFORE_ANEW: Duration = Duration::from_secs(1);
 
@@ -37,29 +39,39 @@ enum Closed {
 
 /// Until told to stop.
 pub(super) async fn keep(listener: &Arc<Listener>, stop: &CancellationToken) {
-    let (mut tries, mut session) = (0, None);
+    let (mut tries, mut in_vain, mut session) = (0, 0, None);
+    let mut introduced: Option<Instant> = None;
     while !stop.is_cancelled() {
         let since = Instant::now();
         let wait = match stop.run_until_cancelled(opened(listener, session.as_ref())).await {
             None => break,
             Some(Err(why)) => {
-                tries += 1;
-                session = session.filter(|_| tries < MANY);
+                (tries, in_vain) = (tries + 1, in_vain + 1);
                 trouble(listener, why, tries)
             }
             Some(Ok(line)) => {
-                let end = line.carry(listener, &mut session, stop).await;
-                tries = if since.elapsed() >= SOUND { 0 } else { tries + 1 };
-                session = session.filter(|_| tries < MANY);
+                if session.is_none() {
+                    introduced = Some(since);
+                }
+                let Carried { end, was_there } = line.carry(listener, &mut session, stop).await;
+                // To be asked for another line is no failure of this one.
+                let is_fine = was_there && end == End::Asked;
+                tries = if is_fine || since.elapsed() >= SOUND { 0 } else { tries + 1 };
+                in_vain = if was_there { 0 } else { in_vain + 1 };
                 after(listener, end, &mut session, tries)
             }
         };
-        stop.run_until_cancelled(tokio::time::sleep(wait)).await;
+        session = session.filter(|_| in_vain < MANY);
+        let pause = match (&session, introduced) {
+            (None, Some(last)) => BETWEEN_NEW.saturating_sub(last.elapsed()),
+            (Some(_), _) | (None, None) => Duration::ZERO,
+        };
+        stop.run_until_cancelled(tokio::time::sleep(wait.max(pause))).await;
     }
 }
 
-/// A session goes on where it was; a new one begins with Discord's address, and with a call that
-/// says why we are not let in: a token that is refused too often is taken from us.
+/// A session goes on where it was; a new one begins with a call that says where to, and why not: a
+/// token that is refused too often, or that begins too many sessions a day, is taken from us.
 async fn opened(listener: &Listener, session: Option<&Session>) -> Result<Line, Closed> {
     let address = match session {
         Some(session) => session.address.clone(),
@@ -69,9 +81,12 @@ async fn opened(listener: &Listener, session: Option<&Session>) -> Result<Line, 
 }
 
 async fn address(listener: &Listener) -> Result<String, Fault> {
-    let api = &listener.discord.api;
-    api.get(Route::UserMe).await?;
-    let answer = api.get(Route::Gateway).await?;
+    let answer = listener.discord.api.get(Route::GatewayBot).await?;
+    let limit = &answer["session_start_limit"];
+    if limit["remaining"] == 0 {
+        let until = limit["reset_after"].as_u64().map(Duration::from_millis);
+        return Err(Fault::Busy(until));
+    }
     Ok(text(&answer, "/url").to_owned())
 }
 

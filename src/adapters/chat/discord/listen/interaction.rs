@@ -19,6 +19,8 @@ pub(super) enum Asked {
     Heard(Box<Heard>, Back),
     /// Something is being typed.
     Begun(Begun, Typist),
+    /// The same, where we know of nothing to choose: a client still shows what was there before.
+    Unknown,
     /// A form that is known already is to be opened.
     Form(Box<Form>),
     Cancelled,
@@ -59,7 +61,7 @@ pub(super) fn read(interaction: &Value, discord: &Discord) -> Asked {
         Some(3) => pressed(interaction, discord),
         Some(4) => match discord.commands.begun(data) {
             Some(begun) => Asked::Begun(begun, typist(interaction)),
-            None => Asked::Unclear,
+            None => Asked::Unknown,
         },
         Some(5) => submitted(interaction, discord),
         Some(_) | None => Asked::Unclear,

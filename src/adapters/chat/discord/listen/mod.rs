@@ -151,6 +151,7 @@ impl Listener {
                 let choices = begun.choices(found);
                 Some(json!({"type": answer::CHOICES, "data": {"choices": choices}}))
             }
+            Asked::Unknown => Some(json!({"type": answer::CHOICES, "data": {"choices": []}})),
             Asked::Form(form) => Some(self.ask(&form, Back::New)),
             Asked::Cancelled => Some(self.show(&nothing_done(), Back::Instead)),
             Asked::Unclear => Some(self.show(&unclear(), Back::New)),

@@ -15,7 +15,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::super::super::api::{Twice, id_at, text};
+use super::super::super::api::{Fault, Twice, id_at, text};
 use super::super::super::chance;
 use super::super::Listener;
 
@@ -27,6 +27,12 @@ const TO_SAY: Duration = Duration::from_secs(3);
 const TO_LEAVE: Duration = Duration::from_secs(1);
 /// Discord's is 41 seconds; one of none at all would keep us busy with nothing else.
 const SHORTEST_BEAT: Duration = Duration::from_millis(50);
+/// Discord waits three seconds for an answer, from when it told us.
+const TO_ANSWER: Duration = Duration::from_millis(2_500);
+/// From an answer that did not come through to the next try.
+const BETWEEN_ANSWERS: Duration = Duration::from_millis(200);
+/// Discord's code for an interaction that has its answer.
+const ANSWERED: u64 = 40060;
 /// Of the gateway, which moves with the one of REST.
 const VERSION: &str = "v=10&encoding=json";
 /// Interactions come to whoever is there.
@@ -75,6 +81,13 @@ pub(super) struct Line {
     patience: Option<Instant>,
 }
 
+/// What came of a line.
+pub(super) struct Carried {
+    pub(super) end: End,
+    /// Whether Discord took us: it began the session, or went on with it.
+    pub(super) was_there: bool,
+}
+
 impl Line {
     /// **Invariant:** an error is not logged: there is more in it than an address.
     pub(super) async fn open(address: &str) -> Option<Self> {
@@ -107,6 +120,16 @@ impl Line {
     /// Until it ends. What comes is heard beside it.
     pub(super) async fn carry(
         mut self,
+        listener: &Arc<Listener>,
+        session: &mut Option<Session>,
+        stop: &CancellationToken,
+    ) -> Carried {
+        let end = self.lasts(listener, session, stop).await;
+        Carried { end, was_there: self.patience.is_none() }
+    }
+
+    async fn lasts(
+        &mut self,
         listener: &Arc<Listener>,
         session: &mut Option<Session>,
         stop: &CancellationToken,
@@ -265,15 +288,31 @@ fn hear(listener: &Arc<Listener>, interaction: Value) {
     });
 }
 
+/// Tried for as long as Discord waits: nothing can be said to whoever was not answered by then.
 async fn acknowledge(listener: &Listener, interaction: &Value, answer: &Value) {
     let Some(id) = id_at(interaction, "/id") else { return };
-    let route = Route::InteractionResponse {
-        interaction_id: InteractionId::new(id),
-        token: text(interaction, "/token"),
-    };
-    if let Err(fault) = listener.discord.api.post(route, answer).await {
-        let why = fault.failure("Somebody in Discord saw no answer", Twice::Harmless);
-        warn!("{why}");
+    let until = Instant::now() + TO_ANSWER;
+    let mut pause = Duration::ZERO;
+    loop {
+        let route = Route::InteractionResponse {
+            interaction_id: InteractionId::new(id),
+            token: text(interaction, "/token"),
+        };
+        let Err(fault) = listener.discord.api.post(route, answer).await else { return };
+        let is_first = pause.is_zero();
+        pause = match &fault {
+            // The one before came through, and only its echo did not.
+            fault if !is_first && fault.is(&[ANSWERED]) => return,
+            Fault::Busy(Some(wait)) => (*wait).max(BETWEEN_ANSWERS),
+            Fault::Busy(None) | Fault::NotReached(_) | Fault::Lost(_) => BETWEEN_ANSWERS,
+            Fault::Refused { .. } => TO_ANSWER,
+        };
+        if Instant::now() + pause >= until {
+            let why = fault.failure("Somebody in Discord saw no answer", Twice::Harmless);
+            warn!("{why}");
+            return;
+        }
+        tokio::time::sleep(pause).await;
     }
 }
 
