@@ -188,6 +188,8 @@ async fn forged_stale_and_replayed_requests_change_nothing() {
     }
     let sound = press();
     assert_eq!(sound.send().await.0, 200);
+    let retry = sound.clone().retried(1);
+    assert_eq!(retry.send().await, (200, String::new()), "within the same second");
     for _ in 0..10 {
         let (status, body) = sound.send().await;
         assert!(body.is_empty() && [200, 401].contains(&status), "{status}: {body}");
@@ -196,6 +198,26 @@ async fn forged_stale_and_replayed_requests_change_nothing() {
     stage.settled().await;
     let votes = stage.log().await.iter().filter(|it| it.contains("said GO")).count();
     assert_eq!(votes, 1, "a replay counts once");
+}
+
+/// Slack looks at the certificate now and then, and signs nothing for it.
+#[tokio::test]
+async fn a_look_at_the_certificate_is_answered_and_does_nothing() {
+    let stage = Stage::set(Mode::Http).await;
+    let url = format!("{}/slack/commands", stage.running().address);
+    let client = stage.running().client();
+    let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status();
+    assert_eq!(status(client.get(format!("{url}?ssl_check=1&token=x"))).await, 200);
+    assert_eq!(status(client.get(&url)).await, 405);
+    assert_eq!(status(client.post(&url).form(&[("ssl_check", "1"), ("token", "x")])).await, 200);
+    for other in [("ssl_check", "2"), ("text", "ssl_check=1")] {
+        assert_eq!(status(client.post(&url).form(&[other, ("command", "/release")])).await, 401);
+    }
+    assert_eq!(
+        stage.world.all_calls().iter().filter(|it| it.method == "chat.postMessage").count(),
+        0
+    );
+    stage.assert_clean().await;
 }
 
 /// Slack delivers again what it believes we missed, also to the program that was started since.

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::body::{Body, to_bytes};
+use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use hyper::http::StatusCode;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use reqwest::Url;
 use serde_json::{Value, json};
 use slack_morphism::errors::SlackClientError;
 use slack_morphism::hyper_tokio::{SlackClientHyperConnector, SlackHyperClient};
-use slack_morphism::{
-    SlackApiToken, SlackApiTokenValue, SlackClient, SlackClientApiCallContext,
-    SlackClientHttpConnector,
-};
+use slack_morphism::{SlackApiToken, SlackApiTokenValue, SlackClient};
 
 use super::rests::{Rests, TooEarly, bucket};
 use super::settings::SlackSettings;
@@ -27,6 +28,9 @@ use crate::ports::Failure;
 /// then nobody can say whether the call was made.
 const TO_CONNECT: Duration = Duration::from_secs(5);
 
+const JSON: &str = "application/json; charset=utf-8";
+/// As much of an answer as is read where hardly anything is said.
+const LONGEST: usize = 64 << 10;
 /// Somebody who sits between us and Slack has answered.
 const NOT_SLACK: &str = "what answered is not Slack (a proxy?)";
 
@@ -167,15 +171,25 @@ pub(super) struct Api {
     bot: SlackApiToken,
     timeout: Duration,
     rests: Rests,
+    /// For addresses that are no method: what answers there says nothing that could be read.
+    posts: Posts,
 }
+
+type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
+type Posts = hyper_util::client::legacy::Client<Connector, Body>;
 
 impl Api {
     pub(super) fn new(settings: &SlackSettings) -> anyhow::Result<Self> {
+        let (https, url) = (connector(settings)?, settings.api_url.trim_end_matches('/'));
+        let posts = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
+        let posts = posts.build(https.clone());
+        let connector = SlackClientHyperConnector::with_connector(https).with_slack_api_url(url);
         Ok(Self {
-            client: Arc::new(SlackClient::new(connector(settings)?)),
+            client: Arc::new(SlackClient::new(connector)),
             bot: token(&settings.bot_token),
             timeout: settings.timeout,
             rests: Rests::default(),
+            posts,
         })
     }
 
@@ -192,7 +206,8 @@ impl Api {
     ) -> Result<Value, Fault> {
         let session = self.client.open_session(token);
         let call = session.http_session_api.http_post::<_, Value>(method, arguments, None);
-        of_slack(self.unhurried(bucket(method, text(arguments, "/channel")), call).await)
+        let bucket = bucket(method, text(arguments, "/channel"));
+        of_slack(self.unhurried(bucket, self.within(call)).await)
     }
 
     /// For what reads: most of those methods take no JSON.
@@ -204,39 +219,53 @@ impl Api {
         let session = self.client.open_session(&self.bot);
         let arguments: Vec<_> = arguments.iter().map(|(name, text)| (*name, Some(*text))).collect();
         let call = session.http_session_api.http_get::<Value, _, _>(method, &arguments, None);
-        of_slack(self.unhurried(bucket(method, ""), call).await)
+        of_slack(self.unhurried(bucket(method, ""), self.within(call)).await)
     }
 
     /// To an address that Slack gave us and that is a secret itself; no token goes with it.
-    pub(super) async fn answer(&self, url: Url, body: &Value) -> Result<Value, Fault> {
-        let span = tracing::Span::none();
-        let call = self.client.http_api.connector.http_post_uri(url, body, secret_url(&span));
-        self.unhurried("response_url".to_owned(), call).await
+    pub(super) async fn answer(&self, url: &Url, body: &Value) -> Result<(), Fault> {
+        let post = self.post(url, JSON, body.to_string().into_bytes());
+        self.unhurried("response_url".to_owned(), post).await
     }
 
     /// As [`Self::answer`], with the bytes of a file.
     pub(super) async fn send_bytes(
         &self,
-        url: Url,
+        url: &Url,
         media: &str,
         bytes: &[u8],
-    ) -> Result<Value, Fault> {
-        let (span, connector) = (tracing::Span::none(), &self.client.http_api.connector);
-        let media = media.to_owned();
-        self.within(connector.http_post_uri_binary(url, media, bytes, secret_url(&span))).await
+    ) -> Result<(), Fault> {
+        self.post(url, media, bytes.to_vec()).await
+    }
+
+    /// It is the status that counts: what stands below it may be `ok`, JSON, or nothing at all.
+    async fn post(&self, url: &Url, media: &str, bytes: Vec<u8>) -> Result<(), Fault> {
+        let request = hyper::Request::post(url.as_str()).header(CONTENT_TYPE, media);
+        let request = request
+            .body(Body::from(bytes))
+            .map_err(|_| Fault::NotReached("the call cannot be made".to_owned()))?;
+        let posted = async {
+            let answer = self.posts.request(request).await;
+            let answer = answer.map_err(|why| unheard(why.is_connect()))?;
+            let (head, body) = answer.into_parts();
+            let body = to_bytes(Body::new(body), LONGEST).await.map_err(|_| unheard(false))?;
+            taken(head.status, &head.headers, &body)
+        };
+        let in_time = tokio::time::timeout(self.timeout, posted).await;
+        in_time.unwrap_or_else(|_| Err(late()))
     }
 
     /// Not before Slack's own time: whoever comes too early is told to wait for longer.
-    async fn unhurried(
+    async fn unhurried<T>(
         &self,
         bucket: String,
-        call: impl Future<Output = Result<Value, SlackClientError>>,
-    ) -> Result<Value, Fault> {
-        let told = |answer: &Result<Value, Fault>| match answer {
+        call: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let told = |answer: &Result<T, Fault>| match answer {
             Err(Fault::Busy(wait)) => *wait,
             Ok(_) | Err(_) => None,
         };
-        match self.rests.unhurried(bucket, self.within(call), told).await {
+        match self.rests.unhurried(bucket, call, told).await {
             Ok(answer) => answer,
             Err(TooEarly(left)) => Err(Fault::Busy(Some(left))),
         }
@@ -249,17 +278,46 @@ impl Api {
         match tokio::time::timeout(self.timeout, call).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(why)) => Err(fault(&why)),
-            Err(_) => Err(Fault::Lost("Slack did not answer in time".to_owned())),
+            Err(_) => Err(late()),
         }
     }
 }
 
-fn secret_url(span: &tracing::Span) -> SlackClientApiCallContext<'_> {
-    SlackClientApiCallContext {
-        rate_control_params: None,
-        token: None,
-        tracing_span: span,
-        is_sensitive_url: true,
+fn late() -> Fault {
+    Fault::Lost("Slack did not answer in time".to_owned())
+}
+
+fn unheard(never_reached: bool) -> Fault {
+    match never_reached {
+        true => Fault::NotReached("Slack cannot be reached".to_owned()),
+        false => Fault::Lost("the connection to Slack broke".to_owned()),
+    }
+}
+
+/// Of what is no method.
+fn taken(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Fault> {
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        let wait = headers.get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
+        return Err(Fault::Busy(wait.map(Duration::from_secs)));
+    }
+    if !status.is_success() {
+        return Err(of_status(status));
+    }
+    let said: Value = serde_json::from_slice(body).unwrap_or_default();
+    match said["ok"] == false {
+        true => {
+            let code = text(&said, "/error").to_owned();
+            Err(Fault::Refused { code, needed: String::new() })
+        }
+        false => Ok(()),
+    }
+}
+
+fn of_status(status: StatusCode) -> Fault {
+    match status.as_u16() {
+        503 => Fault::NotReached("Slack is down (503)".to_owned()),
+        status @ 500..=599 => Fault::Lost(format!("Slack broke ({status})")),
+        status => Fault::Refused { code: format!("http_{status}"), needed: String::new() },
     }
 }
 
@@ -268,21 +326,17 @@ pub(super) fn token(hidden: &Hidden) -> SlackApiToken {
 }
 
 /// By hand, since the client's own speaks https only and waits for ever to connect.
-fn connector(
-    settings: &SlackSettings,
-) -> anyhow::Result<slack_morphism::hyper_tokio::SlackClientHyperHttpsConnector> {
+fn connector(settings: &SlackSettings) -> anyhow::Result<Connector> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(TO_CONNECT.min(settings.timeout)));
-    let https = hyper_rustls::HttpsConnectorBuilder::new()
+    Ok(hyper_rustls::HttpsConnectorBuilder::new()
         .with_native_roots()
         .context("reading the certificates of this machine: is `ca-certificates` installed?")?
         .https_or_http()
         .enable_all_versions()
-        .wrap_connector(http);
-    let url = settings.api_url.trim_end_matches('/');
-    Ok(SlackClientHyperConnector::with_connector(https).with_slack_api_url(url))
+        .wrap_connector(http))
 }
 
 /// Of a page in HTML, as a proxy puts in between, the client makes an empty object.
@@ -307,27 +361,18 @@ fn fault(why: &SlackClientError) -> Fault {
             }
         }
         SlackClientError::RateLimitError(why) => Fault::Busy(why.retry_after),
-        SlackClientError::HttpError(why) => match why.status_code.as_u16() {
-            503 => Fault::NotReached("Slack is down (503)".to_owned()),
-            status @ 500..=599 => Fault::Lost(format!("Slack broke ({status})")),
-            status => Fault::Refused { code: format!("http_{status}"), needed: String::new() },
-        },
+        SlackClientError::HttpError(why) => of_status(why.status_code),
         SlackClientError::HttpProtocolError(why) => {
             let cause = why.cause.as_ref();
             let cause = cause.and_then(|it| it.downcast_ref::<hyper_util::client::legacy::Error>());
-            match cause.is_some_and(hyper_util::client::legacy::Error::is_connect) {
-                true => Fault::NotReached("Slack cannot be reached".to_owned()),
-                false => Fault::Lost("the connection to Slack broke".to_owned()),
-            }
+            unheard(cause.is_some_and(hyper_util::client::legacy::Error::is_connect))
         }
         SlackClientError::ProtocolError(_) => {
             Fault::Lost("Slack's answer cannot be read".to_owned())
         }
         SlackClientError::EndOfStream(_)
         | SlackClientError::SystemError(_)
-        | SlackClientError::SocketModeProtocolError(_) => {
-            Fault::Lost("the connection to Slack broke".to_owned())
-        }
+        | SlackClientError::SocketModeProtocolError(_) => unheard(false),
     }
 }
 
@@ -377,6 +422,26 @@ mod tests {
         let scope = Fault::Refused { code: "missing_scope".into(), needed: "pins:write".into() };
         let failure = scope.failure("It was not pinned", Twice::Harmless);
         assert!(failure.to_string().contains("`pins:write`"), "{failure}");
+    }
+
+    /// A body of its own is promised nowhere.
+    #[test]
+    fn of_what_is_no_method_the_status_counts() {
+        let said = |status: u16, body: &str| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, "7".parse().expect("ASCII"));
+            taken(status, &headers, body.as_bytes())
+        };
+        for body in ["", "ok", "OK - 12", r#"{"ok":true}"#, "{}", "[]"] {
+            assert_eq!(said(200, body), Ok(()), "{body}");
+        }
+        assert_eq!(said(204, ""), Ok(()));
+        assert_eq!(said(200, r#"{"ok":false,"error":"expired_url"}"#), Err(refused("expired_url")));
+        assert_eq!(said(404, "used_url"), Err(refused("http_404")));
+        assert_eq!(said(429, ""), Err(Fault::Busy(Some(Duration::from_secs(7)))));
+        assert!(matches!(said(500, ""), Err(Fault::Lost(_))));
+        assert!(matches!(said(503, ""), Err(Fault::NotReached(_))));
     }
 
     #[test]

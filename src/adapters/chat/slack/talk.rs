@@ -291,8 +291,8 @@ impl Slack {
                 "response_type": "ephemeral", "replace_original": false,
                 "text": part.text, "blocks": part.blocks,
             });
-            match self.api.answer(url.clone(), &body).await {
-                Ok(_) => {}
+            match self.api.answer(url, &body).await {
+                Ok(()) => {}
                 Err(Fault::Refused { .. }) => return Ok(&parts[number..]),
                 Err(fault) => return Err(fault.failure("The answer was not given", Twice::Harmful)),
             }

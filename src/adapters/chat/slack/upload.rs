@@ -52,7 +52,7 @@ impl Slack {
         let place = place.map_err(|fault| fault.failure(NOT_UPLOADED, Twice::Harmless))?;
         let url = Url::parse(text(&place, "/upload_url"))
             .map_err(|_| Failure::transient(format!("{NOT_UPLOADED}: Slack names no address")))?;
-        let sent = self.api.send_bytes(url, load.media, load.bytes).await;
+        let sent = self.api.send_bytes(&url, load.media, load.bytes).await;
         sent.map_err(|fault| fault.failure(NOT_UPLOADED, Twice::Harmless))?;
         let mut body = json!({
             "files": [{"id": text(&place, "/file_id"), "title": load.name}],
