@@ -76,7 +76,11 @@ async fn command(
         .ok_or_else(|| wrong(StatusCode::UNAUTHORIZED, "give a bearer token that I know"))?;
     let Json(asked) = body.map_err(|why| {
         let shape = "send JSON: {\"line\": \"status v1.2.0\"}";
-        wrong(StatusCode::BAD_REQUEST, format!("{}; {shape}", why.body_text()))
+        let status = match why.status() {
+            large @ StatusCode::PAYLOAD_TOO_LARGE => large,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        wrong(status, format!("{}; {shape}", why.body_text()))
     })?;
     let (name, by) = speaker(&served, &bearer, asked.speaker)?;
     let (id, keyed) = request_id(&headers, &name)?;

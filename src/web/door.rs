@@ -1,6 +1,8 @@
 //! The door that every connection comes in by. Nobody may stand in it for ever: who asks says so in
 //! time, and there are never so many that the disk and the deploys have no files left to open.
 
+mod taker;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,10 +21,12 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use self::taker::Taker;
 
 /// How long somebody may take.
 #[derive(Debug, Clone, Copy)]
@@ -31,16 +35,26 @@ pub struct Patience {
     pub head: Duration,
     /// To send all that belongs to it.
     pub body: Duration,
+    /// To take the answer, as far as it is ready.
+    pub answer: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { head: Duration::from_secs(15), body: Duration::from_secs(10) }
+        Self {
+            head: Duration::from_secs(15),
+            body: Duration::from_secs(10),
+            answer: Duration::from_secs(20),
+        }
     }
 }
 
 /// Half of what a process may have open where nobody has set it higher.
 const GUESTS: usize = 512;
+/// What each of them may have sent without asking, before anybody knows who they are; and what all of
+/// them may have sent beyond that.
+const PALM: usize = 64 << 10;
+const TABLE: usize = 64 << 20;
 /// After an accept that failed, as it does when the machine has no more files to give.
 const BREATH: Duration = Duration::from_millis(200);
 
@@ -52,6 +66,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(GUESTS));
+    let table = Arc::new(Semaphore::new(TABLE));
     let guests = TaskTracker::new();
     loop {
         let next = async {
@@ -59,9 +74,9 @@ pub async fn serve(
             (place, accepted(&listener).await)
         };
         let Some((place, guest)) = stop.run_until_cancelled(next).await else { break };
-        let (router, stop) = (router.clone(), stop.clone());
+        let (router, table, stop) = (router.clone(), table.clone(), stop.clone());
         guests.spawn(async move {
-            attend(guest, router, patience, stop).await;
+            attend(guest, router, (patience, table), stop).await;
             drop(place);
         });
     }
@@ -82,11 +97,17 @@ async fn accepted(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn attend(guest: TcpStream, router: Router, patience: Patience, stop: CancellationToken) {
+async fn attend(
+    guest: TcpStream,
+    router: Router,
+    (patience, table): (Patience, Arc<Semaphore>),
+    stop: CancellationToken,
+) {
     let router = TowerToHyperService::new(router);
+    let guest = Taker::new(guest, patience.answer);
     let service = service_fn(move |request| {
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(answered(router, request, patience.body).await) }
+        let (router, table) = (router.clone(), table.clone());
+        async move { Ok::<_, Infallible>(answered(router, request, patience.body, table).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -110,10 +131,11 @@ async fn answered(
     router: TowerToHyperService<Router>,
     request: Request<Incoming>,
     limit: Duration,
+    table: Arc<Semaphore>,
 ) -> Response {
     let late = Arc::new(AtomicBool::new(false));
     let known = late.clone();
-    let request = request.map(|body| in_time(body, limit, known));
+    let request = request.map(|body| in_time(body, limit, known, table));
     let Ok(response) = router.call(request).await;
     if late.load(Ordering::Relaxed) {
         let said = "All of a request has to be here in time.\n";
@@ -123,21 +145,75 @@ async fn answered(
     response
 }
 
-/// The same body, which breaks off when it takes too long.
-fn in_time(body: Incoming, limit: Duration, late: Arc<AtomicBool>) -> Body {
+/// The same body, which breaks off when it takes too long, also to find a place on the table.
+fn in_time(body: Incoming, limit: Duration, late: Arc<AtomicBool>, table: Arc<Semaphore>) -> Body {
     if body.is_end_stream() {
         return Body::empty();
     }
     let until = Instant::now() + limit;
     let parts = Body::new(body).into_data_stream();
-    Body::from_stream(unfold((parts, late), move |(mut parts, late)| async move {
-        let part = match timeout_at(until, parts.next()).await {
+    let began = (parts, late, Laid { table, size: 0, place: None });
+    Body::from_stream(unfold(began, move |(mut parts, late, mut laid)| async move {
+        let part = async {
+            let part = parts.next().await?;
+            if let Ok(part) = &part {
+                laid.adds(part.len()).await;
+            }
+            Some(part)
+        };
+        let part = match timeout_at(until, part).await {
             Ok(part) => part?,
             Err(why) => {
                 late.store(true, Ordering::Relaxed);
                 Err(axum::Error::new(why))
             }
         };
-        Some((part, (parts, late)))
+        Some((part, (parts, late, laid)))
     }))
+}
+
+/// What of a body is here. Its place on the table is free again when all of it was read.
+struct Laid {
+    table: Arc<Semaphore>,
+    size: usize,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Laid {
+    async fn adds(&mut self, more: usize) {
+        let before = self.size.max(PALM);
+        self.size += more;
+        let beyond = u32::try_from(self.size.saturating_sub(before)).unwrap_or(u32::MAX);
+        if beyond > 0 {
+            let place = self.table.clone().acquire_many_owned(beyond).await;
+            let place = place.expect("it is never closed");
+            match &mut self.place {
+                Some(own) => own.merge(place),
+                None => self.place = Some(place),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_large_finds_a_place_or_waits_and_what_is_small_needs_none() {
+        let table = Arc::new(Semaphore::new(1_000));
+        let laid = || Laid { table: table.clone(), size: 0, place: None };
+        let (mut large, mut other, mut small) = (laid(), laid(), laid());
+        for part in [PALM, 600, 300] {
+            large.adds(part).await;
+        }
+        assert_eq!(table.available_permits(), 100);
+        other.adds(PALM).await;
+        let waits = tokio::time::timeout(Duration::ZERO, other.adds(101)).await;
+        assert!(waits.is_err(), "there is no place");
+        tokio::time::timeout(Duration::ZERO, small.adds(PALM)).await.expect("it needs none");
+        drop((large, other));
+        assert_eq!(table.available_permits(), 1_000);
+        tokio::time::timeout(Duration::ZERO, laid().adds(PALM + 1_000)).await.expect("it is free");
+    }
 }

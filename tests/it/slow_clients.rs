@@ -63,6 +63,19 @@ async fn nobody_stands_in_any_door_for_ever() {
     }
     assert!(said[..6].iter().all(String::is_empty), "{said:#?}");
     assert!(said[6..].iter().all(|late| late.starts_with("HTTP/1.1 408")), "{said:#?}");
+    // Our own line may have been closed meanwhile, as we said nothing on it either.
+    until("it serves", async || program.ask_once("maria", "help", None).await.is_ok()).await;
+}
+
+/// Whoever asks and asks, and takes no answer, is shown out as well.
+#[tokio::test]
+async fn nobody_stands_in_the_door_without_taking_what_they_asked_for() {
+    let program = Program::start().await;
+    let mut guest = connected(&program.address).await;
+    let host = program.address.trim_start_matches("http://");
+    let asked = format!("GET /page/console.js HTTP/1.1\r\nhost: {host}\r\n\r\n").repeat(100);
+    let asking = async { while guest.write_all(asked.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(LONG, asking).await.expect("they may stay for ever");
     program.say("maria", "help").await;
 }
 

@@ -95,8 +95,11 @@ impl Webhook {
         self.desk.actions.keys().map(String::as_str)
     }
 
-    /// Takes callbacks at `/callbacks/{key}`.
+    /// Takes callbacks at `/callbacks/{key}`, where any action ends by one.
     pub fn router(&self) -> axum::Router {
+        if !self.desk.actions.values().any(|action| matches!(action.ending, Ending::Callback)) {
+            return axum::Router::new();
+        }
         axum::Router::new()
             .route("/callbacks/{key}", post(called_back))
             .layer(DefaultBodyLimit::max(signed::MOST))
