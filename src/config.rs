@@ -248,11 +248,24 @@ fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
 }
 
 fn state(file: &File, base: Option<&Path>, surroundings: &Surroundings) -> PathBuf {
-    let own = file.state.dir.as_ref();
+    chosen_state(surroundings.state.as_deref(), file.state.dir.as_deref(), base)
+}
+
+/// The state directory, for whoever only knocks at the one who runs there: nothing else of the
+/// configuration is looked at, nor has to be right.
+pub fn state_of(file: Option<&Path>, chosen: Option<&Path>) -> PathBuf {
+    let read = file.and_then(|file| std::fs::read_to_string(file).ok());
+    let table = read.and_then(|text| text.parse::<toml::Table>().ok());
+    let own = table.as_ref().and_then(|table| table.get("state")?.get("dir")?.as_str());
+    chosen_state(chosen, own.map(Path::new), file.and_then(Path::parent))
+}
+
+/// From the command line, else from the file, where it is meant from the file's own folder.
+fn chosen_state(chosen: Option<&Path>, own: Option<&Path>, base: Option<&Path>) -> PathBuf {
     let own = own.map(|dir| base.unwrap_or(Path::new("")).join(dir));
-    let chosen = surroundings.state.clone().or(own).unwrap_or_else(|| ".tminus".into());
+    let state = chosen.map(Path::to_owned).or(own).unwrap_or_else(|| ".tminus".into());
     // Actions run in directories of their own. Only an empty path has no absolute form.
-    std::path::absolute(&chosen).unwrap_or(chosen)
+    std::path::absolute(&state).unwrap_or(state)
 }
 
 fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
@@ -266,7 +279,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
     if !providers.is_empty() {
         actions.extend(flag::actions());
     }
-    let console = judge::console(judge, &file, demo);
+    let console = judge::console(judge, &file, &api_tokens, demo);
     if let Access::Tokens(tokens) = &console.access {
         api_tokens.extend(tokens.iter().map(|(person, secret)| ApiToken {
             secret: secret.clone(),

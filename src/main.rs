@@ -9,10 +9,10 @@ use anyhow::Context;
 use tminus::adapters::chat::{discord, slack};
 use tminus::app::rehearsal::Trouble;
 use tminus::cli::{self, Asked, Door, Exit, Program, Screen, Sent, What};
-use tminus::config::{Log, LogFormat};
+use tminus::config::{self, Log, LogFormat};
+use tminus::demo;
 use tminus::offline::{self, Rehearsing, Wanted};
 use tminus::serve::{self, End, Options};
-use tminus::{app, demo};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -47,10 +47,10 @@ fn broken(why: &anyhow::Error) -> ExitCode {
 
 async fn run(asked: Asked) -> anyhow::Result<ExitCode> {
     let Asked { state, config, json, what } = asked;
-    let options = Options { config, state: Some(state), listen: None };
-    let state = options.state.clone().unwrap_or_default();
+    let options = Options { config, state, listen: None };
     let program = match what {
         What::Line { line, person } => {
+            let state = config::state_of(options.config.as_deref(), options.state.as_deref());
             let sent = Sent { line, person };
             return line_to_the_writer(&state, &sent, json).await;
         }
@@ -149,9 +149,10 @@ async fn audit(
     json: bool,
     out: &mut impl Write,
 ) -> anyhow::Result<Exit> {
-    let config = serve::configured(options, None)?;
-    let describe = |entry: &tminus::store::Entry| app::reads::sentence(entry, &config.policy);
-    cli::audit(&config.state, what, json, &describe, out).await
+    let state = config::state_of(options.config.as_deref(), options.state.as_deref());
+    // For a log that names nobody, or that cannot be followed.
+    let spare = serve::configured(&Options::default(), None)?.policy;
+    cli::audit(&state, what, json, &spare, out).await
 }
 
 async fn serve_until_told(options: Options) -> anyhow::Result<ExitCode> {
@@ -177,14 +178,20 @@ async fn serve_until_told(options: Options) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A fresh process on a fresh directory: nothing of the old log, its lock or its sockets is left.
+/// A fresh process, without the old log and all that belongs to it. What somebody else keeps in the
+/// same directory stays.
 fn begin_anew(state: &Path) -> anyhow::Result<ExitCode> {
-    let clearing = || format!("clearing {}", state.display());
-    for entry in std::fs::read_dir(state).with_context(clearing)? {
-        let path = entry.with_context(clearing)?.path();
-        match path.is_dir() && !path.is_symlink() {
-            true => std::fs::remove_dir_all(&path).with_context(clearing)?,
-            false => std::fs::remove_file(&path).with_context(clearing)?,
+    for name in serve::KEPT {
+        let path = state.join(name);
+        let gone = match path.is_dir() && !path.is_symlink() {
+            true => std::fs::remove_dir_all(&path),
+            false => std::fs::remove_file(&path),
+        };
+        match gone {
+            Err(why) if why.kind() != io::ErrorKind::NotFound => {
+                return Err(why).with_context(|| format!("removing {}", path.display()));
+            }
+            Ok(()) | Err(_) => {}
         }
     }
     let program = std::env::current_exe().context("finding this program's own file")?;

@@ -32,7 +32,7 @@ use crate::domain::state::{Release, Start, State};
 use crate::domain::time::{Offset, Span, Time, show};
 use crate::ports::Question;
 use crate::serve::{self, Options, configured, discord_settings, slack_settings};
-use crate::store::{Reader, Which, verify};
+use crate::store::{OpenError, Reader, Which, verify};
 
 type Out<'a> = &'a mut dyn Write;
 
@@ -497,10 +497,8 @@ async fn gates(config: &Config) -> Vec<Look> {
 
 async fn log(config: &Config) -> Look {
     let what = format!("log in {}", config.state.display());
-    if !config.state.join("tminus.db").exists() {
-        return good(format!("{what}: none yet"));
-    }
     match Reader::open(&config.state).await {
+        Err(OpenError::Missing(_)) => good(format!("{what}: none yet")),
         Ok(reader) => match verify(&reader, None).await {
             Ok(crate::store::Finding::Verified { entries, .. }) => {
                 good(format!("{what}: {entries} entries, verified"))
@@ -530,8 +528,12 @@ async fn clock(config: &Config) -> Option<Look> {
 
 async fn writer(config: &Config) -> Look {
     // Only a demo leaves a token there, and none is needed to ask.
-    let Ok(own) = std::fs::read_to_string(config.state.join("url")) else {
-        return good("no bot runs with this state directory");
+    let own = match std::fs::read_to_string(config.state.join("url")) {
+        Ok(own) => own,
+        Err(why) if why.kind() == std::io::ErrorKind::PermissionDenied => {
+            return bad("the running bot", OpenError::ShutOut(config.state.clone()).to_string());
+        }
+        Err(_) => return good("no bot runs with this state directory"),
     };
     let own = own.trim();
     let url = format!("{own}/readyz");

@@ -51,6 +51,22 @@ pub struct Options {
     pub listen: Option<SocketAddr>,
 }
 
+/// What is ours in the state directory.
+pub const KEPT: [&str; 12] = [
+    "tminus.db",
+    "tminus.db-wal",
+    "tminus.db-shm",
+    "tminus.lock",
+    "snapshot",
+    "runs",
+    "token",
+    "url",
+    "flags.json",
+    "console.jsonl",
+    "discord-buttons.jsonl",
+    "demo",
+];
+
 /// How a service ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -229,6 +245,7 @@ impl House {
         serve_until(listener, router, &stop, self.console.as_deref()).await;
         listening.join_all().await;
         delivery.finish().await;
+        self.engine.store().gather().await;
         if let Some(damage) = damage.get() {
             bail!("{damage}");
         }

@@ -53,7 +53,7 @@ const GITHUB: &str = "gates.github";
 
 pub(super) fn gates(judge: &mut Judge<'_>, file: &File) -> GateTargets {
     let flagger = file.gates.flagger.as_ref().and_then(|own| flagger(judge, file, own));
-    let github = file.gates.github.as_ref().and_then(|own| github(judge, own));
+    let github = file.gates.github.as_ref().and_then(|own| github(judge, file, own));
     GateTargets { flagger, github }
 }
 
@@ -63,11 +63,16 @@ pub(super) fn machines(targets: &GateTargets) -> BTreeMap<String, BTreeSet<Right
     flagger.map(|_| ("flagger".to_owned(), BTreeSet::from([Right::Update]))).collect()
 }
 
-fn flagger(judge: &mut Judge<'_>, file: &File, own: &file::Flagger) -> Option<FlaggerTarget> {
-    if file.machines.contains_key("flagger") {
-        let what = "the name `flagger` is that of [gates.flagger]";
-        judge.wrong("machines.flagger", what, "choose another name");
+/// What a gate is called in the log.
+fn is_nobodys(judge: &mut Judge<'_>, file: &File, gate: &str) {
+    if file.machines.contains_key(gate) {
+        let what = format!("the name `{gate}` is that of [gates.{gate}]");
+        judge.wrong(&format!("machines.{gate}"), what, "choose another name");
     }
+}
+
+fn flagger(judge: &mut Judge<'_>, file: &File, own: &file::Flagger) -> Option<FlaggerTarget> {
+    is_nobodys(judge, file, "flagger");
     let mut canaries = BTreeMap::new();
     for (canary, target) in &own.canaries {
         let key = format!("{FLAGGER}.canaries.{canary}");
@@ -93,7 +98,8 @@ fn is_dns(name: &str) -> bool {
     (1..=253).contains(&name.len()) && name.bytes().all(sound)
 }
 
-fn github(judge: &mut Judge<'_>, own: &file::GitHubGate) -> Option<GitHubTarget> {
+fn github(judge: &mut Judge<'_>, file: &File, own: &file::GitHubGate) -> Option<GitHubTarget> {
+    is_nobodys(judge, file, "github");
     let secret = judge.token(&format!("{GITHUB}.secret"), &own.secret);
     let previous = own.previous_secret.as_ref();
     let previous =

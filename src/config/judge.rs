@@ -114,6 +114,7 @@ pub(super) fn people(judge: &mut Judge<'_>, file: &File) -> BTreeMap<PersonId, P
     for (id, person) in &file.people {
         judge.slug(&format!("people.{id}"), "person", id.as_str());
         for (index, account) in person.accounts.iter().enumerate() {
+            self::account(judge, &format!("people.{id}.accounts[{index}]"), file, account);
             if let Some(other) = owners.insert(account, id) {
                 let what = format!("the account `{account}` belongs to `{other}` already");
                 let key = format!("people.{id}.accounts[{index}]");
@@ -126,6 +127,30 @@ pub(super) fn people(judge: &mut Judge<'_>, file: &File) -> BTreeMap<PersonId, P
         accounts: person.accounts.iter().cloned().collect(),
     };
     file.people.iter().map(|(id, each)| (id.clone(), person(each))).collect()
+}
+
+/// Whether anybody could ever come by it.
+fn account(judge: &mut Judge<'_>, key: &str, file: &File, account: &Account) {
+    let console = &file.console.tenant;
+    match account.platform.as_str() {
+        "console" if account.tenant != *console => {
+            let what = format!("the console is called `{}`", excerpt(console));
+            judge.wrong(key, what, format!("write `console/{console}/{}`", account.user));
+        }
+        "slack" if !super::slack::is_person(&account.user) => {
+            let what = format!("`{}` is not the id of a person in Slack", excerpt(&account.user));
+            let mend = "copy the `U…` from the person's profile (the dots, Copy member ID)";
+            judge.wrong(key, what, mend);
+        }
+        "console" | "slack" | "discord" => {}
+        other => {
+            let what = format!("there is no chat platform `{}`", excerpt(other));
+            let mend = format!(
+                "write `slack/T…/U…`, `discord/<server>/<person>` or `console/{console}/<name>`"
+            );
+            judge.wrong(key, what, mend);
+        }
+    }
 }
 
 pub(super) fn roles(judge: &mut Judge<'_>, file: &File) -> BTreeMap<Role, RoleRules> {
@@ -171,6 +196,20 @@ fn holders(judge: &mut Judge<'_>, roles: &BTreeMap<Role, RoleRules>) {
     }
 }
 
+impl Judge<'_> {
+    /// Whoever shows a token is one of them, and no other.
+    fn own_token(&mut self, key: &str, known: &[ApiToken], own: &ApiToken) {
+        let name = |token: &ApiToken| match &token.who {
+            Bearer::Person(person) => person.to_string(),
+            Bearer::Machine(machine) => machine.clone(),
+        };
+        if let Some(other) = known.iter().find(|other| other.secret == own.secret) {
+            let what = format!("`{}` and `{}` have the same token", name(own), name(other));
+            self.wrong(key, what, "one token is one person, or one machine: make another");
+        }
+    }
+}
+
 /// Rights that take a person, whatever a pipeline was given.
 const FOR_PEOPLE: [(Right, &str); 3] =
     [(Right::Override, "override"), (Right::Waive, "waive"), (Right::AcceptRisk, "accept-risk")];
@@ -189,9 +228,17 @@ pub(super) fn machines(
                 judge.wrong(&format!("{key}.may"), what, format!("leave out \"{word}\""));
             }
         }
+        if file.people.contains_key(name.as_str()) {
+            let what = format!("`{name}` is a person already");
+            judge.wrong(&key, what, "give the machine a name of its own");
+        }
         let secret = judge.token(&format!("{key}.token"), &machine.token);
         let who = Bearer::Machine(name.clone());
-        tokens.extend(secret.map(|secret| ApiToken { secret, who }));
+        let token = secret.map(|secret| ApiToken { secret, who });
+        if let Some(token) = token {
+            judge.own_token(&format!("{key}.token"), &tokens, &token);
+            tokens.push(token);
+        }
         rights.insert(name.clone(), machine.may.clone());
     }
     (rights, tokens)
@@ -200,7 +247,12 @@ pub(super) fn machines(
 // ---------------------------------------------------------------------------------------------
 // Where things are said
 
-pub(super) fn console(judge: &mut Judge<'_>, file: &File, demo: bool) -> Console {
+pub(super) fn console(
+    judge: &mut Judge<'_>,
+    file: &File,
+    machines: &[ApiToken],
+    demo: bool,
+) -> Console {
     let own = &file.console;
     let mut ids = BTreeSet::new();
     for (index, channel) in own.channels.iter().enumerate() {
@@ -226,7 +278,7 @@ pub(super) fn console(judge: &mut Judge<'_>, file: &File, demo: bool) -> Console
         slash: own.slash.clone(),
         channels: own.channels.clone(),
         people: console_people(file),
-        access: if demo { Access::Switcher } else { Access::Tokens(tokens(judge, file)) },
+        access: if demo { Access::Switcher } else { Access::Tokens(tokens(judge, file, machines)) },
     }
 }
 
@@ -250,16 +302,17 @@ fn console_people(file: &File) -> Vec<ConsolePerson> {
     found.collect()
 }
 
-fn tokens(judge: &mut Judge<'_>, file: &File) -> Vec<(PersonId, Secret)> {
+fn tokens(judge: &mut Judge<'_>, file: &File, machines: &[ApiToken]) -> Vec<(PersonId, Secret)> {
+    let mut known = machines.to_vec();
     let mut tokens: Vec<(PersonId, Secret)> = Vec::new();
     for (person, from) in &file.console.tokens {
         let key = format!("console.tokens.{person}");
         judge.name(&key, "person", "people", person.as_str());
         let Some(token) = judge.token(&key, from) else { continue };
-        if let Some((other, _)) = tokens.iter().find(|(_, known)| *known == token) {
-            let what = format!("`{person}` and `{other}` have the same token");
-            judge.wrong(&key, what, "one token is one person: make another");
-        }
+        let who = Bearer::Person(person.clone());
+        let own = ApiToken { secret: token.clone(), who };
+        judge.own_token(&key, &known, &own);
+        known.push(own);
         tokens.push((person.clone(), token));
     }
     if file.console.enabled && file.console.tokens.is_empty() {

@@ -146,6 +146,10 @@ pub(super) fn groups(judge: &mut Judge<'_>, file: &File) {
     }
 }
 
+pub(super) fn is_person(user: &str) -> bool {
+    is_id(user, "UW")
+}
+
 fn is_id(text: &str, first: &str) -> bool {
     text.len() > 1
         && text.starts_with(|c: char| first.contains(c))

@@ -594,6 +594,21 @@ tminus.toml:22: there is no directory …/nowhere
 }
 
 #[test]
+fn an_account_that_nobody_could_come_by_is_refused() {
+    assert_snapshot!(wrong(r#"[people.cleo]
+name = "Cleo"
+accounts = ["slakc/T0123/U0456", "slack/T0123/cleo", "console/locla/cleo", "slack/T0123/U0456"]
+"#), @r"
+    tminus.toml:3: there is no chat platform `slakc`
+        write `slack/T…/U…`, `discord/<server>/<person>` or `console/local/<name>`
+    tminus.toml:3: `cleo` is not the id of a person in Slack
+        copy the `U…` from the person's profile (the dots, Copy member ID)
+    tminus.toml:3: the console is called `local`
+        write `console/local/cleo`
+    ");
+}
+
+#[test]
 fn a_console_on_a_network_needs_tokens_and_one_token_is_one_person() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = SMALL.replace(
@@ -628,7 +643,15 @@ TOKENS"#,
     assert_snapshot!(said("[console.tokens]\nann = { env = \"LONG\" }\nbob = { env = \"LONG\" }"),
         @r"
         tminus.toml:9: `bob` and `ann` have the same token
-            one token is one person: make another
+            one token is one person, or one machine: make another
+        ");
+    let machines = "[machines.ann]\ntoken = { env = \"LONG\" }\n\
+                    [console.tokens]\nbob = { env = \"LONG\" }";
+    assert_snapshot!(said(machines), @r"
+        tminus.toml:7: `ann` is a person already
+            give the machine a name of its own
+        tminus.toml:10: `bob` and `ann` have the same token
+            one token is one person, or one machine: make another
         ");
     let config = try_with("[console.tokens]\nann = { env = \"LONG\" }").expect("it is right");
     let shown = format!("{:?}", config.console.access);

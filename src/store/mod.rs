@@ -181,6 +181,15 @@ impl Store {
         writer.end(done, head).await
     }
 
+    /// Puts everything into the file itself, for whoever copies it while nobody writes.
+    pub async fn gather(&self) {
+        let mut writer = self.writer.lock().await;
+        let gathered = sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut writer.conn);
+        if let Err(error) = gathered.await {
+            tracing::warn!(%error, "the journal stays beside the log; both belong together");
+        }
+    }
+
     /// Lets go of the directory when everything is on the disk and the file stands alone.
     pub async fn close(self) {
         self.reader.close().await;

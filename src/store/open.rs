@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
@@ -47,6 +49,9 @@ pub enum OpenError {
     #[error("there is no log at {}; name the state directory of a tminus that has run",
         .0.display())]
     Missing(PathBuf),
+    #[error("{} cannot be looked into: ask as the user that runs tminus, or copy the whole directory",
+        .0.display())]
+    ShutOut(PathBuf),
     #[error("{} cannot be used: {why}", path.display())]
     Unusable { path: PathBuf, why: String },
 }
@@ -72,6 +77,10 @@ pub(super) async fn writer(dir: &Path) -> Result<Opened, OpenError> {
         let mut conn = reading(&file).connect().await.map_err(|e| wrong(&file, &e))?;
         identify(&mut conn, &file).await?;
         conn.close().await.map_err(|e| wrong(&file, &e))?;
+    } else {
+        // Only for us, in whatever directory; SQLite's files beside it are like it.
+        let made = File::options().append(true).create(true).mode(0o600).open(&file);
+        made.map_err(|error| barred(dir, &file, &error))?;
     }
     let mut conn = writing(&file).connect().await.map_err(|e| wrong(&file, &e))?;
     migrator().run_direct(None, &mut conn, false).await.map_err(|e| unmigrated(&file, e))?;
@@ -83,8 +92,11 @@ pub(super) async fn writer(dir: &Path) -> Result<Opened, OpenError> {
 
 pub(super) async fn reader(dir: &Path) -> Result<Reader, OpenError> {
     let file = dir.join(DATABASE);
-    if !file.exists() {
-        return Err(OpenError::Missing(file));
+    // Asked for, and not opened: whoever closes it lets go of the locks that we hold on it.
+    match access(&file, AccessFlags::R_OK) {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Err(OpenError::Missing(file)),
+        Err(Errno::EACCES) => return Err(OpenError::ShutOut(dir.to_owned())),
+        Ok(()) | Err(_) => {}
     }
     let options = match look(&file, reading(&file)).await {
         Ok(options) => options,

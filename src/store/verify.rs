@@ -110,7 +110,25 @@ pub async fn verify(reader: &Reader, against: Option<&Witness>) -> Result<Findin
             tokio::task::yield_now().await;
         }
     }
-    Ok(end(head, against))
+    let found = end(head, against);
+    if !matches!(found, Finding::Broken { .. })
+        && let Some(why) = astray(reader).await?
+    {
+        return Ok(Finding::Broken { seq: head.seq, why });
+    }
+    Ok(found)
+}
+
+/// What is looked up by a release or a request is found by an index, which no hash covers: one that
+/// leaves an entry out hides it from whoever asks for its release.
+async fn astray(reader: &Reader) -> Result<Option<String>, ReadError> {
+    let said: String =
+        match sqlx::query_scalar("pragma integrity_check(1)").fetch_one(&reader.pool).await {
+            Ok(said) => said,
+            Err(error) if fault(&error) == Fault::Damaged => Fault::Damaged.explain(&error),
+            Err(error) => return Err(error.into()),
+        };
+    Ok((said != "ok").then(|| format!("an index or a page of the file is not what it was: {said}")))
 }
 
 /// The head after this entry, if it is the one that was written there.
@@ -404,6 +422,22 @@ mod tests {
         bytes[middle..middle + 4096].fill(0xa5);
         std::fs::write(&path, bytes)?;
         broken(verify(&Reader::open(dir.path()).await?, None).await?);
+        Ok(())
+    }
+
+    /// The entries themselves are all there; whoever asks for those of a release misses one.
+    #[tokio::test]
+    async fn an_index_that_hides_an_entry_is_found() -> anyhow::Result<()> {
+        let found = after(
+            "drop index log_by_release; \
+             create index log_by_release on log (release) where release is not null and seq % 2 = 0; \
+             pragma writable_schema = on; \
+             update sqlite_schema set sql = 'CREATE INDEX log_by_release on log (release) \
+             where release is not null' where name = 'log_by_release'",
+        )
+        .await?;
+        let (_, why) = broken(found);
+        assert!(why.contains("log_by_release"), "{why}");
         Ok(())
     }
 

@@ -364,7 +364,7 @@ async fn lines_reach_the_ear_and_chat_reaches_the_channel() {
     let reply = served.say("deed-0001", "/Release  help ").await;
     assert!(reply["private"]["body"].is_array());
     let heard = served.ear.heard();
-    assert_eq!(heard[0].id, "console/deed-0001");
+    assert_eq!(heard[0].id, "console/maria/deed-0001");
     assert_eq!(heard[0].platform, "console");
     assert_eq!(heard[0].channel.as_deref(), Some("releases"));
     assert_eq!(heard[0].said, Said::Line("help".to_owned()));

@@ -1,6 +1,8 @@
 //! Running it: health, numbers, logs, secrets, tokens, and what others may send or get.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -8,10 +10,13 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::installed::{Installed, Running, until};
+use crate::program::Program;
 
 pub(crate) const MARIA: &str = "token-of-maria-0123456789-0123456789-0123456789";
 const ANN: &str = "token-of-ann-0123456789-0123456789-0123456789-01";
@@ -212,6 +217,68 @@ async fn it_listens_beyond_this_machine_only_with_tokens() {
         Installed::new("[console.tokens]\nmaria = \"0123456789012345678901234567890123\"\n");
     let refused = inline.cli(&["config", "check"]).await.expect(1, &["env"]);
     assert!(!refused.out.contains("01234567890"), "{}", refused.out);
+}
+
+/// From whatever folder it is started, and whoever only knocks at it; what stopped stands alone.
+#[tokio::test]
+async fn the_configuration_says_where_the_state_is() {
+    let keep = tempfile::TempDir::new().unwrap();
+    let config = std::fs::read_to_string("config/default.toml").unwrap();
+    let config = config.replace("{demo_url}", "http://127.0.0.1:9");
+    let config = config.replace("127.0.0.1:7777", "127.0.0.1:0");
+    let file = keep.path().join("tminus.toml");
+    let own = "[state]\ndir = \"kept/here\"\n[console.tokens]\nmaria = { env = \"TOKEN\" }\n";
+    std::fs::write(&file, format!("{config}\n{own}")).unwrap();
+    let elsewhere = keep.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = tokio::process::Command::new(crate::program::binary());
+        command.args(args).arg("--config").arg(&file).current_dir(&elsewhere);
+        command.env("TMINUS_TOKEN", MARIA).env("TOKEN", MARIA).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let mut serving = run(&["serve"]).spawn().unwrap();
+    let state = keep.path().join("kept/here");
+    until("it is there", async || state.join("url").exists()).await;
+    let asked = async || run(&["roles"]).output().await.unwrap().status.success();
+    until("it is found by who knocks", asked).await;
+    let pid = Pid::from_raw(i32::try_from(serving.id().unwrap()).unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert!(serving.wait().await.unwrap().success());
+    assert!(!elsewhere.join(".tminus").exists());
+    // Whoever copies the one file has all of it.
+    let copy = keep.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    std::fs::copy(state.join("tminus.db"), copy.join("tminus.db")).unwrap();
+    let verified = run(&["audit", "verify", "--state", copy.to_str().unwrap()]).output().await;
+    let verified = String::from_utf8(verified.unwrap().stdout).unwrap();
+    assert!(verified.starts_with("The log is what was written: "), "{verified}");
+    let mode = std::fs::metadata(state.join("tminus.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+/// Whoever chose a folder of their own for the state finds in it what was there before.
+#[tokio::test]
+async fn to_start_over_puts_away_what_is_ours_and_nothing_else() {
+    let keep = tempfile::TempDir::new().unwrap();
+    std::fs::create_dir(keep.path().join("docs")).unwrap();
+    std::fs::write(keep.path().join("docs/thesis"), "dear to somebody").unwrap();
+    let program = Program::start_in(keep.path()).await;
+    program.say("maria", "schedule web-shop-v1.2.0").await;
+    let token = program.token();
+    let host = program.address.clone();
+    let over = reqwest::Client::new().post(format!("{host}/demo/start-over"));
+    let over = over.header("origin", &host).json(&json!({})).send().await.unwrap();
+    assert_eq!(over.status(), 200);
+    let anew =
+        async || std::fs::read_to_string(keep.path().join("token")).is_ok_and(|it| it != token);
+    until("it has begun anew", anew).await;
+    assert_eq!(
+        std::fs::read_to_string(keep.path().join("docs/thesis")).unwrap(),
+        "dear to somebody"
+    );
+    drop(program);
 }
 
 #[tokio::test]

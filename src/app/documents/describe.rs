@@ -1,7 +1,7 @@
 //! Every event as one plain sentence: for the timeline, the audit and its export.
 
 use crate::domain::checklist::Mark;
-use crate::domain::command::{RunOutcome, Vote};
+use crate::domain::command::{RunEnd, RunOutcome, Vote};
 use crate::domain::event::{Event, FlagDid, Happened, Reminder};
 use crate::domain::gate::Word;
 use crate::domain::health;
@@ -68,11 +68,7 @@ fn of_flag(flag: &FlagId, did: &FlagDid, policy: &Policy) -> String {
             format!("{} threw the kill switch of the flag {flag}.", name(by))
         }
         FlagDid::ChangeEnded { end, .. } => {
-            format!(
-                "The change of the flag {flag} {} {}.",
-                outcome(&end.outcome),
-                after(end.took_ms)
-            )
+            format!("The change of the flag {flag} {}{}.", outcome(&end.outcome), after(end))
         }
         FlagDid::OwnerReminded { reminder: Reminder::Expires { before } } => {
             format!("The owner of the flag {flag} was reminded {before} before it expires.")
@@ -88,12 +84,15 @@ fn of_flag(flag: &FlagId, did: &FlagDid, policy: &Policy) -> String {
     }
 }
 
-/// `in under 1 s`, `after 2 s`.
-fn after(took_ms: u64) -> String {
-    let took = i64::try_from(took_ms).unwrap_or(i64::MAX);
+/// ` in under 1 s`, ` after 2 s`; of an end that nobody saw nobody knows when it was.
+fn after(end: &RunEnd) -> String {
+    if let RunOutcome::Unknown(_) = end.outcome {
+        return String::new();
+    }
+    let took = i64::try_from(end.took_ms).unwrap_or(i64::MAX);
     let took = time::took(chrono::Duration::milliseconds(took));
-    let when = if took_ms < 1_000 { "in" } else { "after" };
-    format!("{when} {took}")
+    let when = if end.took_ms < 1_000 { "in" } else { "after" };
+    format!(" {when} {took}")
 }
 
 /// With its full stop.
@@ -199,8 +198,7 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
             format!("{} began ({action}{again}).", step_text(step))
         }
         Happened::StepEnded { step, end, .. } => {
-            let after = after(end.took_ms);
-            format!("{} {} {after}.", step_text(step), outcome(&end.outcome))
+            format!("{} {}{}.", step_text(step), outcome(&end.outcome), after(end))
         }
         Happened::OutcomeSettled { step, worked, by, reason, .. } => {
             let how = if *worked { "worked" } else { "failed" };

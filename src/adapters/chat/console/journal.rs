@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -31,7 +32,8 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(super) fn open(path: &Path) -> anyhow::Result<(Self, Vec<Entry>)> {
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path);
+        // What was said in private stands in it.
+        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
         let mut file = file.with_context(|| format!("opening the journal {}", path.display()))?;
         ensure!(file.metadata()?.is_file(), "{} is not a file", path.display());
         if file.try_lock().is_err() {

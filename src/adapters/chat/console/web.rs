@@ -453,7 +453,7 @@ impl Hub {
         check_id(&deed.id)?;
         let channel = place(&self.desk.read(), &deed.channel, &person)?;
         let heard = Heard {
-            id: format!("console/{}", deed.id),
+            id: format!("console/{person}/{}", deed.id),
             platform: "console".to_owned(),
             tenant: self.desk.settings.tenant.clone(),
             user: person,
