@@ -335,7 +335,7 @@ fn config(judge: &mut Judge<'_>, file: File, demo: bool) -> Option<Config> {
         messages,
         state: judge.state.clone(),
         server: server(judge, &file)?,
-        log: file.log,
+        log: judge::log(judge, file.log),
         demo,
     })
 }

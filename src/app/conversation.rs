@@ -498,7 +498,7 @@ fn too_long(said: &Said) -> Option<usize> {
     let length = match said {
         Said::Line(line) | Said::Pressed(line) => line.chars().count(),
         // A form can hold several texts, each of which is judged by itself.
-        Said::Submitted { .. } => 0,
+        Said::Submitted { command, .. } => command.chars().count(),
     };
     (length > LONGEST).then_some(length)
 }

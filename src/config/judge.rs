@@ -10,7 +10,7 @@ use super::document::Document;
 use super::file::{self, File, SecretFrom};
 use super::problem::{Problem, did_you_mean, excerpt};
 use super::secret::{self, Secret};
-use super::{Access, ApiToken, Bearer, Console, ConsolePerson, CourierTarget, Surroundings};
+use super::{Access, ApiToken, Bearer, Console, ConsolePerson, CourierTarget, Log, Surroundings};
 use super::{discord, slack};
 use crate::domain::announcement::TEMPLATES;
 use crate::domain::ids::{Account, PersonId, Role, is_slug, slug};
@@ -321,6 +321,14 @@ fn tokens(judge: &mut Judge<'_>, file: &File, machines: &[ApiToken]) -> Vec<(Per
         judge.wrong("console", what, mend);
     }
     tokens
+}
+
+pub(super) fn log(judge: &mut Judge<'_>, log: Log) -> Log {
+    if let Err(why) = tracing_subscriber::EnvFilter::try_new(&log.filter) {
+        let what = format!("`{}` is no filter: {why}", excerpt(&log.filter));
+        judge.wrong("log.filter", what, "write `info`, or `info,tminus=debug`");
+    }
+    log
 }
 
 pub(super) fn couriers(judge: &mut Judge<'_>, file: &File) -> BTreeMap<String, CourierTarget> {

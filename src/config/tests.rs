@@ -594,6 +594,12 @@ tminus.toml:22: there is no directory …/nowhere
 }
 
 #[test]
+fn a_filter_of_the_log_is_judged_before_it_is_used() {
+    let said = wrong("[log]\nfilter = \"tminus=wat\"\n");
+    assert!(said.starts_with("tminus.toml:2: `tminus=wat` is no filter: "), "{said}");
+}
+
+#[test]
 fn an_account_that_nobody_could_come_by_is_refused() {
     assert_snapshot!(wrong(r#"[people.cleo]
 name = "Cleo"

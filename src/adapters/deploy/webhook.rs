@@ -206,7 +206,8 @@ impl Webhook {
         line(&format!("{} took it on ({})", action.what, answer.status));
         match &action.ending {
             Ending::Answer => Err(Failure::unknown(format!(
-                "{} took it on and did not say how it ended",
+                "{} took it on and did not say how it ended: neither {{\"outcome\": \"worked\"}} nor \
+                 \"failed\"",
                 action.what
             ))),
             Ending::Callback => self.desk.wait(run, until).await,

@@ -14,7 +14,7 @@ use axum::routing::post;
 use chrono::{DateTime, Duration, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::Served;
@@ -120,9 +120,14 @@ async fn posted(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) 
         return said(StatusCode::ACCEPTED, "nothing to do");
     }
     match door.waiting(posted) {
-        Ok((waiting, target)) => door.ask(delivery, waiting, target).await,
+        // What is signed is the body; what it is called may be anybody's.
+        Ok((waiting, target)) => door.ask(&digest(&body), waiting, target).await,
         Err(why) => said(StatusCode::UNPROCESSABLE_ENTITY, why),
     }
+}
+
+fn digest(body: &[u8]) -> String {
+    Sha256::digest(body)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Compared in constant time.
@@ -184,9 +189,9 @@ impl Door {
             .ok_or_else(|| format!("deployment_callback_url is not {before}…{after}"))
     }
 
-    async fn ask(&self, delivery: &str, waiting: Waiting, target: Target) -> Said {
+    async fn ask(&self, body: &str, waiting: Waiting, target: Target) -> Said {
         let request = Request {
-            id: format!("github/{delivery}"),
+            id: format!("github/{body}"),
             by: Actor::Machine(MACHINE.into()),
             command: Command::AskGate { waiting, target },
         };
