@@ -24,6 +24,7 @@ use crate::app::grammar::{self, Paper, Verb};
 use crate::app::{reads, replay};
 use crate::demo::Demo;
 use crate::domain::policy::Policy;
+use crate::domain::state::State;
 use crate::ports::Message;
 use crate::store::export::{Format, export};
 use crate::store::{Entry, Finding, Reader, Snapshot, Which, Witness};
@@ -573,14 +574,16 @@ pub async fn audit(
         }
         Audit::Export { format, release, from, until, output } => {
             let (from, until) = (*from, *until);
-            let release = match release {
-                Some(said) => Some(full_name(&reader, said).await?),
-                None => None,
+            // A log that cannot be followed is exported all the same, but not by names out of it.
+            let state = replay::replay_all(&reader).await.context("replaying the log");
+            let release = match (release, &state) {
+                (None, _) => None,
+                (Some(said), Ok(state)) => Some(full_name(state, said)?),
+                (Some(_), Err(_)) => return Err(state.expect_err("it was just looked at")),
             };
             let which = Which { release, from, until, ..Which::default() };
-            let named =
-                replay::replay_all(&reader).await.ok().and_then(|it| it.house.policy.clone());
-            let policy = named.as_deref().unwrap_or(spare);
+            let own = state.as_ref().ok().and_then(|state| state.house.policy.as_deref());
+            let policy = own.unwrap_or(spare);
             let describe = |entry: &Entry| reads::sentence(entry, policy);
             let format = match format {
                 Sheet::Jsonl => Format::JsonLines,
@@ -612,9 +615,8 @@ fn sheet<W: Write>(format: Format, out: W) -> Screen<W> {
     }
 }
 
-async fn full_name(reader: &Reader, said: &str) -> anyhow::Result<String> {
-    let state = replay::replay_all(reader).await.context("replaying the log")?;
-    release_called(&state, Some(said)).map(|id| id.to_string()).map_err(anyhow::Error::msg)
+fn full_name(state: &State, said: &str) -> anyhow::Result<String> {
+    release_called(state, Some(said)).map(|id| id.to_string()).map_err(anyhow::Error::msg)
 }
 
 pub fn print_finding(finding: &Finding, json: bool, out: &mut impl Write) -> io::Result<Exit> {

@@ -917,10 +917,7 @@ async fn however_often_discord_asks_for_another_line_the_session_goes_on() {
 async fn a_bot_introduces_itself_once_in_five_seconds() {
     let begun = Instant::now();
     let bot = Bot::start(Mode::Gateway).await;
-    for _ in 0..2 {
-        bot.world.invalidates_session(false);
-        bot.world.cuts_connections();
-    }
+    bot.world.invalidates_session(false);
     bot.world.identified(2).await;
     assert!(begun.elapsed() >= Duration::from_secs(5), "{:?}", begun.elapsed());
     bot.end().await;
@@ -930,14 +927,17 @@ async fn a_bot_introduces_itself_once_in_five_seconds() {
 #[tokio::test]
 async fn a_bot_that_has_begun_all_its_sessions_of_the_day_begins_none() {
     let stage = Stage::start().await;
-    stage.world.set(|setup| setup.sessions_left = 0);
+    let soon = Duration::from_millis(200);
+    stage.world.set(|setup| setup.sessions_left = (0, soon));
     let stop = CancellationToken::new();
     let listener = Listener::new(Arc::clone(&stage.discord), Arc::new(Scribe::default()));
     let listening = tokio::spawn(listener.listen(stop.clone()));
-    stage.world.called("get_bot_gateway", 1).await;
+    stage.world.called("get_bot_gateway", 3).await;
+    assert_eq!(stage.world.sessions(), (0, 0));
+    stage.world.set(|setup| setup.sessions_left = (1, soon));
+    stage.world.identified(1).await;
     stop.cancel();
     tokio::time::timeout(Duration::from_secs(10), listening).await.unwrap().unwrap();
-    assert_eq!(stage.world.sessions(), (0, 0));
     stage.world.assert_clean().await;
 }
 

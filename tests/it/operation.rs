@@ -258,6 +258,20 @@ async fn the_configuration_says_where_the_state_is() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// And not as the configuration at hand does, which an auditor may not even have.
+#[tokio::test]
+async fn an_export_names_people_as_the_log_does() {
+    let here = installed(NOWHERE);
+    let running = here.start().await;
+    said(&running, MARIA, "schedule web-shop-v1.2.0 in 30h").await;
+    assert!(said(&running, ANN, "go v1.2.0").await.contains("GO for Engineering"));
+    assert!(running.stopped().await.success());
+    let config = std::fs::read_to_string(here.path("tminus.toml")).unwrap();
+    here.write("tminus.toml", &config.replace("name = \"Ann\"", "name = \"Somebody else\""));
+    let export = here.cli(&["audit", "export"]).await.expect(0, &["Ann said GO for Engineering"]);
+    assert!(!export.out.contains("Somebody else said"), "{}", export.out);
+}
+
 /// Whoever chose a folder of their own for the state finds in it what was there before.
 #[tokio::test]
 async fn to_start_over_puts_away_what_is_ours_and_nothing_else() {

@@ -13,10 +13,9 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use tracing::warn;
 
-use super::{Served, authorization, same};
+use super::{Served, authorization, digest, same};
 use crate::domain::command::{Actor, Command, Request};
 use crate::domain::event::{Event, Happened};
 use crate::domain::gate::{self, Answer, Question, Subject};
@@ -140,10 +139,8 @@ impl Door {
             Err(why) => return no(StatusCode::CONFLICT, why),
         };
         // The same delivery again is the same request: its body says when it was sent.
-        let digest = Sha256::digest(body);
-        let id: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let request = Request {
-            id: format!("flagger/{id}"),
+            id: format!("flagger/{}", digest(body)),
             by: Actor::Machine(MACHINE.into()),
             command: Command::Update { release, text: text.clone() },
         };

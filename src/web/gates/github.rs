@@ -14,10 +14,10 @@ use axum::routing::post;
 use chrono::{DateTime, Duration, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use tracing::warn;
 
-use super::Served;
+use super::{Served, digest};
 use crate::domain::command::{Actor, Command, Request};
 use crate::domain::gate::Waiting;
 
@@ -124,10 +124,6 @@ async fn posted(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) 
         Ok((waiting, target)) => door.ask(&digest(&body), waiting, target).await,
         Err(why) => said(StatusCode::UNPROCESSABLE_ENTITY, why),
     }
-}
-
-fn digest(body: &[u8]) -> String {
-    Sha256::digest(body)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Compared in constant time.

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::Served;
@@ -31,6 +32,11 @@ pub fn router(served: Served, gates: Gates) -> Router {
         router = router.merge(github::router(served, own));
     }
     router
+}
+
+/// By which a request that comes again is known, whatever else comes with it.
+fn digest(body: &[u8]) -> String {
+    Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn same(known: &str, given: &str) -> bool {

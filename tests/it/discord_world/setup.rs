@@ -27,8 +27,8 @@ pub(crate) struct Setup {
     pub(crate) completes: bool,
     /// Intents that are no mistake to ask for.
     pub(crate) intents: u64,
-    /// How many sessions the bot may still begin today.
-    pub(crate) sessions_left: u32,
+    /// How many sessions the bot may still begin, and when it may begin more.
+    pub(crate) sessions_left: (u32, Duration),
     pub(crate) bot_token: String,
     /// Where the bot listens, if Discord is to call it rather than be connected to.
     pub(crate) bot_url: Option<String>,
@@ -83,7 +83,7 @@ impl Setup {
             rate_limits: false,
             completes: true,
             intents: 0,
-            sessions_left: 999,
+            sessions_left: (999, Duration::from_secs(4 * 60 * 60)),
             // Joined at run time, so that no scanner takes it for a real one.
             bot_token: ["MTEwMDAwMDAwMDAwMDAwMDAwMQ", "GStand", "in-that-is-no-secret"].join("."),
             bot_url: None,

@@ -17,9 +17,10 @@ pub(super) fn gateway(base: &str) -> String {
     base.replacen("http", "ws", 1)
 }
 
-pub(super) fn bot_gateway(left: u32, base: &str) -> Value {
+pub(super) fn bot_gateway((left, until): (u32, Duration), base: &str) -> Value {
+    let until = u64::try_from(until.as_millis()).expect("less than a day");
     let limit = json!({
-        "total": 1000, "remaining": left, "reset_after": 14_400_000, "max_concurrency": 1,
+        "total": 1000, "remaining": left, "reset_after": until, "max_concurrency": 1,
     });
     json!({"url": gateway(base), "shards": 1, "session_start_limit": limit})
 }

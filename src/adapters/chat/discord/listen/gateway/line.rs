@@ -305,6 +305,7 @@ async fn acknowledge(listener: &Listener, interaction: &Value, answer: &Value) {
             fault if !is_first && fault.is(&[ANSWERED]) => return,
             Fault::Busy(Some(wait)) => (*wait).max(BETWEEN_ANSWERS),
             Fault::Busy(None) | Fault::NotReached(_) | Fault::Lost(_) => BETWEEN_ANSWERS,
+            // A second try would hear the same.
             Fault::Refused { .. } => TO_ANSWER,
         };
         if Instant::now() + pause >= until {
