@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -568,12 +568,11 @@ pub async fn audit(
     let reader = Reader::open(state).await.with_context(opening)?;
     let exit = match audit {
         Audit::Verify { against } => {
-            let snapshot = Snapshot::read(state, replay::SHAPE);
-            let finding = replay::prove(&reader, against.as_ref(), snapshot.as_ref()).await?;
-            print_finding(&finding, json, out)?
+            print_finding(&proven(&reader, state, against.as_ref()).await?, json, out)?
         }
         Audit::Export { format, release, from, until, output } => {
             let (from, until) = (*from, *until);
+            let finding = proven(&reader, state, None).await?;
             // A log that cannot be followed is exported all the same, but not by names out of it.
             let state = replay::replay_all(&reader).await.context("replaying the log");
             let release = match (release, &state) {
@@ -600,11 +599,27 @@ pub async fn audit(
                     writeln!(out, "{count} entries are in {}.", path.display())?;
                 }
             }
+            // Whoever was handed it would take it for what was written.
+            if let Finding::Broken { seq, why } = finding {
+                bail!(
+                    "The log is damaged at entry #{seq}: {why}. It was exported as it stands, \
+                     which is not as it was written."
+                );
+            }
             Exit::Done
         }
     };
     reader.close().await;
     Ok(exit)
+}
+
+async fn proven(
+    reader: &Reader,
+    state: &Path,
+    against: Option<&Witness>,
+) -> anyhow::Result<Finding> {
+    let snapshot = Snapshot::read(state, replay::SHAPE);
+    replay::prove(reader, against, snapshot.as_ref()).await
 }
 
 /// Programs get every byte. What people open must not mislead them, in a file neither.

@@ -297,6 +297,12 @@ async fn one_changed_byte_is_named() {
     let json = program.cli(&["--json", "audit", "verify"]).await;
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_ne!(json["verified"], json!(true), "{json}");
+    let export = program.cli(&["audit", "export"]).await;
+    let (out, err) =
+        (String::from_utf8_lossy(&export.stdout), String::from_utf8_lossy(&export.stderr));
+    assert_eq!(export.status.code(), Some(1), "{err}");
+    assert!(err.contains(&format!("damaged at entry #{}", seq.trim())), "{err}");
+    assert!(out.contains("does not smart"), "it is exported all the same");
     for args in [&["serve", "--listen", "127.0.0.1:0"][..], &["doctor"]] {
         let refused = program.cli(args).await;
         let said = [refused.stdout, refused.stderr].concat();
