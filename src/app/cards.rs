@@ -1,7 +1,6 @@
 //! Cards are rewritten in place, always from the committed state: the poll, the live card, the
 //! rollback plan for the day on which we are down ourselves, and a run's output as it comes.
 
-use chrono::Duration;
 use serde_json::{Map, Value, json};
 
 use super::documents::{command_line, in_brief};
@@ -21,7 +20,7 @@ use crate::domain::policy::Policy;
 use crate::domain::react::reason_text;
 use crate::domain::report::step_name;
 use crate::domain::rollback;
-use crate::domain::rollout::{how_it_ended, how_it_looked, needs_a_person};
+use crate::domain::rollout::{goes_on_at, how_it_ended, how_it_looked, needs_a_person};
 use crate::domain::state::{Card, CardKind, Phase, Release, RunRecord, Seat, State, Step};
 use crate::domain::time::{self, Time};
 use crate::domain::verdict::{self, Reason};
@@ -295,7 +294,7 @@ pub(super) fn headline(release: &Release, policy: &Policy, now: Time) -> String 
         Phase::Ready => format!("GO · waiting for {waits}"),
         Phase::Deploying { .. } => format!("deploying {name} (step {number} of {of})"),
         Phase::Soaking { stage, until } if !numbers.is_empty() => {
-            let course = course(release, stage, until - now);
+            let course = course(release, stage, until, now);
             format!("{}{numbers} · {course}", place(release, name))
         }
         Phase::Soaking { until, .. } => {
@@ -342,11 +341,15 @@ fn numbers(release: &Release, policy: &Policy) -> Option<String> {
 }
 
 /// What comes of the soak, as far as the numbers go.
-fn course(release: &Release, stage: usize, left: Duration) -> String {
+fn course(release: &Release, stage: usize, until: Time, now: Time) -> String {
     let light = release.health.as_ref().map_or(Light::Unknown, |health| health.light);
     match light {
-        Light::Green if needs_a_person(release, stage) => format!("gate in {}", time::span(left)),
-        Light::Green => format!("advance in {}", time::span(left)),
+        Light::Green if needs_a_person(release, stage) => {
+            format!("gate in {}", time::span(until - now))
+        }
+        Light::Green => {
+            format!("advance in {}", time::span(goes_on_at(release, stage, until) - now))
+        }
         Light::Yellow => "yellow: it does not advance".to_owned(),
         Light::Unknown => "not known: it does not advance".to_owned(),
         Light::Red => "red".to_owned(),
@@ -480,7 +483,7 @@ fn underway(release: &Release) -> Vec<Button> {
     if let Phase::AtGate { stage } = release.phase
         && release.held.is_none()
         && release.running().next().is_none()
-        && needs_a_person(release, stage)
+        && (needs_a_person(release, stage) || release.goes_on_at.is_some())
     {
         row.push(primary("Advance", format!("advance {} --stage {}", release.id, stage + 1)));
     }

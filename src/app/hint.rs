@@ -59,6 +59,9 @@ fn of_release(release: &Release, policy: &crate::domain::policy::Policy) -> Stri
         Phase::Ready => "It is go. Jump to T-0; then /release start.".into(),
         Phase::Deploying { .. } => "A step runs. Watch the war room.".into(),
         Phase::Soaking { .. } => "It soaks: jump to the next deadline, or /release hold.".into(),
+        Phase::AtGate { .. } if release.goes_on_at.is_some() => {
+            "It waits for its hours: jump to the next deadline, or /release advance.".into()
+        }
         Phase::AtGate { .. } => "It waits at the gate: /release advance.".into(),
         Phase::Watching => {
             "It is live. Jump through the checks, /release report, or /release rollback.".into()

@@ -277,7 +277,9 @@ impl Play {
                 let commits = Commitment::default();
                 Some((holder(Right::Start)?, Command::Start { release: release_id, commits }))
             }
-            Phase::AtGate { stage } if release.advance_asked.contains(&stage) => {
+            Phase::AtGate { stage }
+                if release.advance_asked.contains(&stage) && release.goes_on_at.is_none() =>
+            {
                 match health::gate(release, stage, policy, self.clock.now()) {
                     Gate::Open => {}
                     Gate::Wait => return None,

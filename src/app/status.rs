@@ -1,5 +1,6 @@
 //! Read-only answers: what a release waits for, on whom, since when, and what happens next.
 
+use chrono::Datelike;
 use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -19,7 +20,7 @@ use crate::domain::registry::{self, Record, SetBy};
 use crate::domain::report::step_name;
 use crate::domain::rollout::{how_it_ended, needs_a_person, wanted_approvals};
 use crate::domain::state::{Phase, Release, RunRecord, Seat, State};
-use crate::domain::time::Time;
+use crate::domain::time::{Time, show};
 use crate::domain::verdict::{self, Reason};
 use crate::domain::{rollback, words};
 use crate::ports::{Button, Message};
@@ -229,10 +230,18 @@ impl Look<'_> {
     fn gate(&self, stage: usize) -> Vec<Wait> {
         let release = self.release;
         let running = self.running();
-        if !running.is_empty() || !needs_a_person(release, stage) {
+        if !running.is_empty() {
             return running;
         }
         let since = Some(release.phase_since);
+        if let Some(at) = release.goes_on_at {
+            let at = show(at, release.start.zone, self.now.year());
+            let what = format!("its hours, {at}, or somebody to advance it before");
+            return vec![Wait { what, who: self.who_may(Right::Advance), since }];
+        }
+        if !needs_a_person(release, stage) {
+            return running;
+        }
         let wanted = wanted_approvals(release, stage);
         if wanted.is_empty() {
             let captain = self.policy.name_of(&release.captain);

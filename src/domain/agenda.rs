@@ -24,6 +24,8 @@ pub enum Deadline {
     RemindMissed(u32),
     EndSoak(usize),
     DecideStage(usize),
+    /// The hours begin in which it goes on by itself.
+    GoOn(usize),
     /// Red has lasted and was not measured since.
     RedLasts,
     /// Nobody vetoed it.
@@ -66,6 +68,10 @@ impl Deadline {
             Self::DecideStage(stage) => match plan.stages.get(*stage) {
                 Some(stage) => format!("ask the captain to decide on {}", stage.name),
                 None => "ask the captain to decide".into(),
+            },
+            Self::GoOn(stage) => match plan.stages.get(stage + 1) {
+                Some(next) => format!("go on to {}", next.name),
+                None => "go on".into(),
             },
             Self::RedLasts => "look whether it is still red".into(),
             Self::RollBackRed => "roll back, unless somebody holds it".into(),
@@ -208,6 +214,7 @@ fn key_of(deadline: &Deadline) -> String {
         Deadline::RemindMissed(nth) => format!("remind-missed/{nth}"),
         Deadline::EndSoak(stage) => format!("end-soak/{stage}"),
         Deadline::DecideStage(stage) => format!("decide/{stage}"),
+        Deadline::GoOn(stage) => format!("go-on/{stage}"),
         Deadline::RedLasts => "red-lasts".into(),
         Deadline::RollBackRed => "roll-back-red".into(),
         Deadline::HoldUntold => "hold-untold".into(),
@@ -265,7 +272,10 @@ fn of_phase(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
     match release.phase {
         Phase::CountingDown | Phase::Ready => before_start(release, policy),
         Phase::Deploying { .. } => silence(release, policy),
-        // Who has days to decide is not asked for news every quarter of an hour.
+        // Who has days to decide, or sleeps, is not asked for news every quarter of an hour.
+        Phase::AtGate { stage } if let Some(at) = release.goes_on_at => {
+            vec![(at, Deadline::GoOn(stage))]
+        }
         Phase::AtGate { stage } => match super::rollout::decide_by(release, stage) {
             Some(at) if !release.overdue.contains(&stage) => {
                 vec![(at, Deadline::DecideStage(stage))]

@@ -91,6 +91,7 @@ pub(super) fn tick(case: &Case, deadline: &Deadline) -> Decided {
         }
         Deadline::RedLasts => super::health::red_lasts(case),
         Deadline::DecideStage(stage) => super::rollout::overdue(case, *stage),
+        Deadline::GoOn(stage) => case.did(Happened::AdvanceOpened { stage: *stage }),
         Deadline::RollBackRed => super::health::roll_back_red(case),
         Deadline::HoldUntold => super::health::hold_untold(case),
         Deadline::RecallCheck(check) => case.did(Happened::CheckRecalled { check: *check }),

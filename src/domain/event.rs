@@ -306,6 +306,13 @@ pub enum Happened {
     },
     AdvanceAsked {
         stage: usize,
+        /// When it goes on by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+    },
+    /// The hours have begun in which it goes on by itself.
+    AdvanceOpened {
+        stage: usize,
     },
     StageApproved {
         stage: usize,
@@ -495,6 +502,7 @@ impl Happened {
             Self::StageDeployed { .. } => "stage-deployed",
             Self::SoakEnded { .. } => "soak-ended",
             Self::AdvanceAsked { .. } => "advance-asked",
+            Self::AdvanceOpened { .. } => "advance-opened",
             Self::StageApproved { .. } => "stage-approved",
             Self::StageOverdue { .. } => "stage-overdue",
             Self::StageAdvanced { .. } => "stage-advanced",

@@ -192,6 +192,7 @@ fn stages(plan: &Plan) -> Vec<Finding> {
     let numbered = plan.stages.iter().enumerate();
     let mut found: Vec<Finding> = numbered.flat_map(|(index, each)| stage(index, each)).collect();
     found.extend(falling(plan));
+    found.extend(hours_of_nothing(plan));
     found.extend(unfinished(plan));
     found.extend(no_smoke(plan));
     found
@@ -241,6 +242,19 @@ fn too_early(stage: &Stage) -> Option<Finding> {
     let mend =
         "`decide_by` counts like `soak`, from when the stage is out: give it more than that.";
     Some(Finding::refuse("decide-by-too-early", what).mend(mend))
+}
+
+/// Hours bound what goes on by itself, and nothing else.
+fn hours_of_nothing(plan: &Plan) -> Option<Finding> {
+    plan.release.advance_within.as_ref()?;
+    let by_itself = |stage: &Stage| stage.advance == Advance::Auto && stage.approvers.is_empty();
+    let (_, before_the_last) = plan.stages.split_last()?;
+    if before_the_last.iter().any(by_itself) {
+        return None;
+    }
+    let what = "No stage goes on by itself, so that `advance_within` bounds nothing.";
+    let mend = "Leave it out, or say `advance = \"auto\"` at the stages that may.";
+    Some(Finding::warn("hours-of-nothing", what).mend(mend).at("release.advance_within"))
 }
 
 /// A rollout widens; who takes traffic away again rolls back, and that has a plan of its own.

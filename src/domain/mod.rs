@@ -21,6 +21,7 @@ pub mod flag;
 pub mod freeze;
 pub mod gate;
 pub mod health;
+pub mod hours;
 pub mod ids;
 pub mod lint;
 pub mod metric;

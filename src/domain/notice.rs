@@ -189,6 +189,9 @@ pub enum NoticeKind {
         /// What stands against it.
         #[serde(default)]
         why: Option<String>,
+        /// When it goes on by itself.
+        #[serde(default)]
+        goes_on_at: Option<Time>,
         /// Each metric with its value and what it is compared with.
         #[serde(default)]
         lines: Vec<String>,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::hours::Hours;
 use super::ids::{ActionName, AnnouncementId, PersonId, Role};
 use super::metric::QueryKind;
 use super::shared::Shared;
@@ -93,6 +94,10 @@ pub struct Head {
     pub strategy: Strategy,
     #[serde(default)]
     pub rationale: Option<String>,
+    /// When the rollout may go on by itself, in the zone of the release: `Mon–Fri 09–17`. At any
+    /// time if absent. People advance it whenever they say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advance_within: Option<Hours>,
     #[serde(default)]
     pub downtime: Option<Span>,
     #[serde(default)]

@@ -15,7 +15,7 @@ use super::notice::{Brief, Notice, NoticeKind, PersonRef, ReasonText, WantedItem
 use super::plan::{ItemPhase, PlannedAnnouncement};
 use super::policy::{Destination, Policy, Right};
 use super::report::{rollback_time, step_name};
-use super::rollout::{how_it_ended, needs_a_person, wanted_approvals};
+use super::rollout::{goes_on_at, how_it_ended, needs_a_person, wanted_approvals};
 use super::state::{Card, CardKind, Phase, Posted, Release, Room, RunRecord, State, Step};
 use super::time::{Span, Time};
 use super::verdict::{self, Reason};
@@ -255,6 +255,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         | Happened::AnnouncementSkipped { .. }
         | Happened::SoakEnded { .. }
         | Happened::RoomKept
+        | Happened::AdvanceOpened { .. }
         | Happened::RehearsalAsked => Vec::new(),
         Happened::OutcomeSettled { step, worked, by, reason, .. } => {
             let (step, by) = (step_name(release, step), scene.name(by));
@@ -324,7 +325,7 @@ fn of_release(scene: &Scene, did: &Happened) -> Vec<Effect> {
         Happened::StepStarted { step, attempt, .. } => run(scene, step, *attempt),
         Happened::StepEnded { step, attempt, .. } => step_ended(scene, step, *attempt),
         Happened::StageDeployed { stage, .. } => stage_deployed(scene, *stage),
-        Happened::AdvanceAsked { stage } => {
+        Happened::AdvanceAsked { stage, .. } => {
             let mut effects = advance_wanted(scene, *stage);
             effects.extend(pictures(scene));
             effects
@@ -960,6 +961,7 @@ fn waits_at(scene: &Scene, stage: usize, people: Vec<PersonRef>) -> Option<Notic
         people,
         soaked_ms: None,
         why: None,
+        goes_on_at: release.goes_on_at,
         lines: judged_lines(scene, Some(stage), health::short),
     })
 }
@@ -1024,6 +1026,7 @@ fn decision_wanted(scene: &Scene, stage: usize, reason: Option<&String>) -> Vec<
         people,
         soaked_ms,
         why,
+        goes_on_at: None,
         lines: Vec::new(),
     };
     let mut effects = scene.room(kind.clone());
@@ -1054,11 +1057,14 @@ fn numbers(scene: &Scene, stage: Option<usize>, metrics: &[Judged]) -> Vec<Effec
         lines: metrics.iter().map(|judged| health::brief(judged, scene.policy)).collect(),
         automatic: release.plan.rollback.as_ref().is_some_and(|plan| plan.automatic),
         held: release.held.is_some(),
-        advances_at: release
-            .phase
-            .soaks_until()
-            .filter(|_| release.phase.stage().is_some_and(|stage| !needs_a_person(release, stage))),
+        advances_at: release.phase.stage().and_then(|stage| advances_at(release, stage)),
     })
+}
+
+/// When it goes on from a stage that soaks.
+fn advances_at(release: &Release, stage: usize) -> Option<Time> {
+    let until = release.phase.soaks_until().filter(|_| !needs_a_person(release, stage))?;
+    Some(goes_on_at(release, stage, until))
 }
 
 fn turned_red(

@@ -248,6 +248,15 @@ pub fn needs_a_person(release: &Release, stage: usize) -> bool {
     !approved && (manual || !plan.approvers.is_empty())
 }
 
+/// When the rollout goes on from a stage that is ready at a time, if nobody says so before.
+pub fn goes_on_at(release: &Release, stage: usize, ready: Time) -> Time {
+    let hours = release.plan.release.advance_within.as_ref();
+    // After the last one there is nothing to go on to, and what people approved they want now.
+    let by_itself =
+        stage != release.last_stage() && release.plan.stages[stage].approvers.is_empty();
+    hours.filter(|_| by_itself).map_or(ready, |hours| hours.next(ready, release.start.zone))
+}
+
 /// How a run ended, completing "it …". What a person says of it counts more than what we saw.
 pub fn how_it_ended(run: &RunRecord) -> String {
     match (run.settled, &run.said) {

@@ -11,7 +11,7 @@ use super::health::{self, Gate};
 use super::ids::{ActionName, ReleaseId};
 use super::policy::Policy;
 use super::report;
-use super::rollout::{arguments, how_it_ended, may_wait, needs_a_person};
+use super::rollout::{arguments, goes_on_at, how_it_ended, may_wait, needs_a_person};
 use super::state::{Phase, Rehearsal, Release, RunRecord, State, Step};
 use super::time::{Span, Time};
 use super::verdict;
@@ -24,7 +24,7 @@ pub fn follow(state: &State, mut events: Vec<Event>, now: Time) -> Vec<Event> {
     let touched = touched(state, &events);
     let before = events.len();
     for id in touched {
-        let mut draft = only(state, &id);
+        let mut draft = state.only(&id);
         for event in &events[..before] {
             draft.evolve(event, now);
         }
@@ -52,17 +52,6 @@ fn touched(state: &State, events: &[Event]) -> Vec<ReleaseId> {
     }
     let waiting = state.releases.values().filter(|release| release.phase.is_before_deploy());
     waiting.map(|release| release.id.clone()).collect()
-}
-
-/// A state with just this release: what a decision costs must not depend on how many there are.
-fn only(state: &State, id: &ReleaseId) -> State {
-    let release = state.releases.get(id).map(|release| (id.clone(), release.clone()));
-    State {
-        house: state.house.clone(),
-        releases: release.into_iter().collect(),
-        filed: state.filed.clone(),
-        last_at: state.last_at,
-    }
 }
 
 fn next(release: &Release, policy: &Policy, now: Time) -> Option<Happened> {
@@ -185,9 +174,11 @@ fn at_gate(release: &Release, stage: usize, policy: &Policy, now: Time) -> Optio
         Gate::Shut(_) if may_wait(release, stage) => return None,
         Gate::Shut(why) => return held_by_us(release, why),
     }
-    if needs_a_person(release, stage) {
+    let later = Some(goes_on_at(release, stage, now)).filter(|at| *at > now);
+    if needs_a_person(release, stage) || later.is_some() {
+        let until = later.filter(|_| !needs_a_person(release, stage));
         let asked = release.advance_asked.contains(&stage);
-        return (!asked).then_some(Happened::AdvanceAsked { stage });
+        return (!asked).then_some(Happened::AdvanceAsked { stage, until });
     }
     Some(match stage == release.last_stage() {
         true => Happened::RolledOut,

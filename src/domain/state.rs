@@ -33,6 +33,19 @@ pub struct State {
     pub last_at: Option<Time>,
 }
 
+impl State {
+    /// With just this release: what is worked out of it must not cost more the more there are.
+    pub fn only(&self, id: &ReleaseId) -> Self {
+        let release = self.releases.get(id).map(|release| (id.clone(), release.clone()));
+        Self {
+            house: self.house.clone(),
+            releases: release.into_iter().collect(),
+            filed: self.filed.clone(),
+            last_at: self.last_at,
+        }
+    }
+}
+
 /// What belongs to no release.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct House {
@@ -119,6 +132,9 @@ pub struct Release {
     pub prompts: u32,
     pub approvals: BTreeMap<usize, BTreeMap<Role, PersonId>>,
     pub advance_asked: BTreeSet<usize>,
+    /// When it goes on by itself, while it waits for its hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_on_at: Option<Time>,
     /// The stages that have soaked as long as they may without a decision.
     pub overdue: BTreeSet<usize>,
     /// Since when the stage's traffic is what it is.

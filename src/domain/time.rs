@@ -60,6 +60,14 @@ pub fn resolve(local: NaiveDateTime, zone: Tz) -> Result<DateTime<Utc>, Unresolv
     }
 }
 
+/// The same, where somebody has to have one: of two the first, and where the clocks skip it, the first
+/// that they show after it.
+pub fn first_at(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
+    let found = zone.from_local_datetime(&local).earliest();
+    let after = || GapInfo::new(&local, &zone).and_then(|gap| gap.end);
+    found.or_else(after).map_or_else(|| local.and_utc(), |at| at.to_utc())
+}
+
 /// By how much the clocks go forward over a local time that they skip.
 fn gap(local: NaiveDateTime, zone: Tz) -> Duration {
     let ends = GapInfo::new(&local, &zone).and_then(|gap| Some((gap.begin?.0, gap.end?)));

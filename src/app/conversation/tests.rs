@@ -413,8 +413,8 @@ async fn what_is_wrong_is_said_with_what_would_be_right() {
       The plan broken.toml cannot be read. Nothing was scheduled.
       - unknown field servise, expected one of service, name, environment, version,
         artifact, commit, tag, title, start, zone, kind, captain, deployer, backup,
-        strategy, rationale, downtime, duration, impact, user_facing, support, notes_url,
-        plan_url
+        strategy, rationale, advance_within, downtime, duration, impact, user_facing,
+        support, notes_url, plan_url
 
     maria: schedule web-shop tomorow
       I don't understand the time tomorow. Say 2026-12-01 10:00 Europe/Berlin, tomorrow

@@ -210,8 +210,15 @@ fn of_release(did: &Happened, policy: &Policy) -> String {
             format!("Stage {} is deployed{}.", stage + 1, soak.unwrap_or_default())
         }
         Happened::SoakEnded { stage } => format!("The soak of stage {} ended.", stage + 1),
-        Happened::AdvanceAsked { stage } => {
+        Happened::AdvanceAsked { stage, until: None } => {
             format!("Stage {} is through its checks and waits for a person.", stage + 1)
+        }
+        Happened::AdvanceAsked { stage, until: Some(until) } => {
+            let (stage, at) = (stage + 1, when(*until));
+            format!("Stage {stage} is through its checks and waits until {at}, or for a person.")
+        }
+        Happened::AdvanceOpened { stage } => {
+            format!("The hours began in which it goes on by itself from stage {}.", stage + 1)
         }
         Happened::NumberReported { number, by } => {
             let line = match number.line.as_str() {

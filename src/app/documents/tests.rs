@@ -33,6 +33,7 @@ fn the_plan_tells_how_each_stage_is_judged_and_by_when() {
     let world = World::counting_down();
     let mut release = world.release().clone();
     let plan = std::sync::Arc::make_mut(&mut release.plan);
+    plan.release.advance_within = Some("Mon–Fri 09–17".parse().expect("hours"));
     let stage = &mut plan.stages[1];
     stage.decide_by = Some(Span::hours(72));
     stage.notice = Some("customers".into());
@@ -47,6 +48,7 @@ fn the_plan_tells_how_each_stage_is_judged_and_by_when() {
         "Judged by Error rate: held above 0.1 %",
         "Judged by p95: held 20 % above the stable group, red 50 % above the stable group for 60 s",
         "Decided by 3 d after it is out at the latest",
+        "Goes on by itself Mon–Fri 09–17 only (America/Los_Angeles)",
         "Then customers is told and asked: What is missing?",
         "Carts: `rate(carts[1m])`",
     ] {

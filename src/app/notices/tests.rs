@@ -158,6 +158,7 @@ fn rolling_out() -> Vec<NoticeKind> {
             people: vec![who("maria")],
             soaked_ms: None,
             why: None,
+            goes_on_at: None,
             lines: measured(),
         },
         NoticeKind::AdvanceWanted {
@@ -169,6 +170,19 @@ fn rolling_out() -> Vec<NoticeKind> {
             people: vec![who("paula"), who("sam")],
             soaked_ms: None,
             why: None,
+            goes_on_at: None,
+            lines: vec![],
+        },
+        NoticeKind::AdvanceWanted {
+            at,
+            stage: text("Friendly"),
+            number: 2,
+            next: Some(text("Beta")),
+            waits_for: vec![],
+            people: vec![who("maria")],
+            soaked_ms: None,
+            why: None,
+            goes_on_at: Some(until),
             lines: vec![],
         },
         NoticeKind::AdvanceWanted {
@@ -180,6 +194,7 @@ fn rolling_out() -> Vec<NoticeKind> {
             people: vec![who("maria")],
             soaked_ms: Some(172_800_000),
             why: Some(text("Error rate 0.42 %, above 0.1")),
+            goes_on_at: None,
             lines: vec![],
         },
         NoticeKind::Cohort {

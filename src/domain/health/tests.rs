@@ -5,7 +5,7 @@ use super::super::effect::{Effect, Target};
 use super::super::event::Event;
 use super::super::fixture::{World, id, plan};
 use super::super::metric::{Answer, Reading};
-use super::super::notice::NoticeKind;
+use super::super::notice::{Notice, NoticeKind};
 use super::super::plan::{Advance, Metric, Plan};
 use super::*;
 
@@ -92,6 +92,67 @@ fn a_stage_goes_on_by_itself_on_green_and_by_nothing_else() {
     world.measures(GREEN);
     assert_eq!(world.release().phase, Phase::Deploying { stage: 2 });
     assert_eq!(numbers_told(&world), [""; 0], "green all along is not news");
+}
+
+/// Green at a quarter past ten, and to go on by itself at ten, or in the afternoon.
+fn out_of_hours() -> World {
+    let mut plan = gated();
+    plan.release.advance_within = Some("Mon–Fri 10–10:10, Mon–Fri 14–16".parse().expect("hours"));
+    let mut world = at_gate(plan, GREEN);
+    world.measures(GREEN);
+    assert_eq!(world.release().phase, Phase::AtGate { stage: 1 });
+    world
+}
+
+#[test]
+fn what_is_green_out_of_hours_says_so_once_and_goes_on_when_they_begin() {
+    let mut world = out_of_hours();
+    let begin = crate::domain::fixture::time("2026-12-15T22:00:00Z");
+    assert_eq!(world.release().goes_on_at, Some(begin), "14:00 in Los Angeles");
+    let wanted = |world: &World| {
+        let wanted = world.notices().filter(|notice| {
+            matches!(&notice.kind, NoticeKind::AdvanceWanted { goes_on_at: Some(at), .. } if *at == begin)
+        });
+        wanted.count()
+    };
+    assert_eq!(wanted(&world), 1);
+    let before = measured(&world);
+    lasts(&mut world, GREEN, Duration::hours(2));
+    assert_eq!(measured(&world), before + 24, "every five minutes, and not each");
+    assert_eq!(wanted(&world), 1);
+    let prompts = |notice: &Notice| matches!(notice.kind, NoticeKind::SilencePrompt { .. });
+    assert!(!world.notices().any(prompts), "nobody is asked for news meanwhile");
+    let rest = begin - world.now - Duration::seconds(20);
+    lasts(&mut world, GREEN, rest);
+    assert_eq!(world.release().phase, Phase::AtGate { stage: 1 });
+    world.after(Duration::minutes(1));
+    world.measures(GREEN);
+    assert_eq!(world.release().phase, Phase::Deploying { stage: 2 });
+    assert_eq!(world.release().goes_on_at, None);
+    // The last stage ends when it is done, whatever the hour.
+    world.run_ends(3, RunOutcome::Worked);
+    world.wait_until("2026-12-16T02:00:00Z");
+    assert!(world.release().goes_on_at.is_none());
+}
+
+#[test]
+fn a_person_advances_out_of_hours_and_what_is_not_green_when_they_begin_is_held() {
+    let mut world = out_of_hours();
+    let commits = Commitment { stage: Some(1), ..Commitment::default() };
+    world.by("maria", Command::Advance { release: id(), commits });
+    assert_eq!(world.release().phase, Phase::Deploying { stage: 2 });
+    assert_eq!(world.release().goes_on_at, None);
+
+    let mut world = out_of_hours();
+    lasts(&mut world, YELLOW, Duration::hours(4));
+    assert_eq!(world.release().phase, Phase::AtGate { stage: 1 });
+    assert!(held(&world).is_some_and(|why| why.contains("0.42 %")), "{:?}", held(&world));
+    lasts(&mut world, GREEN, Duration::hours(3));
+    world.by("maria", Command::Resume { release: id() });
+    world.measures(GREEN);
+    assert_eq!(world.release().phase, Phase::AtGate { stage: 1 }, "the hours are over");
+    let tomorrow = crate::domain::fixture::time("2026-12-16T18:00:00Z");
+    assert_eq!(world.release().goes_on_at, Some(tomorrow));
 }
 
 #[test]

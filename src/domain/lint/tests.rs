@@ -223,6 +223,17 @@ fn nothing_advances_blindly() {
 }
 
 #[test]
+fn hours_are_for_what_goes_on_by_itself() {
+    let within = "strategy = \"rolling\"\nadvance_within = \"Mon–Fri 09–17\"";
+    let bounded = changed("strategy = \"rolling\"", within);
+    // The last stage ends whenever it is done.
+    assert_eq!(rules(&bounded), ["hours-of-nothing at release.advance_within"]);
+    let automatic = PLAN.replacen("strategy = \"rolling\"", within, 1);
+    let automatic = automatic.replacen("traffic = 33", "traffic = 33\nadvance = \"auto\"", 1);
+    assert_eq!(rules(&toml::from_str(&automatic).expect("a plan")), [""; 0]);
+}
+
+#[test]
 fn stages_are_warned_about_what_they_lack() {
     assert_eq!(rules(&changed("soak = \"8m\"", "")), ["no-soak at stage[0].name"]);
     assert_eq!(

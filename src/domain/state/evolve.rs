@@ -211,6 +211,7 @@ fn opened(id: &ReleaseId, did: &Happened, at: Time) -> Release {
         prompts: 0,
         approvals: BTreeMap::new(),
         advance_asked: BTreeSet::new(),
+        goes_on_at: None,
         overdue: BTreeSet::new(),
         stage_since: None,
         resumed_at: None,
@@ -353,8 +354,15 @@ impl Release {
                 self.spoke(at);
                 self.enter(Phase::AtGate { stage: *stage }, at);
             }
-            Happened::AdvanceAsked { stage } => {
+            Happened::AdvanceAsked { stage, until } => {
                 self.advance_asked.insert(*stage);
+                self.goes_on_at = *until;
+            }
+            // What was waited for is over, as after a resume: the numbers are looked at anew.
+            Happened::AdvanceOpened { stage } => {
+                self.advance_asked.remove(stage);
+                self.goes_on_at = None;
+                self.resumed_at = Some(at);
             }
             Happened::StageOverdue { stage, .. } => {
                 self.overdue.insert(*stage);
@@ -476,6 +484,7 @@ impl Release {
     fn enter(&mut self, phase: Phase, at: Time) {
         self.phase = phase;
         self.phase_since = at;
+        self.goes_on_at = None;
     }
 
     fn end(&mut self, phase: Phase, at: Time) {
