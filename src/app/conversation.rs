@@ -198,7 +198,11 @@ impl Conversation {
             }
         };
         let now = self.engine.now();
-        let state = self.engine.state();
+        // Nobody waits to publish what comes next while this is put into words.
+        let state = match answer.events.first().and_then(|(_, event)| event.of_release()) {
+            Some((release, _)) => self.engine.state().only(release),
+            None => self.engine.state().clone(),
+        };
         let policy = state.house.policy();
         let after = After { words: self.words(), state: &state, policy, now };
         let came = if answer::is_refused(&answer.events) { Came::Refused } else { Came::Through };

@@ -32,6 +32,11 @@ const BATCH: usize = 256;
 /// which is less than they would wait for the fsyncs of several.
 pub const TOGETHER: usize = 1024;
 
+/// Where several come at once, those who come so soon after them share their commit: on a machine that
+/// is busy a commit costs as much as several decisions. Whoever comes alone, or goes first, does not
+/// wait for it.
+const GATHER: std::time::Duration = std::time::Duration::from_millis(1);
+
 /// So many of the others are decided beside those who go first, and before those who came late: they
 /// starve nobody.
 const FAIR: usize = 8;
@@ -214,7 +219,7 @@ impl Engine {
             decided: AtomicU64::new(0),
             batches: AtomicU64::new(0),
         });
-        let queues = Queues { asked, first: going_first, left: Vec::new() };
+        let queues = Queues { asked, first: going_first, left: Vec::new(), crowd: false };
         tokio::spawn(write(Writer { inner: inner.clone(), draft: state }, queues));
         Ok(Self { inner, inbox, first })
     }
@@ -489,6 +494,8 @@ struct Queues {
     first: mpsc::Receiver<Vec<Asked>>,
     /// Taken out of `asked` and not decided yet.
     left: Vec<Asked>,
+    /// Several have shared the last commit.
+    crowd: bool,
 }
 
 /// Who shares a commit.
@@ -510,6 +517,13 @@ impl Queues {
                 came = self.asked.recv() => self.left.extend(came?),
             }
         }
+        if self.crowd && first.is_empty() {
+            tokio::select! {
+                biased;
+                Some(came) = self.first.recv() => first.extend(came),
+                () = tokio::time::sleep(GATHER) => {}
+            }
+        }
         while let Ok(more) = self.first.try_recv() {
             first.extend(more);
         }
@@ -524,6 +538,7 @@ impl Queues {
         }
         let at_least = first.len() + FAIR;
         first.extend(self.left.drain(..self.left.len().min(most)));
+        self.crowd = first.len() > 1;
         Some(Together { asked: first, at_least })
     }
 
@@ -913,4 +928,34 @@ fn entry(request: &Request, event: &Event, at: Time) -> NewEntry {
 fn micros(at: Time) -> Time {
     use chrono::SubsecRound;
     at.trunc_subsecs(6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(nth: u64) -> Asked {
+        Asked { nth, work: Work::End(Ends::Nothing), answer: oneshot::channel().0 }
+    }
+
+    /// Who shares a commit, if one has asked and another does while the queues are looked at.
+    async fn together(crowd: bool, goes_first: bool) -> Vec<u64> {
+        let ((inbox, asked_later), (first, going_first)) = (mpsc::channel(8), mpsc::channel(8));
+        let mut queues = Queues { asked: asked_later, first: going_first, left: Vec::new(), crowd };
+        inbox.send(vec![asked(1)]).await.expect("there is room");
+        let other = if goes_first { first.clone() } else { inbox.clone() };
+        let next = tokio::join!(queues.next(), async {
+            other.send(vec![asked(2)]).await.expect("there is room");
+        });
+        let next = next.0.expect("somebody may still ask");
+        assert_eq!(queues.crowd, next.asked.len() > 1);
+        next.asked.iter().map(|asked| asked.nth).collect()
+    }
+
+    #[tokio::test]
+    async fn a_crowd_shares_a_commit_and_who_comes_alone_does_not_wait() {
+        assert_eq!(together(false, false).await, [1]);
+        assert_eq!(together(true, false).await, [1, 2]);
+        assert_eq!(together(true, true).await, [2, 1], "ahead, and at once");
+    }
 }

@@ -7,10 +7,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::log::Hash;
-use super::{ReadError, Store};
-
-/// Rows in one statement, far below the number of values that SQLite binds.
-const CHUNK: usize = 256;
+use super::{CHUNK, ReadError, Store};
 
 /// What was said under a request's id.
 #[derive(Debug, Clone, PartialEq, Eq)]

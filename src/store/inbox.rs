@@ -8,10 +8,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::log::{instant, parse_instant};
 use super::shared::Small;
-use super::{CommitError, ReadError, Store};
-
-/// Rows or ids in one statement, far below the number of values that SQLite binds.
-const CHUNK: usize = 256;
+use super::{CHUNK, CommitError, ReadError, Store};
 
 /// A request that was not decided yet.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,15 +10,13 @@ use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool};
 
+use super::CHUNK;
 use super::fault::{Fault, fault};
 use super::open::{self, OpenError};
 use super::verify;
 
 /// Entries fetched at a time: enough to make the round trip cheap, little enough to hold.
 const PAGE: usize = 4096;
-
-/// SQLite binds at most 32,766 values in one statement; a chunk of this many rows stays far below.
-const CHUNK: usize = 256;
 
 const SELECT: &str = "select seq, at, actor, request, release, schema, event, hash from log";
 

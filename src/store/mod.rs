@@ -52,7 +52,18 @@ pub struct Batch {
     pub asked: Vec<Asked>,
 }
 
+/// Rows or ids in one statement. SQLite binds at most 32,766 values in one: this stays far below.
+const CHUNK: usize = 256;
+
 impl Batch {
+    /// How many it takes to write it.
+    fn statements(&self) -> usize {
+        let Self { entries, effects, settled, decided, cards, asked } = self;
+        let rows =
+            [entries.len(), effects.len(), settled.len(), decided.len(), cards.len(), asked.len()];
+        rows.into_iter().map(|rows| rows.div_ceil(CHUNK)).sum()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
             && self.effects.is_empty()
@@ -137,10 +148,11 @@ impl Store {
         let written: Vec<_> = links.iter().map(|link| (link.seq, link.hash)).collect();
         let head = written.last().map_or(writer.head, |&(seq, hash)| Head { seq, hash });
 
-        writer.begin().await?;
         let (small, waiting) = shared::apart(self.gathering.take_along());
-        let done = write(&mut writer.conn, batch, &links, head.seq, &small).await;
-        match writer.end(done, head).await {
+        let statements = batch.statements() + shared::statements(&small);
+        let write =
+            async |conn: &mut SqliteConnection| write(conn, batch, &links, head.seq, &small).await;
+        match writer.transaction(statements, head, write).await {
             Ok(changed) => {
                 self.head.send_replace(head);
                 shared::tell(waiting, Ok(&changed));
@@ -175,10 +187,8 @@ impl Store {
     /// Writes, to know that the disk takes it.
     pub async fn check(&self) -> Result<(), CommitError> {
         let mut writer = self.writer.lock().await;
-        writer.begin().await?;
-        let done = beat(&mut writer.conn).await;
         let head = writer.head;
-        writer.end(done, head).await
+        writer.transaction(1, head, beat).await
     }
 
     /// Puts everything into the file itself, for whoever copies it while nobody writes.
@@ -215,6 +225,16 @@ async fn write(
     shared::written(conn, small).await
 }
 
+async fn between_begin_and_commit<T>(
+    conn: &mut SqliteConnection,
+    write: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>,
+) -> sqlx::Result<T> {
+    sqlx::query("begin immediate").execute(&mut *conn).await?;
+    let value = write(&mut *conn).await?;
+    sqlx::query("commit").execute(conn).await?;
+    Ok(value)
+}
+
 async fn beat(conn: &mut SqliteConnection) -> sqlx::Result<()> {
     sqlx::query("update pulse set beats = beats + 1").execute(conn).await.map(|_| ())
 }
@@ -230,25 +250,24 @@ struct Writer {
 }
 
 impl Writer {
-    async fn begin(&mut self) -> Result<(), CommitError> {
+    /// All of it or nothing; then the log ends at this head. One statement is a transaction by itself:
+    /// to begin and to commit would take longer than most of them.
+    async fn transaction<T>(
+        &mut self,
+        statements: usize,
+        head: Head,
+        write: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>,
+    ) -> Result<T, CommitError> {
         if self.unsettled {
             let why = "an earlier write ended without a clear outcome; start again from the file";
             return Err(self.uncertain(why.to_owned()));
         }
         self.unsettled = true;
-        match sqlx::query("begin immediate").execute(&mut self.conn).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.give_up(&error).await),
-        }
-    }
-
-    /// Commits what was done, or takes it back.
-    async fn end<T>(&mut self, done: sqlx::Result<T>, head: Head) -> Result<T, CommitError> {
-        let ended = match done {
-            Ok(value) => sqlx::query("commit").execute(&mut self.conn).await.map(|_| value),
-            Err(error) => Err(error),
+        let written = match statements {
+            1 => write(&mut self.conn).await,
+            _ => between_begin_and_commit(&mut self.conn, write).await,
         };
-        match ended {
+        match written {
             Ok(value) => {
                 self.head = head;
                 self.unsettled = false;

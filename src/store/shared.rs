@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::inbox::{self, Kept};
 use super::outbox;
-use super::{CommitError, Store, Writer};
+use super::{CHUNK, CommitError, Store, Writer};
 
 /// What is to be written, without an entry in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,10 +121,9 @@ impl Writer {
 
     /// The places of those that changed anything.
     async fn written(&mut self, all: &[Small]) -> Result<HashSet<usize>, CommitError> {
-        self.begin().await?;
-        let done = written(&mut self.conn, all).await;
-        let head = self.head;
-        self.end(done, head).await
+        let (statements, head) = (statements(all), self.head);
+        let write = async |conn: &mut SqliteConnection| written(conn, all).await;
+        self.transaction(statements, head, write).await
     }
 }
 
@@ -138,6 +137,19 @@ pub(super) fn tell(waiting: Vec<Tell>, changed: Result<&HashSet<usize>, &CommitE
     for (n, tell) in waiting.into_iter().enumerate() {
         let _ = tell.send(changed.map(|changed| changed.contains(&n)).map_err(Clone::clone));
     }
+}
+
+/// How many it takes to write them.
+pub(super) fn statements(all: &[Small]) -> usize {
+    let (mut kept, mut claimed, mut others) = (0, 0, 0);
+    for small in all {
+        match small {
+            Small::Keep(_) => kept += 1,
+            Small::Claim(_) => claimed += 1,
+            Small::Postpone { .. } | Small::CardWritten { .. } => others += 1,
+        }
+    }
+    [kept, claimed].into_iter().map(|rows: usize| rows.div_ceil(CHUNK)).sum::<usize>() + others
 }
 
 /// What comes in bursts takes one statement for all; what comes twice in one is written once.

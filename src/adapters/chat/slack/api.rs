@@ -378,7 +378,13 @@ fn fault(why: &SlackClientError) -> Fault {
 
 /// A text within an answer; empty where there is none.
 pub(super) fn text<'a>(answer: &'a Value, pointer: &str) -> &'a str {
-    answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    // None of Slack's names has anything to unescape, for which a JSON pointer copies each.
+    let mut names = pointer.split('/').skip(1);
+    let found = names.try_fold(answer, |within, name| match within.as_array() {
+        Some(all) => all.get(name.parse::<usize>().ok()?),
+        None => within.get(name),
+    });
+    found.and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Adds what is there and leaves out what is not.
