@@ -27,7 +27,7 @@ use crate::domain::policy::Policy;
 use crate::domain::state::State;
 use crate::ports::Message;
 use crate::store::export::{Format, export};
-use crate::store::{Entry, Finding, Reader, Snapshot, Which, Witness};
+use crate::store::{Entry, Finding, Reader, Snapshot, Which, Witness, verify};
 
 const HELP: &str = "\
 Examples:
@@ -568,11 +568,13 @@ pub async fn audit(
     let reader = Reader::open(state).await.with_context(opening)?;
     let exit = match audit {
         Audit::Verify { against } => {
-            print_finding(&proven(&reader, state, against.as_ref()).await?, json, out)?
+            let snapshot = Snapshot::read(state, replay::SHAPE);
+            let finding = replay::prove(&reader, against.as_ref(), snapshot.as_ref()).await?;
+            print_finding(&finding, json, out)?
         }
         Audit::Export { format, release, from, until, output } => {
             let (from, until) = (*from, *until);
-            let finding = proven(&reader, state, None).await?;
+            let finding = verify(&reader, None).await?;
             // A log that cannot be followed is exported all the same, but not by names out of it.
             let state = replay::replay_all(&reader).await.context("replaying the log");
             let release = match (release, &state) {
@@ -611,15 +613,6 @@ pub async fn audit(
     };
     reader.close().await;
     Ok(exit)
-}
-
-async fn proven(
-    reader: &Reader,
-    state: &Path,
-    against: Option<&Witness>,
-) -> anyhow::Result<Finding> {
-    let snapshot = Snapshot::read(state, replay::SHAPE);
-    replay::prove(reader, against, snapshot.as_ref()).await
 }
 
 /// Programs get every byte. What people open must not mislead them, in a file neither.

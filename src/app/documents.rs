@@ -238,7 +238,8 @@ fn steps(page: &mut Page, release: &Release, policy: &Policy) {
 
 fn hours(release: &Release, stage: usize) -> Option<String> {
     let hours = release.plan.release.advance_within.as_ref()?;
-    let by_itself = stage != release.last_stage() && !needs_a_person(release, stage);
+    let approved = release.plan.stages[stage].approvers.is_empty();
+    let by_itself = stage != release.last_stage() && approved && !needs_a_person(release, stage);
     by_itself.then(|| text(&hours.to_string()))
 }
 

@@ -517,7 +517,7 @@ impl Queues {
                 came = self.asked.recv() => self.left.extend(came?),
             }
         }
-        if self.crowd && first.is_empty() {
+        if self.crowd && first.is_empty() && self.left.len() < BATCH {
             tokio::select! {
                 biased;
                 Some(came) = self.first.recv() => first.extend(came),

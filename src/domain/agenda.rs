@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Command;
 use super::ids::{AnnouncementId, FlagId, FreezeId, ReleaseId};
+use super::metric::Light;
 use super::plan::{AnnounceAt, ItemPhase, PlannedAnnouncement};
 use super::policy::Policy;
 use super::state::{Phase, Rehearsal, Release, State};
@@ -273,15 +274,14 @@ fn of_phase(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
         Phase::CountingDown | Phase::Ready => before_start(release, policy),
         Phase::Deploying { .. } => silence(release, policy),
         // Who has days to decide, or sleeps, is not asked for news every quarter of an hour.
-        Phase::AtGate { stage } if let Some(at) = release.goes_on_at => {
-            vec![(at, Deadline::GoOn(stage))]
-        }
-        Phase::AtGate { stage } => match super::rollout::decide_by(release, stage) {
-            Some(at) if !release.overdue.contains(&stage) => {
-                vec![(at, Deadline::DecideStage(stage))]
+        Phase::AtGate { stage } => {
+            let go_on = release.goes_on_at.map(|at| (at, Deadline::GoOn(stage)));
+            match to_decide(release, stage, policy) {
+                Some(at) => go_on.into_iter().chain([(at, Deadline::DecideStage(stage))]).collect(),
+                None if go_on.is_some() => go_on.into_iter().collect(),
+                None => silence(release, policy),
             }
-            Some(_) | None => silence(release, policy),
-        },
+        }
         Phase::Soaking { stage, until } => vec![(until, Deadline::EndSoak(stage))],
         Phase::Watching
         | Phase::Done
@@ -289,6 +289,21 @@ fn of_phase(release: &Release, policy: &Policy) -> Vec<(Time, Deadline)> {
         | Phase::RollingBack
         | Phase::RolledBack
         | Phase::RollbackFailed => Vec::new(),
+    }
+}
+
+/// When the captain is asked to decide on a stage for which nobody else does. What is green goes on by
+/// itself or has asked to, as soon as that is measured again.
+fn to_decide(release: &Release, stage: usize, policy: &Policy) -> Option<Time> {
+    let at = super::rollout::decide_by(release, stage)?;
+    if release.overdue.contains(&stage) {
+        return None;
+    }
+    let green = release.health.as_ref().is_some_and(|health| health.light == Light::Green);
+    match (green, release.goes_on_at) {
+        (true, Some(_)) => None,
+        (true, None) => Some(at.max(release.phase_since + policy.timing.no_data.duration())),
+        (false, _) => Some(at),
     }
 }
 

@@ -91,7 +91,7 @@ pub(super) fn tick(case: &Case, deadline: &Deadline) -> Decided {
         }
         Deadline::RedLasts => super::health::red_lasts(case),
         Deadline::DecideStage(stage) => super::rollout::overdue(case, *stage),
-        Deadline::GoOn(stage) => case.did(Happened::AdvanceOpened { stage: *stage }),
+        Deadline::GoOn(stage) => go_on(case, *stage),
         Deadline::RollBackRed => super::health::roll_back_red(case),
         Deadline::HoldUntold => super::health::hold_untold(case),
         Deadline::RecallCheck(check) => case.did(Happened::CheckRecalled { check: *check }),
@@ -205,16 +205,29 @@ fn remind_missed(case: &Case, nth: u32) -> Decided {
 fn end_soak(case: &Case, stage: usize) -> Decided {
     let release = case.release;
     let mut events = vec![did(&release.id, Happened::SoakEnded { stage })];
-    if let Some(leapt) = case.state.house.leapt.filter(|at| *at >= release.phase_since) {
-        let name = release.plan.stages.get(stage).map_or("it", |stage| stage.name.as_str());
-        let reason = format!(
-            "the machine's clock was set forward at {} while {name} soaked, so nobody can tell how \
-             long it did",
-            case.clock(leapt)
-        );
-        events.push(did(&release.id, Happened::Held { reason, by: None }));
-    }
+    events.extend(leapt(case, stage, "soaked, so nobody can tell how long it did"));
     Ok(events)
+}
+
+/// The hours have begun in which it goes on by itself, as far as the clock can be believed.
+fn go_on(case: &Case, stage: usize) -> Decided {
+    let mut events = vec![did(&case.release.id, Happened::AdvanceOpened { stage })];
+    events.extend(leapt(
+        case,
+        stage,
+        "waited for its hours, so nobody can tell whether they began",
+    ));
+    Ok(events)
+}
+
+/// The hold on a stage during which the clock was set.
+fn leapt(case: &Case, stage: usize, did_what: &str) -> Option<Event> {
+    let release = case.release;
+    let leapt = case.state.house.leapt.filter(|at| *at >= release.phase_since)?;
+    let name = release.plan.stages.get(stage).map_or("it", |stage| stage.name.as_str());
+    let at = case.clock(leapt);
+    let reason = format!("the machine's clock was set forward at {at} while {name} {did_what}");
+    Some(did(&release.id, Happened::Held { reason, by: None }))
 }
 
 fn escalate(case: &Case, nth: u32) -> Decided {

@@ -259,6 +259,9 @@ pub enum NoticeKind {
         /// The end of the soak, if it goes on by itself then.
         #[serde(default)]
         advances_at: Option<Time>,
+        /// So far away that the day has to be said.
+        #[serde(default)]
+        days: bool,
     },
     /// What was measured, as pictures. They are drawn from the log when they are delivered.
     Pictures {

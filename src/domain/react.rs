@@ -914,7 +914,7 @@ fn stage_deployed(scene: &Scene, stage: usize) -> Vec<Effect> {
             stage,
             until,
             checks,
-            days: until - at > chrono::Duration::hours(12),
+            days: is_far(at, until),
             judged: judged_by(scene, plan),
         }));
     }
@@ -1050,6 +1050,7 @@ fn numbers(scene: &Scene, stage: Option<usize>, metrics: &[Judged]) -> Vec<Effec
     let release = scene.release;
     let light = health::overall(metrics);
     let stage = stage.and_then(|stage| release.plan.stages.get(stage));
+    let advances_at = release.phase.stage().and_then(|stage| advances_at(release, stage));
     scene.room(NoticeKind::Numbers {
         at: scene.at,
         stage: stage.map(|stage| stage.name.clone()),
@@ -1057,8 +1058,14 @@ fn numbers(scene: &Scene, stage: Option<usize>, metrics: &[Judged]) -> Vec<Effec
         lines: metrics.iter().map(|judged| health::brief(judged, scene.policy)).collect(),
         automatic: release.plan.rollback.as_ref().is_some_and(|plan| plan.automatic),
         held: release.held.is_some(),
-        advances_at: release.phase.stage().and_then(|stage| advances_at(release, stage)),
+        advances_at,
+        days: advances_at.is_some_and(|then| is_far(scene.at, then)),
     })
+}
+
+/// Whether the day has to be said, too.
+fn is_far(now: Time, then: Time) -> bool {
+    then - now > chrono::Duration::hours(12)
 }
 
 /// When it goes on from a stage that soaks.

@@ -147,7 +147,7 @@ fn deploying(release: &Release, stage: usize, policy: &Policy, now: Time) -> Opt
 }
 
 fn at_gate(release: &Release, stage: usize, policy: &Policy, now: Time) -> Option<Happened> {
-    if release.held.is_some() || release.red.is_some() {
+    if release.held.is_some() || release.red.is_some() || release.goes_on_at.is_some() {
         return None;
     }
     let plan = &release.plan.stages[stage];

@@ -319,6 +319,7 @@ fn numbers(light: &str, held: bool) -> NoticeKind {
         automatic: light == "red",
         held,
         advances_at: (light == "green" && !held).then(|| time("2026-12-15T18:30:00Z")),
+        days: false,
     }
 }
 

@@ -126,13 +126,49 @@ fn what_is_green_out_of_hours_says_so_once_and_goes_on_when_they_begin() {
     lasts(&mut world, GREEN, rest);
     assert_eq!(world.release().phase, Phase::AtGate { stage: 1 });
     world.after(Duration::minutes(1));
+    assert_eq!(
+        world.release().phase,
+        Phase::AtGate { stage: 1 },
+        "what was green is looked at anew"
+    );
+    assert_eq!(world.release().goes_on_at, None);
     world.measures(GREEN);
     assert_eq!(world.release().phase, Phase::Deploying { stage: 2 });
-    assert_eq!(world.release().goes_on_at, None);
     // The last stage ends when it is done, whatever the hour.
     world.run_ends(3, RunOutcome::Worked);
     world.wait_until("2026-12-16T02:00:00Z");
     assert!(world.release().goes_on_at.is_none());
+}
+
+#[test]
+fn nothing_but_the_hours_and_new_numbers_ends_the_wait() {
+    let mut world = out_of_hours();
+    // Nobody measured and no deadline was met from then on until after the hours began.
+    world.now = crate::domain::fixture::time("2026-12-15T22:05:00Z");
+    world.by("dave", Command::Update { release: id(), text: "good morning".into() });
+    assert_eq!(world.release().phase, Phase::AtGate { stage: 1 });
+    world.after(Duration::seconds(1));
+    assert_eq!(world.release().phase, Phase::AtGate { stage: 1 }, "they are old");
+    let asked = |notice: &Notice| matches!(notice.kind, NoticeKind::SilencePrompt { .. });
+    assert!(!world.notices().any(asked), "nobody is late with news");
+    world.measures(GREEN);
+    assert_eq!(world.release().phase, Phase::Deploying { stage: 2 });
+}
+
+#[test]
+fn who_has_until_then_to_decide_is_asked_while_it_is_not_green_out_of_hours() {
+    let mut plan = gated();
+    plan.release.advance_within = Some("Mon–Fri 10–10:10, Mon–Fri 14–16".parse().expect("hours"));
+    plan.stages[1].decide_by = Some(Span::hours(2));
+    let overdue = |world: &World| !world.release().overdue.is_empty();
+    let mut world = at_gate(plan.clone(), GREEN);
+    lasts(&mut world, GREEN, Duration::hours(6));
+    assert!(!overdue(&world), "it was green, and went on by itself");
+    assert_eq!(world.release().phase, Phase::Deploying { stage: 2 });
+    let mut world = at_gate(plan, GREEN);
+    lasts(&mut world, GREEN, Duration::minutes(10));
+    lasts(&mut world, YELLOW, Duration::hours(2));
+    assert!(overdue(&world), "long before the hours begin");
 }
 
 #[test]

@@ -358,11 +358,11 @@ impl Release {
                 self.advance_asked.insert(*stage);
                 self.goes_on_at = *until;
             }
-            // What was waited for is over, as after a resume: the numbers are looked at anew.
+            // It comes to its gate anew: what was green when the wait began says nothing of now.
             Happened::AdvanceOpened { stage } => {
+                self.spoke(at);
                 self.advance_asked.remove(stage);
-                self.goes_on_at = None;
-                self.resumed_at = Some(at);
+                self.enter(Phase::AtGate { stage: *stage }, at);
             }
             Happened::StageOverdue { stage, .. } => {
                 self.overdue.insert(*stage);
