@@ -179,3 +179,20 @@ fn nobody_is_called_twice_in_a_row() {
 fn oncall_text(world: &World) -> Message {
     super::oncall(&messages(), &world.state, &now(world))
 }
+
+#[test]
+fn what_waits_for_its_hours_says_until_when_and_can_be_advanced_before() {
+    let mut plan = crate::domain::fixture::plan();
+    plan.release.advance_within = Some("Mon–Fri 10–10:10, Mon–Fri 14–16".parse().expect("hours"));
+    let mut world = World::soaking_with(plan);
+    world.after(chrono::Duration::minutes(10));
+    world.run_ends(2, RunOutcome::Worked);
+    let (release, policy) = (world.release(), world.policy());
+    let waits = waits_for(release, policy, world.now);
+    let hours = "its hours, Tue 15 Dec, 14:00 PST, or somebody to advance it before";
+    assert_eq!(waits.summary, hours);
+    let next = waits.next.expect("it goes on");
+    assert_eq!(next.about, format!("go on to {}", release.plan.stages[2].name));
+    let buttons = cards::phase_buttons(release, world.now).concat();
+    assert_eq!(buttons[0].command, format!("advance {} --stage 2", release.id));
+}
