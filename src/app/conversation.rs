@@ -200,7 +200,7 @@ impl Conversation {
         let now = self.engine.now();
         // Nobody waits to publish what comes next while this is put into words.
         let state = match answer.events.first().and_then(|(_, event)| event.of_release()) {
-            Some((release, _)) => self.engine.state().only(release),
+            Some((release, _)) => self.engine.state().narrowed(release),
             None => self.engine.state().clone(),
         };
         let policy = state.house.policy();

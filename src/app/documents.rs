@@ -24,7 +24,7 @@ use crate::domain::plan::{
 };
 use crate::domain::policy::Policy;
 use crate::domain::rollback::contacts;
-use crate::domain::rollout::{arguments, needs_a_person};
+use crate::domain::rollout::{arguments, hours};
 use crate::domain::state::{Release, Step};
 use crate::domain::time::{self, Span, Time};
 
@@ -224,23 +224,15 @@ fn steps(page: &mut Page, release: &Release, policy: &Policy) {
         }));
         notes.extend(stage.metrics.iter().map(|gate| judged_by(gate, release, policy)));
         notes.extend(gate(stage, policy));
-        notes.extend(
-            hours(release, number)
-                .map(|hours| format!("Goes on by itself {hours} only ({})", release.start.zone)),
-        );
+        notes.extend(hours(release, number).map(|hours| {
+            format!("Goes on by itself {} only ({})", text(&hours.to_string()), release.start.zone)
+        }));
         notes.extend(stage.decide_by.map(|by| {
             format!("Decided by {} after it is out at the latest", time::span(by.duration()))
         }));
         notes.extend(stage.notice.as_ref().map(|audience| told(audience, stage)));
         page.items(notes);
     }
-}
-
-fn hours(release: &Release, stage: usize) -> Option<String> {
-    let hours = release.plan.release.advance_within.as_ref()?;
-    let approved = release.plan.stages[stage].approvers.is_empty();
-    let by_itself = stage != release.last_stage() && approved && !needs_a_person(release, stage);
-    by_itself.then(|| text(&hours.to_string()))
 }
 
 fn gate(stage: &Stage, policy: &Policy) -> Option<String> {

@@ -321,6 +321,24 @@ mod tests {
         assert!(world.release().running().next().is_some(), "the gate's checks run");
     }
 
+    #[test]
+    fn hours_that_a_set_clock_began_wait_for_a_person() {
+        let mut plan = crate::domain::fixture::plan();
+        plan.release.advance_within =
+            Some("Mon–Fri 10–10:10, Mon–Fri 14–16".parse().expect("hours"));
+        let mut world = World::soaking_with(plan);
+        world.after(Duration::minutes(10));
+        world.run_ends(2, RunOutcome::Worked);
+        assert!(world.release().goes_on_at.is_some());
+        leap(&mut world, Duration::hours(4));
+        let release = world.release();
+        assert!(matches!(release.phase, Phase::AtGate { stage: 1 }), "{:?}", release.phase);
+        let hold = release.held.as_ref().expect("a person has to look");
+        assert!(hold.reason.contains("nobody can tell whether they began"), "{hold:?}");
+        world.by("maria", Command::Resume { release: id() });
+        assert_eq!(world.release().phase, Phase::Deploying { stage: 2 });
+    }
+
     /// Whether the announcement before the start had a room to name, and whether one came later.
     fn rooms_told(world: &World) -> (Option<bool>, usize) {
         let named = world.notices().find_map(|notice| {

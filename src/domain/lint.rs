@@ -247,9 +247,8 @@ fn too_early(stage: &Stage) -> Option<Finding> {
 /// Hours bound what goes on by itself, and nothing else.
 fn hours_of_nothing(plan: &Plan) -> Option<Finding> {
     plan.release.advance_within.as_ref()?;
-    let by_itself = |stage: &Stage| stage.advance == Advance::Auto && stage.approvers.is_empty();
     let (_, before_the_last) = plan.stages.split_last()?;
-    if before_the_last.iter().any(by_itself) {
+    if before_the_last.iter().any(Stage::goes_on_by_itself) {
         return None;
     }
     let what = "No stage goes on by itself, so that `advance_within` bounds nothing.";

@@ -920,6 +920,11 @@ impl Plan {
 }
 
 impl Stage {
+    /// Whether nobody has to say so before the rollout goes on from it.
+    pub fn goes_on_by_itself(&self) -> bool {
+        self.advance == Advance::Auto && self.approvers.is_empty()
+    }
+
     pub fn done_text(&self) -> String {
         self.done.clone().unwrap_or_else(|| format!("{} done", self.name))
     }

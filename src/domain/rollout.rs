@@ -10,6 +10,7 @@ use super::decide::{Case, Decided, already, did};
 use super::event::Happened;
 use super::freeze;
 use super::health::{self, Gate};
+use super::hours::Hours;
 use super::ids::{ActionName, Role, RunId};
 use super::plan::Advance;
 use super::policy::Right;
@@ -248,13 +249,21 @@ pub fn needs_a_person(release: &Release, stage: usize) -> bool {
     !approved && (manual || !plan.approvers.is_empty())
 }
 
+/// The hours in which the rollout goes on from a stage, where any bound it: after the last one there is
+/// nothing to go on to, and what people say they want at once.
+pub fn hours(release: &Release, stage: usize) -> Option<&Hours> {
+    let by_itself = release.plan.stages[stage].goes_on_by_itself();
+    release
+        .plan
+        .release
+        .advance_within
+        .as_ref()
+        .filter(|_| by_itself && stage != release.last_stage())
+}
+
 /// When the rollout goes on from a stage that is ready at a time, if nobody says so before.
 pub fn goes_on_at(release: &Release, stage: usize, ready: Time) -> Time {
-    let hours = release.plan.release.advance_within.as_ref();
-    // After the last one there is nothing to go on to, and what people approved they want now.
-    let by_itself =
-        stage != release.last_stage() && release.plan.stages[stage].approvers.is_empty();
-    hours.filter(|_| by_itself).map_or(ready, |hours| hours.next(ready, release.start.zone))
+    hours(release, stage).map_or(ready, |hours| hours.next(ready, release.start.zone))
 }
 
 /// How a run ended, completing "it …". What a person says of it counts more than what we saw.

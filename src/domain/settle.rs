@@ -24,7 +24,7 @@ pub fn follow(state: &State, mut events: Vec<Event>, now: Time) -> Vec<Event> {
     let touched = touched(state, &events);
     let before = events.len();
     for id in touched {
-        let mut draft = state.only(&id);
+        let mut draft = state.narrowed(&id);
         for event in &events[..before] {
             draft.evolve(event, now);
         }
@@ -174,11 +174,13 @@ fn at_gate(release: &Release, stage: usize, policy: &Policy, now: Time) -> Optio
         Gate::Shut(_) if may_wait(release, stage) => return None,
         Gate::Shut(why) => return held_by_us(release, why),
     }
-    let later = Some(goes_on_at(release, stage, now)).filter(|at| *at > now);
-    if needs_a_person(release, stage) || later.is_some() {
-        let until = later.filter(|_| !needs_a_person(release, stage));
+    if needs_a_person(release, stage) {
         let asked = release.advance_asked.contains(&stage);
-        return (!asked).then_some(Happened::AdvanceAsked { stage, until });
+        return (!asked).then_some(Happened::AdvanceAsked { stage, until: None });
+    }
+    let at = goes_on_at(release, stage, now);
+    if at > now {
+        return Some(Happened::AdvanceAsked { stage, until: Some(at) });
     }
     Some(match stage == release.last_stage() {
         true => Happened::RolledOut,

@@ -34,8 +34,8 @@ pub struct State {
 }
 
 impl State {
-    /// With just this release: what is worked out of it must not cost more the more there are.
-    pub fn only(&self, id: &ReleaseId) -> Self {
+    /// To this release: what is worked out of it must not cost more the more there are.
+    pub fn narrowed(&self, id: &ReleaseId) -> Self {
         let release = self.releases.get(id).map(|release| (id.clone(), release.clone()));
         Self {
             house: self.house.clone(),

@@ -310,6 +310,14 @@ fn afterwards() -> Vec<NoticeKind> {
     ]
 }
 
+fn on_course_for_monday() -> NoticeKind {
+    let mut kind = numbers("green", false);
+    if let NoticeKind::Numbers { advances_at, days, .. } = &mut kind {
+        (*advances_at, *days) = (Some(time("2026-12-21T17:00:00Z")), true);
+    }
+    kind
+}
+
 fn numbers(light: &str, held: bool) -> NoticeKind {
     NoticeKind::Numbers {
         at: time("2026-12-15T18:22:00Z"),
@@ -412,6 +420,7 @@ fn going_back() -> Vec<NoticeKind> {
         NoticeKind::SteppedBack { at, from: text("Beta"), to: text("Friendly"), by: text("john") },
         numbers("green", true),
         numbers("green", false),
+        on_course_for_monday(),
         numbers("yellow", false),
         numbers("unknown", false),
         numbers("red", false),
