@@ -571,6 +571,11 @@ pub async fn document(
 ) -> anyhow::Result<Exit> {
     let config = configured(options, None)?;
     let text = match wanted.plan {
+        Some(path) if wanted.paper == Paper::Report => bail!(
+            "a report tells how a release went, and a plan has not gone yet: \
+             `tminus rehearse {} --report FILE` plays it and writes one",
+            path.display()
+        ),
         Some(path) => {
             let (_, plan) = plan_in(path)?;
             let start = planned_start(&plan, &config.policy, Utc::now())?;

@@ -12,6 +12,7 @@ use crate::domain::agenda::{self, Scope};
 use crate::domain::authority;
 use crate::domain::checklist::{Item, ItemState, tally};
 use crate::domain::command::{Actor, Vote};
+use crate::domain::health::{self, Gate};
 use crate::domain::ids::{PersonId, ReleaseId, Role};
 use crate::domain::notice::{Brief, PersonRef};
 use crate::domain::policy::{Policy, Right};
@@ -236,7 +237,11 @@ impl Look<'_> {
         let since = Some(release.phase_since);
         if let Some(at) = release.goes_on_at {
             let at = show(at, release.start.zone, self.now.year());
-            let what = format!("its hours, {at}, or somebody to advance it before");
+            let meanwhile = match health::gate(release, stage, self.policy, self.now) {
+                Gate::Open => "or somebody to advance it before",
+                Gate::Wait | Gate::Shut(_) => "and green numbers",
+            };
+            let what = format!("its hours, {at}, {meanwhile}");
             return vec![Wait { what, who: self.who_may(Right::Advance), since }];
         }
         if !needs_a_person(release, stage) {

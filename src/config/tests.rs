@@ -594,6 +594,31 @@ tminus.toml:22: there is no directory …/nowhere
 }
 
 #[test]
+fn a_bare_number_is_answered_with_what_would_be_taken() {
+    assert_snapshot!(wrong(r#"[server]
+listen = 7777
+[timing]
+settle = 5
+watch = -5
+silence = [5]
+[checklist.security]
+title = "Security"
+items = [{ name = "Scan", limit = 5 }]
+"#), @r#"
+tminus.toml:2: `listen` must be a text, and this is a number
+    write `listen = "127.0.0.1:7777"`
+tminus.toml:4: settle: `5` has no unit
+    say `5m`, `5h` or `5d`
+tminus.toml:5: watch: `-5` is not a length of time
+    for example `15m`, `1h 30m` or `72h`
+tminus.toml:6: `silence` must be a length of time, and this is a list
+    write `silence = "15m"`
+tminus.toml:9: `limit` must be a text, and this is a number
+    write for example `limit = "LCP < 2.5 s"`
+"#);
+}
+
+#[test]
 fn a_filter_of_the_log_is_judged_before_it_is_used() {
     let said = wrong("[log]\nfilter = \"tminus=wat\"\n");
     assert!(said.starts_with("tminus.toml:2: `tminus=wat` is no filter: "), "{said}");

@@ -81,6 +81,7 @@ fn wrong_type(rest: &str, path: &[Step], value: Option<&DeValue<'_>>) -> (String
         "a boolean" => ("true or false", format!("write `{} = true`", bare_key(path))),
         "a sequence" => ("a list", format!("write `{} = […]`", bare_key(path))),
         "f64" | "u32" | "u64" | "i64" => ("a number", "write it without quotes".into()),
+        "a length of time" => (expected, format!("write `{} = \"15m\"`", bare_key(path))),
         "a map" => ("a table", format!("write [{}] and its keys below it", written(path))),
         text if text.starts_with("struct ") => {
             ("a table", format!("write [{}] and its keys below it", written(path)))
@@ -98,7 +99,12 @@ fn quoted(path: &[Step], value: Option<&DeValue<'_>>) -> String {
         _ => return "write it in \"quotes\"".into(),
     };
     match path.last() {
-        Some(Step::Key(key)) => format!("write `{key} = \"{text}\"`"),
+        Some(Step::Key(key)) => match key.as_str() {
+            // What would be refused next, were it only quoted.
+            "limit" => "write for example `limit = \"LCP < 2.5 s\"`".into(),
+            "listen" => format!("write `listen = \"127.0.0.1:{text}\"`"),
+            key => format!("write `{key} = \"{text}\"`"),
+        },
         Some(Step::Index(_)) | None => format!("write \"{text}\""),
     }
 }

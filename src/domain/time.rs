@@ -9,7 +9,8 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Datelike, Duration, NaiveDateTime, SecondsFormat, TimeZone, Utc};
 use chrono_tz::{GapInfo, Tz};
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// An instant. The log stores it in UTC.
 pub type Time = DateTime<Utc>;
@@ -127,10 +128,8 @@ pub fn took(length: Duration) -> String {
 // Lengths, as plans write them
 
 /// A length of time, never negative: `15m`, `1h 30m`, `72h`, `7d`.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "String")]
 pub struct Span(u32);
 
 /// What is wrong with a length, or with a moment around the start.
@@ -262,11 +261,31 @@ impl fmt::Display for Span {
     }
 }
 
-impl TryFrom<String> for Span {
-    type Error = SpanError;
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(SpanVisitor)
+    }
+}
 
-    fn try_from(text: String) -> Result<Self, SpanError> {
-        text.parse()
+struct SpanVisitor;
+
+impl Visitor<'_> for SpanVisitor {
+    type Value = Span;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a length of time")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Span, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Span, E> {
+        self.visit_str(&number.to_string())
     }
 }
 

@@ -199,7 +199,13 @@ async fn every_document_can_be_written_with_and_without_a_running_bot() {
         assert!(written.out.is_empty(), "{}", written.out);
         assert_eq!(std::fs::read_to_string(path).unwrap(), offline.out);
         for plan in PLANS {
-            here.cli(&["document", paper, "--plan", plan]).await.expect(0, &[title]);
+            let of_plan = here.cli(&["document", paper, "--plan", plan]).await;
+            match paper {
+                "report" => {
+                    of_plan.expect(1, &[&format!("`tminus rehearse {plan} --report FILE`")])
+                }
+                _ => of_plan.expect(0, &[title]),
+            };
         }
     }
     here.cli(&["document", "report"]).await.expect(0, &["**IN PROGRESS** · counting down"]);

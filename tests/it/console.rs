@@ -458,6 +458,23 @@ async fn a_page_that_comes_back_gets_what_it_missed_once() {
 }
 
 #[tokio::test]
+async fn of_too_many_pages_of_one_person_the_oldest_is_let_go() {
+    let served = Served::start(Access::Switcher).await;
+    let marias = served.get("/console/events?as=maria").send().await.unwrap();
+    let mut pages = Vec::new();
+    for _ in 0..33 {
+        pages.push(served.get("/console/events?as=quinn").send().await.unwrap());
+    }
+    let mut oldest = pages.remove(0);
+    while oldest.chunk().await.unwrap().is_some() {}
+    served.console.post(&public(), "1", &text("to each of them")).await.unwrap();
+    for page in pages.drain(..) {
+        read_events(page, "to each of them").await;
+    }
+    read_events(marias, "to each of them").await;
+}
+
+#[tokio::test]
 async fn closing_ends_the_event_streams() {
     let served = Served::start(Access::Switcher).await;
     let mut events = served.get("/console/events?as=quinn").send().await.unwrap();

@@ -5,6 +5,7 @@ use crate::app::cards::tests::worlds;
 use crate::app::notices::tests::{messages, read_aloud, scene};
 use crate::domain::command::{Command, FreezeWish, RunEnd, RunOutcome};
 use crate::domain::fixture::{World, time};
+use crate::domain::plan::MetricGate;
 
 fn now(world: &World) -> Scene<'static> {
     Scene { now: world.now, ..scene() }
@@ -195,4 +196,30 @@ fn what_waits_for_its_hours_says_until_when_and_can_be_advanced_before() {
     assert_eq!(next.about, format!("go on to {}", release.plan.stages[2].name));
     let buttons = cards::phase_buttons(release, world.now).concat();
     assert_eq!(buttons[0].command, format!("advance {} --stage 2", release.id));
+}
+
+#[test]
+fn what_is_not_green_while_it_waits_for_its_hours_says_so() {
+    let mut plan = crate::domain::fixture::plan();
+    plan.release.strategy = crate::domain::plan::Strategy::Canary;
+    plan.release.advance_within = Some("Mon–Fri 10–10:10, Mon–Fri 14–16".parse().expect("hours"));
+    let errors = MetricGate { name: "errors".into(), ..MetricGate::default() };
+    plan.stages[1].metrics = vec![errors];
+    let mut world = World::soaking_with(plan);
+    let lasts = |world: &mut World, share: f64, minutes: usize| {
+        for _ in 0..minutes * 4 {
+            world.after(chrono::Duration::seconds(15));
+            world.measures(&[("errors", share, 0.30)]);
+        }
+    };
+    let summary = |world: &World| waits_for(world.release(), world.policy(), world.now).summary;
+    lasts(&mut world, 0.31, 10);
+    world.run_ends(2, RunOutcome::Worked);
+    lasts(&mut world, 0.31, 1);
+    let hours = "its hours, Tue 15 Dec, 14:00 PST";
+    assert_eq!(summary(&world), format!("{hours}, or somebody to advance it before"));
+    lasts(&mut world, 0.42, 3);
+    assert_eq!(summary(&world), format!("{hours}, and green numbers"));
+    lasts(&mut world, 0.31, 3);
+    assert_eq!(summary(&world), format!("{hours}, or somebody to advance it before"));
 }

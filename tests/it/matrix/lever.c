@@ -19,7 +19,7 @@
 struct lever {
     int64_t writes;     /* of the journal, so far */
     int64_t syncs;      /* of the journal, so far */
-    int64_t die_write;  /* dies before the write of this number */
+    int64_t die_write;  /* dies before the write of this number; each of the three once, then it is 0 */
     int64_t die_sync;   /* dies after the sync of this number */
     int64_t fail_sync;  /* the sync of this number fails */
     int64_t full;       /* no space is left in the state directory */
@@ -56,6 +56,12 @@ static int ends(const char *text, const char *end) {
     return all >= part && strcmp(text + all - part, end) == 0;
 }
 
+/* Set while we went on, a number may be behind us. */
+static int is_due(volatile int64_t *at, int64_t number) {
+    int64_t armed = *at;
+    return armed && number >= armed && __sync_bool_compare_and_swap(at, armed, 0);
+}
+
 static void dies(volatile struct lever *it) {
     __sync_fetch_and_add(&it->struck, 1);
     syscall(SYS_kill, getpid(), SIGKILL);
@@ -73,7 +79,7 @@ static int may_write(int file) {
     }
     if (ends(path, "tminus.db-wal")) {
         int64_t number = __sync_add_and_fetch(&it->writes, 1);
-        if (number == it->die_write) dies(it);
+        if (is_due(&it->die_write, number)) dies(it);
     }
     return 1;
 }
@@ -98,12 +104,12 @@ static int synced(long how, int file) {
     if (!it || !path_of(file, path, sizeof path) || !ends(path, "tminus.db-wal"))
         return syscall(how, file);
     int64_t number = __sync_add_and_fetch(&it->syncs, 1);
-    if (number == it->fail_sync) {
+    if (is_due(&it->fail_sync, number)) {
         __sync_fetch_and_add(&it->struck, 1);
         return errno = EIO, -1;
     }
     int done = syscall(how, file);
-    if (number == it->die_sync) dies(it);
+    if (is_due(&it->die_sync, number)) dies(it);
     return done;
 }
 

@@ -103,7 +103,6 @@ impl<C: Troubled> Play<C> {
             full_until: None,
         };
         play.begins().await;
-        play.arms_commit();
         play
     }
 
@@ -134,11 +133,15 @@ impl<C: Troubled> Play<C> {
         ];
         let own = known.into_iter().find(|(kind, ..)| *kind == self.trouble.kind);
         let Some((_, counted, armed)) = own else { return };
-        if self.lever.read(armed) > self.lever.read(counted) || self.trouble.commits.is_empty() {
-            return;
+        let soon = self.lever.read(counted) + 1;
+        match self.lever.read(armed) {
+            0 if self.trouble.commits.is_empty() => {}
+            0 => self.lever.set(armed, self.trouble.commits.remove(0).max(soon)),
+            later if self.moves >= self.trouble.at_latest && later > soon => {
+                self.lever.set(armed, soon);
+            }
+            _ => {}
         }
-        let next = self.trouble.commits.remove(0);
-        self.lever.set(armed, next.max(self.lever.read(counted) + 1));
     }
 
     // -------------------------------------------------------------------------------------------
@@ -151,6 +154,7 @@ impl<C: Troubled> Play<C> {
             self.stage.world.release();
             self.begins().await;
         }
+        self.arms_commit();
         self.answers().await;
     }
 

@@ -120,6 +120,9 @@ pub(super) struct Trouble {
     pub(super) step: Option<&'static str>,
     /// Numbers of writes or of syncs of the journal, ascending.
     pub(super) commits: Vec<i64>,
+    /// The move from which the next commit will do: under load there are fewer of them, since what
+    /// comes together shares one.
+    pub(super) at_latest: usize,
     /// Calls from which on the weather is bad, and for how many.
     pub(super) weather: Vec<(Weather, usize, usize)>,
     /// Moves of the play in which it begins, ascending, each with a time in milliseconds: after
@@ -138,6 +141,7 @@ impl Trouble {
             deeds: Vec::new(),
             step: None,
             commits: Vec::new(),
+            at_latest: usize::MAX,
             weather: Vec::new(),
             moves: Vec::new(),
             forward: true,
@@ -158,7 +162,8 @@ impl Trouble {
             .count();
         let turn = turn * same + place;
         let mut dice = Dice(seed);
-        let mut trouble = Self { kind, ..Self::none(Way::of(seed)) };
+        let at_latest = length.moves.saturating_sub(3);
+        let mut trouble = Self { kind, at_latest, ..Self::none(Way::of(seed)) };
         match kind {
             Kind::KilledBeforeAnEffect => trouble.deeds = deeds(Side::Before, turn, &length.deeds),
             Kind::KilledAfterAnEffect => trouble.deeds = deeds(Side::After, turn, &length.deeds),

@@ -7,6 +7,7 @@
 mod board;
 mod guard;
 mod journal;
+mod pages;
 mod rules;
 mod settings;
 mod view;
@@ -22,6 +23,7 @@ use tokio::sync::broadcast;
 
 use self::board::{Board, Entry, Fact};
 use self::journal::Journal;
+use self::pages::Pages;
 pub use self::settings::{Access, Channel, Clock, ConsoleSettings, Person, may_listen};
 use crate::ports::{Chat, Ear, Failure, Message, MessageRef, Place, Room, RoomWish, Whisper};
 
@@ -40,6 +42,7 @@ struct Desk {
     journal: Mutex<Journal>,
     board: RwLock<Board>,
     signals: broadcast::Sender<Signal>,
+    pages: Pages,
     closed: AtomicBool,
 }
 
@@ -64,6 +67,7 @@ impl Console {
             journal: Mutex::new(journal),
             board: RwLock::new(board),
             signals: broadcast::channel(BEHIND).0,
+            pages: Pages::default(),
             closed: AtomicBool::new(false),
         };
         Ok(Arc::new(Self { desk: Arc::new(desk) }))

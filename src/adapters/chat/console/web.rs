@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -308,7 +309,7 @@ async fn events(
     Ok(Sse::new(stream).keep_alive(alive).into_response())
 }
 
-type Events = Box<dyn Stream<Item = Result<Event, Infallible>> + Send + Unpin>;
+type Events = Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>;
 
 /// First what was missed, then what comes. An id is the journal's and the number of the change in
 /// it; a page that comes from another journal, or from too long ago, is told to load again.
@@ -333,6 +334,8 @@ fn listen(desk: &Arc<Desk>, person: String, last: Option<&str>) -> Result<Events
         None => vec![reset()],
     };
     drop(board);
+    let page = desk.pages.opened(&person);
+    let (until, gone) = (page.clone().cancelled_owned(), page.drop_guard());
     let desk = Arc::clone(desk);
     let live = signals
         .map_while(move |signal| match signal {
@@ -341,7 +344,11 @@ fn listen(desk: &Arc<Desk>, person: String, last: Option<&str>) -> Result<Events
             Err(BroadcastStreamRecvError::Lagged(_)) => Some(Some(reset())),
         })
         .filter_map(|event| event);
-    Ok(Box::new(tokio_stream::iter(first).chain(live).map(Ok)))
+    let events = tokio_stream::iter(first).chain(live).map(move |event| {
+        let _page = &gone;
+        Ok(event)
+    });
+    Ok(Box::pin(futures_util::StreamExt::take_until(events, until)))
 }
 
 fn event(board: &Board, desk: &Desk, entry: &Entry, person: &str) -> Option<Event> {
