@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::program::{binary, glances};
+use crate::program::{binary, client, glances};
 use crate::secrets;
 
 /// Longer than anything here takes, even on a busy machine.
@@ -150,7 +150,7 @@ impl Installed {
         let address = tokio::time::timeout(PATIENCE, ready).await.expect("it is ready in time");
         // The pipe is read to its end, so that the program never waits for us.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Running { child, address, client: reqwest::Client::new() }
+        Running { child, address, client: client() }
     }
 
     /// Everything that changed something, as the log tells it.

@@ -91,7 +91,7 @@ impl Program {
         });
         let token = std::fs::read_to_string(state.join("token")).unwrap_or_default();
         secrets::handed_out(&token);
-        let client = reqwest::Client::new();
+        let client = client();
         Ok(Self { child, address, shop, state: state.to_owned(), client, log, keep: None })
     }
 
@@ -332,6 +332,12 @@ impl Drop for Program {
         secrets::none_in("what it logged", log);
         secrets::none_below(&self.state, &secrets::is_for_the_owner);
     }
+}
+
+/// A line that breaks unseen, as one may whose program lives a day in a moment, is an error and no
+/// silence.
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder().read_timeout(2 * PATIENCE).build().unwrap()
 }
 
 /// Looks with a pause after each, however long it took: on a busy machine a look that is caught up
