@@ -15,6 +15,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
+use minijinja::machinery::{Token, tokenize};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
@@ -132,8 +133,7 @@ fn environment<'a>(
     env.set_auto_escape_callback(|_| AutoEscape::Custom("markdown".into()));
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     env.set_fuel(Some(FUEL));
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    env.set_syntax(syntax.expect("the delimiters are the default ones"));
+    env.set_syntax(syntax());
     env.set_formatter(|out, _, value| out.write_str(&written(value)).map_err(Error::from));
     filters::add(&mut env);
     for (name, text) in templates {
@@ -141,6 +141,11 @@ fn environment<'a>(
         let _ = env.add_template_owned(name.to_owned(), text.to_owned());
     }
     env
+}
+
+fn syntax() -> SyntaxConfig {
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    syntax.expect("the delimiters are the default ones")
 }
 
 /// A value as it stands in a message. Nothing stands for what there is not.
@@ -246,8 +251,8 @@ impl<'a> Check<'a> {
         Self { built_in, samples, overrides, folder: None, failed, problems: Vec::new() }
     }
 
-    fn report(&mut self, file: &str, what: impl Into<String>) {
-        self.problems.push(TemplateProblem { file: file.into(), line: None, what: what.into() });
+    fn report(&mut self, file: &str, line: Option<usize>, what: String) {
+        self.problems.push(TemplateProblem { file: file.into(), line, what });
     }
 
     fn read_folder(&mut self, folder: &'a Path) {
@@ -255,8 +260,11 @@ impl<'a> Check<'a> {
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(why) => {
-                return self
-                    .report(&folder.display().to_string(), format!("Cannot be read: {why}."));
+                return self.report(
+                    &folder.display().to_string(),
+                    None,
+                    format!("Cannot be read: {why}."),
+                );
             }
         };
         let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -267,22 +275,28 @@ impl<'a> Check<'a> {
                 Ok(text) => {
                     self.overrides.insert(name, text);
                 }
-                Err(what) => self.report(&path.display().to_string(), what),
+                Err((line, what)) => self.report(&path.display().to_string(), line, what),
             }
         }
     }
 
-    fn read_file(&self, path: &Path, name: &str) -> Result<String, String> {
+    /// Or the line at which something is wrong, if it is one, and what.
+    fn read_file(&self, path: &Path, name: &str) -> Result<String, (Option<usize>, String)> {
         let own = name.starts_with('_') || name.starts_with(OWN);
         if !own && !self.built_in.contains_key(name) {
             let meant = did_you_mean(name, self.built_in.keys().copied());
-            return Err(format!("No message has this name.{meant}"));
+            return Err((None, format!("No message has this name.{meant}")));
         }
-        let size = path.metadata().map_err(|why| format!("Cannot be read: {why}."))?;
+        let unread = |why: io::Error| (None, format!("Cannot be read: {why}."));
+        let size = path.metadata().map_err(unread)?;
         if !size.is_file() || size.len() > LARGEST_FILE {
-            return Err(format!("Is not a file of at most {} KiB.", LARGEST_FILE / 1024));
+            return Err((None, format!("Is not a file of at most {} KiB.", LARGEST_FILE / 1024)));
         }
-        std::fs::read_to_string(path).map_err(|why| format!("Cannot be read: {why}."))
+        let text = std::fs::read_to_string(path).map_err(unread)?;
+        match multiplies(&text) {
+            Some(line) => Err((Some(line), MULTIPLIES.into())),
+            None => Ok(text),
+        }
     }
 
     fn templates(&self) -> BTreeMap<&str, &str> {
@@ -421,6 +435,17 @@ fn filtered<'a>(text: &'a str, at: usize, said: &'a str) -> &'a str {
     let value =
         before.and_then(|before| before.trim_end().rsplit([' ', '(', '{', ',', '|']).next());
     value.unwrap_or_else(|| said.split('|').next().unwrap_or_default().trim())
+}
+
+const MULTIPLIES: &str =
+    "A template does not multiply: a list or a text could have no end. Write what is meant.";
+
+/// The line where. Looked for before anything is compiled, since that multiplies already: what a
+/// text or a list is multiplied by is how much memory it takes, and no fuel counts that.
+fn multiplies(text: &str) -> Option<usize> {
+    let mut tokens = tokenize(text, false, syntax()).map_while(Result::ok);
+    let (_, at) = tokens.find(|(token, _)| matches!(token, Token::Mul))?;
+    Some(at.start_line.into())
 }
 
 /// Between backticks Markdown knows no escapes, so that a value there could end the code.
@@ -965,6 +990,10 @@ mod tests {
             "{{ [1]|batch(999999999, 0)|length }}",
             "{{ [1]|slice(999999999)|length }}",
             "{{ 'x' * 999999999 }}",
+            "{{ 'x' * 99999999 }}",
+            "{{ [0] * 99999999 }}",
+            "{{ ((0,) * 99999999)|length }}",
+            "{% set all = [0] * 99999999 %}{{ all|list|length }}",
             "{% macro m(x) %}{{ m(x ~ x) }}{% endmacro %}{{ m(name) }}",
             "{% set n = namespace(x=name) %}\
              {% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
@@ -973,6 +1002,19 @@ mod tests {
             assert!(problems[0].starts_with("hello.md:"), "{greedy}: {problems:?}");
             assert_eq!(hello(&messages), "Hello **ann**.\nBye ann.");
         }
+    }
+
+    #[test]
+    fn a_star_that_multiplies_nothing_stands() {
+        let bold = "**{{ name }}** {{ '*' ~ name }} {{ 2 ** 3 }} {# 2 * 3 #}";
+        let (messages, problems) = with_overrides(&[("hello.md", bold)]);
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(hello(&messages), "**ann** \\*ann 8 ");
+        let (_, problems) = with_overrides(&[("hello.md", "*\n{{\n2 * 3 }}")]);
+        assert!(
+            problems[0].starts_with("hello.md:3: A template does not multiply"),
+            "{problems:?}"
+        );
     }
 
     #[test]
