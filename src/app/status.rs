@@ -237,12 +237,11 @@ impl Look<'_> {
         let since = Some(release.phase_since);
         if let Some(at) = release.goes_on_at {
             let at = show(at, release.start.zone, self.now.year());
-            let meanwhile = match health::gate(release, stage, self.policy, self.now) {
-                Gate::Open => "or somebody to advance it before",
-                Gate::Wait | Gate::Shut(_) => "and green numbers",
+            let (meanwhile, who) = match health::gate(release, stage, self.policy, self.now) {
+                Gate::Open => ("or somebody to advance it before", self.who_may(Right::Advance)),
+                Gate::Wait | Gate::Shut(_) => ("and numbers that stay green", Vec::new()),
             };
-            let what = format!("its hours, {at}, {meanwhile}");
-            return vec![Wait { what, who: self.who_may(Right::Advance), since }];
+            return vec![Wait { what: format!("its hours, {at}, {meanwhile}"), who, since }];
         }
         if !needs_a_person(release, stage) {
             return running;

@@ -601,6 +601,7 @@ listen = 7777
 settle = 5
 watch = -5
 silence = [5]
+reminders = [2.5]
 [checklist.security]
 title = "Security"
 items = [{ name = "Scan", limit = 5 }]
@@ -613,9 +614,19 @@ tminus.toml:5: watch: `-5` is not a length of time
     for example `15m`, `1h 30m` or `72h`
 tminus.toml:6: `silence` must be a length of time, and this is a list
     write `silence = "15m"`
-tminus.toml:9: `limit` must be a text, and this is a number
+tminus.toml:7: an item of `reminders` must be a length of time, and this is a number
+    write "15m"
+tminus.toml:10: `limit` must be a text, and this is a number
     write for example `limit = "LCP < 2.5 s"`
 "#);
+}
+
+#[test]
+fn what_cannot_be_a_port_is_no_address_either() {
+    for value in ["true", "1.5", "-1", "99999"] {
+        let said = wrong(&format!("[server]\nlisten = {value}\n"));
+        assert!(said.contains("write `listen = \"127.0.0.1:7777\"`"), "{said}");
+    }
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn wrong_type(rest: &str, path: &[Step], value: Option<&DeValue<'_>>) -> (String
         "a boolean" => ("true or false", format!("write `{} = true`", bare_key(path))),
         "a sequence" => ("a list", format!("write `{} = […]`", bare_key(path))),
         "f64" | "u32" | "u64" | "i64" => ("a number", "write it without quotes".into()),
-        "a length of time" => (expected, format!("write `{} = \"15m\"`", bare_key(path))),
+        "a length of time" => (expected, written_as(path, "15m")),
         "a map" => ("a table", format!("write [{}] and its keys below it", written(path))),
         text if text.starts_with("struct ") => {
             ("a table", format!("write [{}] and its keys below it", written(path)))
@@ -98,13 +98,25 @@ fn quoted(path: &[Step], value: Option<&DeValue<'_>>) -> String {
         Some(DeValue::Boolean(truth)) => truth.to_string(),
         _ => return "write it in \"quotes\"".into(),
     };
+    let key = match path.last() {
+        Some(Step::Key(key)) => key.as_str(),
+        Some(Step::Index(_)) | None => "",
+    };
+    // What would be refused next, were it only quoted.
+    match (key, text.parse::<u16>()) {
+        ("listen", Ok(port)) => written_as(path, &format!("127.0.0.1:{port}")),
+        ("listen", Err(_)) => written_as(path, "127.0.0.1:7777"),
+        ("advance_within" | "at" | "expires" | "limit" | "start", _) => {
+            format!("write for example `{}`", example(key))
+        }
+        (_, _) => written_as(path, &text),
+    }
+}
+
+/// As it would be right.
+fn written_as(path: &[Step], text: &str) -> String {
     match path.last() {
-        Some(Step::Key(key)) => match key.as_str() {
-            // What would be refused next, were it only quoted.
-            "limit" => "write for example `limit = \"LCP < 2.5 s\"`".into(),
-            "listen" => format!("write `listen = \"127.0.0.1:{text}\"`"),
-            key => format!("write `{key} = \"{text}\"`"),
-        },
+        Some(Step::Key(key)) => format!("write `{key} = \"{text}\"`"),
         Some(Step::Index(_)) | None => format!("write \"{text}\""),
     }
 }
@@ -193,20 +205,24 @@ fn example(key: &str) -> String {
     let value = match key {
         "action" => "\"deploy\"",
         "advance" => "\"manual\"",
+        "advance_within" => "\"Mon–Fri 09–17\"",
         "after" => "\"15m\"",
         "at" => "\"T-24h\"",
         "audience" => "\"internal\"",
         "backward_compatible" => "true",
         "captain" | "who" | "accepted_by" => "\"maria\"",
         "command" => "[\"/usr/local/bin/deploy\", \"{version}\"]",
+        "expires" => "\"2026-12-31\"",
         "from" | "until" => "\"2026-12-24 00:00\"",
         "level" => "\"medium\"",
+        "limit" => "\"LCP < 2.5 s\"",
         "members" => "[\"ann\"]",
         "order" => "1",
         "release" | "rollback" => return format!("[{key}]"),
         "result" => "\"pass\"",
         "rto" => "\"15m\"",
         "service" => "\"web-shop\"",
+        "start" => "\"2026-12-15 10:00\"",
         "strategy" => "\"rolling\"",
         "to" => "\"v1.1.9\"",
         "url" => "\"https://…\"",

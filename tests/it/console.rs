@@ -466,6 +466,7 @@ async fn of_too_many_pages_of_one_person_the_oldest_is_let_go() {
         pages.push(served.get("/console/events?as=quinn").send().await.unwrap());
     }
     let mut oldest = pages.remove(0);
+    assert_eq!(oldest.headers()["connection"], "close", "the line ends with the stream");
     while oldest.chunk().await.unwrap().is_some() {}
     served.console.post(&public(), "1", &text("to each of them")).await.unwrap();
     for page in pages.drain(..) {

@@ -219,7 +219,7 @@ fn what_is_not_green_while_it_waits_for_its_hours_says_so() {
     let hours = "its hours, Tue 15 Dec, 14:00 PST";
     assert_eq!(summary(&world), format!("{hours}, or somebody to advance it before"));
     lasts(&mut world, 0.42, 3);
-    assert_eq!(summary(&world), format!("{hours}, and green numbers"));
+    assert_eq!(summary(&world), format!("{hours}, and numbers that stay green"));
     lasts(&mut world, 0.31, 3);
     assert_eq!(summary(&world), format!("{hours}, or somebody to advance it before"));
 }

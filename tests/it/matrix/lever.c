@@ -1,5 +1,5 @@
 /* What a test does to the disk and to the clock of whatever is started with this in LD_PRELOAD. The
-   lever is a file of eight numbers that both share: two count, the others are set by the test. The
+   lever is a file of eight numbers that both share: three count, the others are set by the test. The
    disk is the log's: each sync of its journal is a commit. */
 #define _GNU_SOURCE
 #include <dlfcn.h>

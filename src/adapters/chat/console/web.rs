@@ -306,7 +306,8 @@ async fn events(
     let last = last.or(asked.after);
     let stream = listen(&hub.desk, person, last.as_deref())?;
     let alive = KeepAlive::new().interval(HEARTBEAT).text("still here");
-    Ok(Sse::new(stream).keep_alive(alive).into_response())
+    // Whoever is let go leaves the door at once, and does not stand in it for another question.
+    Ok(([(header::CONNECTION, "close")], Sse::new(stream).keep_alive(alive)).into_response())
 }
 
 type Events = Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>;
@@ -335,7 +336,7 @@ fn listen(desk: &Arc<Desk>, person: String, last: Option<&str>) -> Result<Events
     };
     drop(board);
     let page = desk.pages.opened(&person);
-    let (until, gone) = (page.clone().cancelled_owned(), page.drop_guard());
+    let let_go = page.let_go();
     let desk = Arc::clone(desk);
     let live = signals
         .map_while(move |signal| match signal {
@@ -345,10 +346,10 @@ fn listen(desk: &Arc<Desk>, person: String, last: Option<&str>) -> Result<Events
         })
         .filter_map(|event| event);
     let events = tokio_stream::iter(first).chain(live).map(move |event| {
-        let _page = &gone;
+        let _open = &page;
         Ok(event)
     });
-    Ok(Box::pin(futures_util::StreamExt::take_until(events, until)))
+    Ok(Box::pin(futures_util::StreamExt::take_until(events, let_go)))
 }
 
 fn event(board: &Board, desk: &Desk, entry: &Entry, person: &str) -> Option<Event> {
