@@ -18,6 +18,7 @@ use tminus::domain::event::{Event, Happened};
 use tminus::domain::ids::ReleaseId;
 use tminus::domain::plan::Plan;
 use tminus::domain::state::Start;
+use tminus::domain::zone::Zone;
 use tminus::store::{Store, Which};
 use tokio_util::sync::CancellationToken;
 
@@ -64,7 +65,7 @@ async fn schedule(engine: &Engine, plan: &Plan, n: u64, start: Start) -> anyhow:
 
 fn start_in(lead: chrono::Duration) -> Start {
     let at = (Utc::now() + lead).trunc_subsecs(0);
-    let zone = chrono_tz::UTC;
+    let zone = Zone::utc();
     Start { local: at.naive_utc(), zone, at }
 }
 

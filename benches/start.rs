@@ -16,6 +16,7 @@ use tminus::app::{chores, replay};
 use tminus::domain::command::{Actor, Command, Commitment, Request, Vote};
 use tminus::domain::ids::ReleaseId;
 use tminus::domain::state::Start;
+use tminus::domain::zone::Zone;
 use tminus::store::{Batch, Entry, NewEntry, Store, Which};
 
 use self::world::{number, person, place, resident, sample, say};
@@ -92,7 +93,7 @@ async fn worked(dir: &Path, beside: &str) -> anyhow::Result<()> {
     }
     plan.release.service = "open".into();
     let at = (Utc::now() + Duration::days(30)).trunc_subsecs(0);
-    let start = Start { local: at.naive_utc(), zone: chrono_tz::UTC, at };
+    let start = Start { local: at.naive_utc(), zone: Zone::utc(), at };
     let schedule = Command::Schedule { plan: Box::new(plan), start };
     ask("open", person("maria"), schedule).await?;
     let release = ReleaseId::of("open", "production", "v1.2.0", 1);
@@ -130,7 +131,7 @@ async fn one_release(dir: &Path) -> anyhow::Result<Vec<Entry>> {
     ask("policy", Actor::Operator, Command::AdoptPolicy { policy }).await?;
     plan.release.service = "shop-0".into();
     let at = (begun + Duration::days(30)).trunc_subsecs(0);
-    let start = Start { local: at.naive_utc(), zone: chrono_tz::UTC, at };
+    let start = Start { local: at.naive_utc(), zone: Zone::utc(), at };
     let plan = Command::Schedule { plan: Box::new(plan), start };
     ask("schedule", person("maria"), plan).await?;
     let release = ReleaseId::of("shop-0", "production", "v1.2.0", 1);

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::Context;
 use tminus::adapters::chat::{discord, slack};
@@ -13,10 +14,10 @@ use tminus::config::{self, Log, LogFormat};
 use tminus::demo;
 use tminus::offline::{self, Rehearsing, Wanted};
 use tminus::serve::{self, End, Options};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{Targets, filter_fn};
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, fmt};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -159,7 +160,8 @@ async fn serve_until_told(options: Options) -> anyhow::Result<ExitCode> {
     let config = serve::configured(&options, None)?;
     begin_logging(&config.log)?;
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
-    let end = serve::serve(&options, metrics, |address, config| {
+    let state = config.state.clone();
+    let end = serve::serve(&options, config, metrics, |address, config| {
         let mut out = io::stdout().lock();
         let _ = writeln!(out, "tminus is ready: http://{address}/");
         if config.demo {
@@ -174,7 +176,7 @@ async fn serve_until_told(options: Options) -> anyhow::Result<ExitCode> {
     .await?;
     match end {
         End::Stopped => Ok(ExitCode::SUCCESS),
-        End::Again => begin_anew(&config.state),
+        End::Again => begin_anew(&state),
     }
 }
 
@@ -200,9 +202,11 @@ fn begin_anew(state: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn begin_logging(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_env("TMINUS_LOG")
-        .or_else(|_| EnvFilter::try_new(&log.filter))
-        .with_context(|| format!("[log] filter `{}`", log.filter))?;
+    let (name, filter) = match std::env::var("TMINUS_LOG") {
+        Ok(said) => ("TMINUS_LOG", said),
+        Err(_) => ("[log] filter", log.filter.clone()),
+    };
+    let filter = Targets::from_str(&filter).with_context(|| format!("{name} `{filter}`"))?;
     let lines = fmt::layer().with_writer(io::stderr);
     let discreet = filter_fn(|about| !is_talkative(about.target()));
     let lines = match log.format {

@@ -92,28 +92,30 @@ pub fn configured(options: &Options, demo_url: Option<String>) -> anyhow::Result
 /// Runs until a signal or the page says otherwise. `ready` is told the address, once.
 pub async fn serve(
     options: &Options,
+    config: Config,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
     ready: impl FnOnce(SocketAddr, &Config),
 ) -> anyhow::Result<End> {
-    let first = configured(options, None)?;
-    let listen = options.listen.unwrap_or(first.server.listen);
-    if first.console.enabled {
-        console::may_listen(listen, &access(&first)).map_err(anyhow::Error::msg)?;
+    let listen = options.listen.unwrap_or(config.server.listen);
+    if config.console.enabled {
+        console::may_listen(listen, &access(&config)).map_err(anyhow::Error::msg)?;
     }
     let listener = match bound(listen).await {
         // A start that failed leaves nothing behind.
-        Err(why) if !first.state.exists() => return Err(why),
+        Err(why) if !config.state.exists() => return Err(why),
         tried => tried,
     };
     // The writer's lock comes before anything is touched, and its words before the address's: who
     // is started twice hears of the first one.
-    let store = Store::open(&first.state).await.map_err(explained)?;
+    let store = Store::open(&config.state).await.map_err(explained)?;
     let listener = listener?;
-    let shop = match first.demo {
-        true => Some(Shop::open(&first.state, listener.local_addr()?).await?),
-        false => None,
+    let (config, shop) = match config.demo {
+        true => {
+            let shop = Shop::open(&config.state, listener.local_addr()?).await?;
+            (configured(options, Some(shop.url.clone()))?, Some(shop))
+        }
+        false => (config, None),
     };
-    let config = configured(options, shop.as_ref().map(|shop| shop.url.clone()))?;
     let house = House::open(config, store).await?;
     house.run(listener, shop, metrics, ready).await
 }

@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use reqwest::{Client, RequestBuilder};
 use sha2::Sha256;
 use tempfile::TempDir;
-use tminus::serve::{Options, serve};
+use tminus::serve::{Options, configured, serve};
 
 use super::{chosen, hex, seconds};
 
@@ -48,7 +48,7 @@ static HOUSE: LazyLock<House> = LazyLock::new(|| {
             let told = |address, _: &tminus::config::Config| {
                 let _ = ready.send(address);
             };
-            serve(&options, numbers, told).await
+            serve(&options, configured(&options, None)?, numbers, told).await
         });
         panic!("the program has ended: {:?}", ended.map_err(|why| format!("{why:#}")));
     });

@@ -15,6 +15,7 @@ use tminus::domain::ids::Account;
 use tminus::domain::plan::Plan;
 use tminus::domain::state::{Start, State};
 use tminus::domain::time::Time;
+use tminus::domain::zone::Zone;
 use tminus::domain::{agenda, argument, react};
 use tminus::ports::{Block, Inline};
 
@@ -23,6 +24,10 @@ const HIDDEN: &str = "hidden-5f2a9c71e8d04b36-from-everybody";
 
 fn now() -> Time {
     "2026-12-01T10:00:00Z".parse().expect("an instant")
+}
+
+fn zone() -> Zone {
+    "America/Los_Angeles".parse().expect("a zone")
 }
 
 pub(super) fn grammar(data: &[u8]) {
@@ -41,7 +46,7 @@ pub(super) fn grammar(data: &[u8]) {
         Err(wrong) => drop((wrong.to_string(), wrong.verb().map(str::len), wrong.example())),
     }
     let _ = grammar::named(text);
-    let _ = times::instant(text, now(), chrono_tz::America::Los_Angeles);
+    let _ = times::instant(text, now(), zone());
     let _ = (times::duration(text), times::offset(text));
     if argument::wrong(text).is_none() {
         let sound = |c: char| c.is_ascii_graphic() && !"'\"`$;&|<>(){}[]\\*?!".contains(c);
@@ -76,7 +81,7 @@ pub(super) fn plan(data: &[u8]) {
 fn scheduled(plan: Plan) {
     let mut state = State::default();
     let policy = Box::new(DEFAULT.policy.clone());
-    let zone = chrono_tz::Europe::Berlin;
+    let zone = zone();
     let at = now() + chrono::Duration::hours(80);
     let start = Start { local: at.with_timezone(&zone).naive_local(), zone, at };
     let account = Account::new("console", "local", "maria");

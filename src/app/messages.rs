@@ -498,8 +498,8 @@ fn did_you_mean<'a>(said: &str, known: impl Iterator<Item = &'a str>) -> String 
 mod filters {
     //! What makes marks. Each escapes what it was given.
 
+    use crate::domain::zone::Zone;
     use chrono::{DateTime, Datelike, Duration, Utc};
-    use chrono_tz::Tz;
     use minijinja::{Environment, Error, ErrorKind, State, Value};
 
     use super::{markup, written};
@@ -542,7 +542,7 @@ mod filters {
         seconds.or(text).ok_or_else(|| wrong(format!("`{value}` is not an instant")))
     }
 
-    fn zone(state: &State<'_, '_>, named: Option<String>) -> Result<Tz, Error> {
+    fn zone(state: &State<'_, '_>, named: Option<String>) -> Result<Zone, Error> {
         let context = || state.lookup("zone").and_then(|zone| zone.as_str().map(str::to_owned));
         let name = named.or_else(context);
         let name = name.ok_or_else(|| wrong("a time needs `zone` in its context".into()))?;

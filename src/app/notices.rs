@@ -3,7 +3,7 @@
 //! **Invariant:** a button carries a command line that could be typed after the prefix, so that a
 //! click and a line cannot differ.
 
-use chrono_tz::Tz;
+use crate::domain::zone::Zone;
 use serde_json::{Map, Value, json};
 
 use super::{markup, messages::Messages};
@@ -19,7 +19,7 @@ pub struct Scene<'a> {
     pub tenant: &'a str,
     pub now: Time,
     /// For what belongs to no release: the policy's zone.
-    pub zone: Tz,
+    pub zone: Zone,
     /// The log's head (`#412 sha256:…`), quoted in the war room where a phase changes.
     pub head: Option<String>,
     /// What a command begins with: `/release`.

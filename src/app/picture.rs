@@ -1,23 +1,24 @@
 //! One measurement as a small picture: the canary, what it is compared with, and the limits.
 //!
-//! It is drawn once, as SVG, and a PNG is that SVG in dots. Nothing is told by colour alone: the
+//! It is drawn in one way, as SVG and as dots. Nothing is told by colour alone: the
 //! lines have names, weights and dashes of their own, and `sentence` says it all in words. The SVG
 //! is for `<img>`, where its own style sheet follows the reader's dark scheme.
 
+mod dots;
+
 use std::fmt::Write as _;
 use std::ops::Range;
-use std::sync::{Arc, LazyLock};
 
+use crate::domain::zone::Zone;
 use chrono::{Duration, Offset, TimeZone};
-use chrono_tz::Tz;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::Ranged;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use resvg::tiny_skia::{Pixmap, Transform};
-use resvg::usvg::{Options, Tree, fontdb::Database};
+use tiny_skia::Pixmap;
 
+use self::dots::Dots;
 use crate::domain::time::Time;
 
 /// What a picture shows.
@@ -32,7 +33,7 @@ pub struct Chart {
     pub hold: Option<Limit>,
     pub roll_back: Option<Limit>,
     /// For the axis of time.
-    pub zone: Tz,
+    pub zone: Zone,
 }
 
 /// In the order of time. What is no number leaves a gap.
@@ -69,7 +70,7 @@ impl Limit {
 
 /// In CSS pixels; the PNG has twice as many each way.
 pub const SIZE: (u32, u32) = (640, 240);
-const DOTS: f32 = 2.0;
+const DOTS: u32 = 2;
 
 // ---------------------------------------------------------------------------------------------
 // In words
@@ -140,32 +141,22 @@ fn shown(chart: &Chart) -> impl Iterator<Item = f64> {
 // ---------------------------------------------------------------------------------------------
 // As PNG and SVG
 
-/// The font of the picture. `Ubuntu` has Latin, Greek and Cyrillic letters.
-static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
-    let mut fonts = Database::new();
-    fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
-    let family = fonts.faces().next().and_then(|face| face.families.first());
-    let family = family.map(|(name, _)| name.clone());
-    fonts.set_sans_serif_family(family.expect("the font that is compiled in has a name"));
-    Arc::new(fonts)
-});
-
 /// For platforms that take files. It brings its own light ground.
 pub fn png(chart: &Chart) -> Vec<u8> {
-    let options = Options { fontdb: FONTS.clone(), ..Options::default() };
-    let tree = Tree::from_str(&svg(chart), &options).expect("what is drawn here is good SVG");
-    let size = SIZE.0 * DOTS as u32;
-    let mut dots = Pixmap::new(size, SIZE.1 * DOTS as u32).expect("the size is not zero");
-    resvg::render(&tree, Transform::from_scale(DOTS, DOTS), &mut dots.as_mut());
+    let mut dots = Pixmap::new(SIZE.0 * DOTS, SIZE.1 * DOTS).expect("the size is not zero");
+    {
+        let area = Dots::on(&mut dots, SHEET).into_drawing_area();
+        draw(&Sheet { area: &area, chart }).expect("a pixmap takes all that is drawn");
+    }
     dots.encode_png().expect("a Vec takes all that is written")
 }
 
 /// For pages.
 pub fn svg(chart: &Chart) -> String {
     let mut drawn = String::new();
-    let (width, height) = (SIZE.0 * FINE as u32, SIZE.1 * FINE as u32);
+    let (width, height) = SHEET;
     {
-        let area = SVGBackend::with_string(&mut drawn, (width, height)).into_drawing_area();
+        let area = SVGBackend::with_string(&mut drawn, SHEET).into_drawing_area();
         draw(&Sheet { area: &area, chart }).expect("a String takes all that is drawn");
     }
     let body = drawn.split_once('>').map_or("", |(_, body)| body);
@@ -202,6 +193,7 @@ fn printable(text: &str) -> String {
 
 /// Places are whole numbers to the plotting crate, so it is given a sheet that is finer than ours.
 const FINE: i32 = 10;
+const SHEET: (u32, u32) = (SIZE.0 * FINE as u32, SIZE.1 * FINE as u32);
 
 const GROUND: RGBColor = RGBColor(0xff, 0xff, 0xff);
 const FRAME: RGBColor = RGBColor(0xda, 0xde, 0xdf);
@@ -235,15 +227,14 @@ const RIGHT: i32 = 522;
 const TOP: i32 = 50;
 const BOTTOM: i32 = 206;
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
 
-struct Sheet<'a, 'b> {
-    area: &'a Area<'b>,
+struct Sheet<'a, B: DrawingBackend> {
+    area: &'a DrawingArea<B, Shift>,
     chart: &'a Chart,
 }
 
-fn draw(sheet: &Sheet<'_, '_>) -> Drawn {
+fn draw<B: DrawingBackend>(sheet: &Sheet<'_, B>) -> Drawn<B> {
     sheet.area.fill(&GROUND)?;
     let edge = [(FINE / 2, FINE / 2), (fine(640) - FINE / 2, fine(240) - FINE / 2)];
     sheet.area.draw(&Rectangle::new(edge, FRAME.stroke_width(FINE as u32)))?;
@@ -321,9 +312,9 @@ fn short(text: &str, most: usize) -> String {
     }
 }
 
-type Plot<'b> = DrawingArea<SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+type Plot<B> = DrawingArea<B, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-impl Sheet<'_, '_> {
+impl<B: DrawingBackend> Sheet<'_, B> {
     fn text(
         &self,
         text: &str,
@@ -331,14 +322,14 @@ impl Sheet<'_, '_> {
         size: i32,
         colour: RGBColor,
         from: HPos,
-    ) -> Drawn {
+    ) -> Drawn<B> {
         let style = ("system-ui, sans-serif", fine(size)).into_text_style(self.area);
         let style = style.color(&colour).pos(Pos::new(from, VPos::Center));
         self.area.draw(&Text::new(text.to_owned(), (fine(x), fine(y)), style))
     }
 
     /// The lines by name, with their newest numbers.
-    fn legend(&self) -> Drawn {
+    fn legend(&self) -> Drawn<B> {
         let (chart, digits) = (self.chart, digits(self.chart));
         let lines =
             [("canary", &chart.canary, CANARY, 30), ("baseline", &chart.baseline, BASELINE, 18)];
@@ -355,10 +346,10 @@ impl Sheet<'_, '_> {
         Ok(())
     }
 
-    fn plot(&self, frame: &Frame) -> Drawn {
+    fn plot(&self, frame: &Frame) -> Drawn<B> {
         let (x, y) = (fine(LEFT)..fine(RIGHT), fine(BOTTOM)..fine(TOP));
         let coordinates = Cartesian2d::new(frame.times.clone(), frame.values.clone(), (x, y));
-        let plot: Plot<'_> = self.area.clone().apply_coord_spec(coordinates);
+        let plot: Plot<B> = self.area.clone().apply_coord_spec(coordinates);
         self.zones(frame, &plot)?;
         self.values(frame, &plot)?;
         self.times(frame)?;
@@ -368,7 +359,7 @@ impl Sheet<'_, '_> {
     }
 
     /// A breath of colour behind what is beyond a limit.
-    fn zones(&self, frame: &Frame, plot: &Plot<'_>) -> Drawn {
+    fn zones(&self, frame: &Frame, plot: &Plot<B>) -> Drawn<B> {
         let (low, high) = (frame.values.start, frame.values.end);
         let zone = |limit: Limit, until: Option<Limit>, colour: RGBColor| {
             let end = match limit {
@@ -390,7 +381,7 @@ impl Sheet<'_, '_> {
         self.chart.roll_back.map_or(Ok(()), |limit| zone(limit, None, ROLL_BACK))
     }
 
-    fn values(&self, frame: &Frame, plot: &Plot<'_>) -> Drawn {
+    fn values(&self, frame: &Frame, plot: &Plot<B>) -> Drawn<B> {
         let ticks = RangedCoordf64::from(frame.values.clone()).key_points(5);
         let most = ticks.iter().fold(0.0_f64, |most, tick| most.max(tick.abs()));
         let step = ticks.windows(2).map(|two| two[1] - two[0]).fold(most, f64::min);
@@ -407,7 +398,7 @@ impl Sheet<'_, '_> {
         Ok(())
     }
 
-    fn times(&self, frame: &Frame) -> Drawn {
+    fn times(&self, frame: &Frame) -> Drawn<B> {
         let (ticks, format) = ticks(frame, self.chart.zone);
         for at in ticks {
             let x = frame.x(seconds(at));
@@ -422,7 +413,7 @@ impl Sheet<'_, '_> {
         self.text(&zone, (624, BOTTOM + 15), 12, SOFT, HPos::Right)
     }
 
-    fn limits(&self, frame: &Frame, plot: &Plot<'_>) -> Drawn {
+    fn limits(&self, frame: &Frame, plot: &Plot<B>) -> Drawn<B> {
         let digits = digits(self.chart);
         let limits = [
             ("hold", self.chart.hold, HOLD, (4, 4)),
@@ -451,7 +442,12 @@ impl Sheet<'_, '_> {
 }
 
 /// A line with its gaps; what stands alone in one, and the newest number, are dots.
-fn line(plot: &Plot<'_>, points: &Points, colour: RGBColor, width: u32) -> Drawn {
+fn line<B: DrawingBackend>(
+    plot: &Plot<B>,
+    points: &Points,
+    colour: RGBColor,
+    width: u32,
+) -> Drawn<B> {
     let runs = runs(points);
     for run in &runs {
         let style = colour.stroke_width(width);
@@ -503,7 +499,7 @@ fn moment(seconds: f64) -> Time {
 }
 
 /// Round times on the clock of the zone, and how they are written.
-fn ticks(frame: &Frame, zone: Tz) -> (Vec<Time>, &'static str) {
+fn ticks(frame: &Frame, zone: Zone) -> (Vec<Time>, &'static str) {
     let (start, end) = (moment(frame.times.start), moment(frame.times.end));
     let span = (end - start).num_seconds();
     let fits = |step: &&i64| span / **step < MOST_TICKS;

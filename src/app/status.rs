@@ -1,7 +1,7 @@
 //! Read-only answers: what a release waits for, on whom, since when, and what happens next.
 
+use crate::domain::zone::Zone;
 use chrono::Datelike;
-use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -489,7 +489,7 @@ fn agenda_seen(state: &State, release: Option<&Release>, scene: &Scene) -> Map<S
     };
     let mut all: Vec<_> = scopes.iter().flat_map(of_scope).collect();
     all.sort_by_key(|row| row.0);
-    let row = |(at, about, title, zone): &(Time, String, String, Tz)| {
+    let row = |(at, about, title, zone): &(Time, String, String, Zone)| {
         let left = roughly((*at - scene.now).num_seconds());
         json!({ "at": at, "about": about, "of": title, "zone": zone, "left": left })
     };
@@ -497,7 +497,7 @@ fn agenda_seen(state: &State, release: Option<&Release>, scene: &Scene) -> Map<S
     object(json!({ "rows": rows, "title": release.map(Release::title) }))
 }
 
-fn named(state: &State, scope: &Scope) -> (String, Tz) {
+fn named(state: &State, scope: &Scope) -> (String, Zone) {
     match scope {
         Scope::Release(id) => match state.releases.get(id) {
             Some(release) => (release.title(), release.start.zone),

@@ -4,10 +4,10 @@
 //! skip or double, a zone by its ambiguous letters: each is refused with what could be meant,
 //! spelt exactly as one can type it.
 
+use crate::domain::zone::Zone;
 use chrono::{
     DateTime, Datelike, Days, Duration, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc, Weekday,
 };
-use chrono_tz::{TZ_VARIANTS, Tz};
 
 use crate::domain::time::{Offset, Span, SpanError, Unresolved};
 pub use crate::domain::time::{clock, resolve, show, span, typed};
@@ -21,7 +21,7 @@ const LONGEST: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
     pub local: NaiveDateTime,
-    pub zone: Tz,
+    pub zone: Zone,
     pub at: DateTime<Utc>,
 }
 
@@ -64,7 +64,7 @@ pub enum TimeError {
 }
 
 /// Reads a time; `zone` is meant where the text names none.
-pub fn instant(text: &str, now: DateTime<Utc>, zone: Tz) -> Result<Planned, TimeError> {
+pub fn instant(text: &str, now: DateTime<Utc>, zone: Zone) -> Result<Planned, TimeError> {
     let text = straighten(text);
     if text.is_empty() {
         return Err(TimeError::Empty);
@@ -151,16 +151,16 @@ const ABBREVIATIONS: &[(&[&str], &[&str])] = &[
 ];
 
 /// Takes a zone from the end of the words.
-fn take_zone(words: &mut Vec<String>) -> Result<Option<Tz>, TimeError> {
+fn take_zone(words: &mut Vec<String>) -> Result<Option<Zone>, TimeError> {
     let Some(last) = words.last() else { return Ok(None) };
     let said = excerpt(last);
     if let Some((_, likely)) = ABBREVIATIONS.iter().find(|(names, _)| names.contains(&&**last)) {
         let likely = likely.iter().map(|zone| format!("`{zone}`")).collect::<Vec<_>>().join(" or ");
         return Err(TimeError::Abbreviation { said: said.to_uppercase(), likely });
     }
-    if let Some(zone) = TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(last)) {
+    if let Some(zone) = Zone::all().find(|zone| zone.name().eq_ignore_ascii_case(last)) {
         words.pop();
-        return Ok(Some(*zone));
+        return Ok(Some(zone));
     }
     let named = last.contains('/') && last.starts_with(char::is_alphabetic);
     match nearest_zone(last) {
@@ -183,17 +183,16 @@ enum Near {
     Spelling,
 }
 
-fn nearest_zone(said: &str) -> Option<(Tz, Near)> {
-    let city = |zone: &Tz| {
+fn nearest_zone(said: &str) -> Option<(Zone, Near)> {
+    let city = |zone: &Zone| {
         zone.name().rsplit_once('/').is_some_and(|(_, city)| said.eq_ignore_ascii_case(city))
     };
-    if let Some(zone) = TZ_VARIANTS.iter().find(|zone| city(zone)) {
-        return Some((*zone, Near::City));
+    if let Some(zone) = Zone::all().find(city) {
+        return Some((zone, Near::City));
     }
-    TZ_VARIANTS
-        .iter()
+    Zone::all()
         .map(|zone| {
-            (strsim::normalized_damerau_levenshtein(&zone.name().to_lowercase(), said), *zone)
+            (strsim::normalized_damerau_levenshtein(&zone.name().to_lowercase(), said), zone)
         })
         .filter(|(likeness, _)| *likeness > 0.7)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
@@ -206,7 +205,7 @@ fn nearest_zone(said: &str) -> Option<(Tz, Near)> {
 struct Asked<'a> {
     said: &'a str,
     now: DateTime<Utc>,
-    zone: Tz,
+    zone: Zone,
 }
 
 /// A time of day, as far as it was said.
@@ -512,24 +511,24 @@ fn excerpt(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chrono_tz::{America::Los_Angeles, Australia::Lord_Howe, Europe::Berlin};
+    use crate::domain::zone::{berlin, lord_howe, los_angeles};
     use proptest::prelude::*;
 
     use super::*;
 
-    /// Saturday, 21 November 2026, 10:30 in Berlin.
+    /// Saturday, 21 November 2026, 10:30 in berlin().
     fn now() -> DateTime<Utc> {
         "2026-11-21T09:30:15.5Z".parse().expect("an instant")
     }
 
     fn understood(text: &str) -> String {
-        let planned = instant(text, now(), Berlin).unwrap_or_else(|why| panic!("{text}: {why}"));
+        let planned = instant(text, now(), berlin()).unwrap_or_else(|why| panic!("{text}: {why}"));
         assert_eq!(planned.at.with_timezone(&planned.zone).naive_local(), planned.local);
         typed(planned.local, planned.zone)
     }
 
     fn refused(text: &str) -> String {
-        instant(text, now(), Berlin).expect_err(text).to_string()
+        instant(text, now(), berlin()).expect_err(text).to_string()
     }
 
     #[test]
@@ -583,7 +582,7 @@ mod tests {
         let phrase = phrase.split('"').next().expect("the text of it");
         for hour in 0..14 * 24 {
             let now = now() + Duration::hours(hour);
-            let start = instant(phrase, now, Los_Angeles).expect("understood");
+            let start = instant(phrase, now, los_angeles()).expect("understood");
             let local = start.local;
             assert_eq!((local.weekday(), local.hour(), local.minute()), (Weekday::Tue, 10, 0));
             let left = start.at - now;
@@ -594,7 +593,7 @@ mod tests {
     #[test]
     fn stop_watch_times_count_from_now() {
         for text in ["in 3h", "+3h", "in 180 minutes", "3h", "in 3 hours America/New_York"] {
-            let planned = instant(text, now(), Berlin).expect(text);
+            let planned = instant(text, now(), berlin()).expect(text);
             assert_eq!(planned.at, "2026-11-21T12:30:15Z".parse::<DateTime<Utc>>().expect("utc"));
         }
         assert_eq!(understood("in an hour"), "2026-11-21 11:30:15 Europe/Berlin");
@@ -604,16 +603,16 @@ mod tests {
     #[test]
     fn next_is_the_next_calendar_week() {
         let monday: DateTime<Utc> = "2026-11-23T09:00:00Z".parse().expect("utc");
-        let planned = instant("next tuesday 10:00", monday, Berlin).expect("understood");
+        let planned = instant("next tuesday 10:00", monday, berlin()).expect("understood");
         assert_eq!(typed(planned.local, planned.zone), "2026-12-01 10:00 Europe/Berlin");
     }
 
     #[test]
     fn the_day_is_that_of_the_named_zone() {
         let late: DateTime<Utc> = "2026-11-21T23:30:00Z".parse().expect("utc");
-        let planned = instant("tomorrow 10:00 America/Los_Angeles", late, Berlin).expect("known");
+        let planned = instant("tomorrow 10:00 America/Los_Angeles", late, berlin()).expect("known");
         assert_eq!(planned.local.to_string(), "2026-11-22 10:00:00");
-        let planned = instant("tomorrow 10:00", late, Berlin).expect("known");
+        let planned = instant("tomorrow 10:00", late, berlin()).expect("known");
         assert_eq!(planned.local.to_string(), "2026-11-23 10:00:00");
     }
 
@@ -692,12 +691,12 @@ mod tests {
     #[test]
     fn skipped_and_doubled_times_offer_what_can_be_typed() {
         for (text, zone) in [
-            ("2027-03-28 02:30", Berlin),
-            ("2027-10-31 02:30", Berlin),
-            ("2027-03-14 02:30", Los_Angeles),
-            ("2027-11-07 01:30", Los_Angeles),
-            ("2027-10-03 02:15", Lord_Howe),
-            ("2027-04-04 01:45", Lord_Howe),
+            ("2027-03-28 02:30", berlin()),
+            ("2027-10-31 02:30", berlin()),
+            ("2027-03-14 02:30", los_angeles()),
+            ("2027-11-07 01:30", los_angeles()),
+            ("2027-10-03 02:15", lord_howe()),
+            ("2027-04-04 01:45", lord_howe()),
         ] {
             let why = instant(text, now(), zone).expect_err(text).to_string();
             let offers: Vec<&str> = why.split('`').skip(1).step_by(2).collect();
@@ -733,14 +732,14 @@ mod tests {
             seconds in 1i64..400_000_000,
             zone in any::<prop::sample::Index>(),
         ) {
-            let zone = TZ_VARIANTS[zone.index(TZ_VARIANTS.len())];
+            let zone = Zone::all().nth(zone.index(Zone::all().len())).expect("one of them");
             let at = DateTime::from_timestamp(now().timestamp() + seconds, 0).expect("in range");
             let local = at.with_timezone(&zone).naive_local();
             let name = zone.name().to_lowercase();
             let lettered = ABBREVIATIONS.iter().any(|(names, _)| names.contains(&&*name));
             prop_assume!(!lettered && resolve(local, zone).is_ok());
             prop_assert_eq!(
-                instant(&typed(local, zone), now(), Berlin),
+                instant(&typed(local, zone), now(), berlin()),
                 Ok(Planned { local, zone, at })
             );
             let offset = at.with_timezone(&zone).to_rfc3339();
@@ -749,7 +748,7 @@ mod tests {
 
         #[test]
         fn garbage_is_answered_without_panic(text in any::<String>()) {
-            let _ = instant(&text, now(), Berlin);
+            let _ = instant(&text, now(), berlin());
         }
 
         #[test]
@@ -762,7 +761,7 @@ mod tests {
                 0..6,
             )
         ) {
-            if let Err(why) = instant(&words.join(" "), now(), Berlin) {
+            if let Err(why) = instant(&words.join(" "), now(), berlin()) {
                 prop_assert!(why.to_string().ends_with(['.', '?']), "{}", why);
             }
         }
@@ -771,7 +770,7 @@ mod tests {
     #[test]
     fn long_texts_are_answered() {
         for text in ["🚀".repeat(10_000), "tue ".repeat(10_000), "א".repeat(10_000)] {
-            assert!(instant(&text, now(), Berlin).is_err());
+            assert!(instant(&text, now(), berlin()).is_err());
         }
     }
 }

@@ -12,12 +12,13 @@ use crate::domain::ids::{Account, PersonId, Role};
 use crate::domain::plan::{EvidenceKind, ItemPhase, PlannedAnnouncement};
 use crate::domain::policy::{Destination, Right, Rules, Timing};
 use crate::domain::time::Span;
+use crate::domain::zone::Zone;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     #[serde(default = "utc")]
-    pub(super) zone: chrono_tz::Tz,
+    pub(super) zone: Zone,
     #[serde(default)]
     pub(super) server: Server,
     #[serde(default)]
@@ -70,8 +71,8 @@ pub(super) struct File {
     pub(super) messages: Directory,
 }
 
-fn utc() -> chrono_tz::Tz {
-    chrono_tz::UTC
+fn utc() -> Zone {
+    Zone::utc()
 }
 
 #[derive(Deserialize)]

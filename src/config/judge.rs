@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
+use tracing_subscriber::filter::Targets;
 
 use super::actions::signing;
 use super::document::Document;
@@ -19,6 +21,7 @@ use crate::domain::policy::{
     Destination, Person, PolicyFreeze, Right, RoleRules, RoomHome, Section,
 };
 use crate::domain::time::{Time, resolve};
+use crate::domain::zone::Zone;
 
 /// Shorter ones can be guessed.
 const SHORTEST_TOKEN: usize = 16;
@@ -324,7 +327,7 @@ fn tokens(judge: &mut Judge<'_>, file: &File, machines: &[ApiToken]) -> Vec<(Per
 }
 
 pub(super) fn log(judge: &mut Judge<'_>, log: Log) -> Log {
-    if let Err(why) = tracing_subscriber::EnvFilter::try_new(&log.filter) {
+    if let Err(why) = Targets::from_str(&log.filter) {
         let what = format!("`{}` is no filter: {why}", excerpt(&log.filter));
         judge.wrong("log.filter", what, "write `info`, or `info,tminus=debug`");
     }
@@ -502,7 +505,7 @@ pub(super) fn freezes(judge: &mut Judge<'_>, file: &File) -> Vec<PolicyFreeze> {
 }
 
 /// A local time in the configuration's zone, a day (from its midnight), or an instant.
-fn moment(judge: &mut Judge<'_>, key: &str, text: &str, zone: chrono_tz::Tz) -> Option<Time> {
+fn moment(judge: &mut Judge<'_>, key: &str, text: &str, zone: Zone) -> Option<Time> {
     if let Ok(instant) = chrono::DateTime::parse_from_rfc3339(text) {
         return Some(instant.to_utc());
     }

@@ -4,6 +4,7 @@ use toml::de::DeValue;
 
 use super::document::{Step, written};
 use super::problem::{did_you_mean, excerpt, nearest, without_addresses};
+use crate::domain::zone::Zone;
 
 /// What is wrong with a text that is not TOML, and what would be right.
 pub(super) fn syntax(message: &str, at: &str, line: &str) -> (String, String) {
@@ -63,8 +64,8 @@ pub(super) fn shape(message: &str, path: &[Step], value: Option<&DeValue<'_>>) -
         };
         return (format!("\"{}\" cannot be {key}", excerpt(name)), mend);
     }
-    if let Some(name) = message.strip_prefix("failed to parse timezone: '") {
-        return zone(name.trim_end_matches('\''));
+    if let Some(name) = message.strip_prefix("I know no time zone `") {
+        return zone(name.trim_end_matches('`'));
     }
     if let Some(rest) = message.strip_prefix("invalid type: ") {
         return wrong_type(rest, path, value);
@@ -134,7 +135,7 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 
 fn zone(name: &str) -> (String, String) {
     let what = format!("I know no time zone `{}`", excerpt(name));
-    match nearest(name, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())) {
+    match nearest(name, Zone::all().map(Zone::name)) {
         Some(near) => (what, format!("did you mean `{near}`?")),
         None => (what, "write its IANA name, for example `Europe/Berlin`".into()),
     }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::zone::los_angeles;
 use chrono::{Duration, NaiveDate};
-use chrono_tz::America::Los_Angeles;
 
 use super::agenda::{agenda, scopes};
 use super::checklist::Mark;
@@ -40,7 +40,7 @@ pub(crate) fn plan() -> Plan {
 pub(crate) fn start() -> Start {
     let day = NaiveDate::from_ymd_opt(2026, 12, 15).expect("a day of the calendar");
     let local = day.and_hms_opt(10, 0, 0).expect("a time of day");
-    Start { local, zone: Los_Angeles, at: time("2026-12-15T18:00:00Z") }
+    Start { local, zone: los_angeles(), at: time("2026-12-15T18:00:00Z") }
 }
 
 pub(crate) fn account(person: &str) -> Account {
@@ -67,7 +67,7 @@ pub(crate) fn policy() -> Policy {
         (PersonId::from(id), Person { name: name.to_owned(), accounts })
     };
     Policy {
-        zone: Los_Angeles,
+        zone: los_angeles(),
         people: PEOPLE.into_iter().map(person).collect(),
         roles: roles(),
         machines: BTreeMap::new(),

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::domain::zone::Zone;
 use chrono::{Datelike, Duration, NaiveDate, NaiveTime, Weekday};
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::time::{Time, first_at};
@@ -44,7 +44,7 @@ const MIDNIGHT: u32 = 24 * 60;
 
 impl Hours {
     /// The first instant from then on that lies within.
-    pub fn next(&self, at: Time, zone: Tz) -> Time {
+    pub fn next(&self, at: Time, zone: Zone) -> Time {
         let today = at.with_timezone(&zone).date_naive();
         // A week on, each of the days has come; a clock that goes forward may have swallowed one.
         let days = today.iter_days().take(15);
@@ -53,7 +53,7 @@ impl Hours {
     }
 
     /// The same on one day.
-    fn on(&self, day: NaiveDate, at: Time, zone: Tz) -> Option<Time> {
+    fn on(&self, day: NaiveDate, at: Time, zone: Zone) -> Option<Time> {
         let open = self.open.iter().filter(|open| open.days.contains(&day.weekday()));
         let left = open.filter_map(|open| {
             let minute = |minutes: u32| {
@@ -154,7 +154,7 @@ impl fmt::Display for Hours {
 
 #[cfg(test)]
 mod tests {
-    use chrono_tz::{America::Los_Angeles, Europe::Berlin};
+    use crate::domain::zone::{berlin, los_angeles};
     use proptest::prelude::*;
 
     use super::*;
@@ -166,8 +166,8 @@ mod tests {
     /// The next opening as Berlin's clocks show it.
     fn next(text: &str, at: &str) -> String {
         let at = chrono::NaiveDateTime::parse_from_str(at, "%Y-%m-%d %H:%M").expect("a time");
-        let at = first_at(at, Berlin);
-        let next = hours(text).next(at, Berlin).with_timezone(&Berlin);
+        let at = first_at(at, berlin());
+        let next = hours(text).next(at, berlin()).with_timezone(&berlin());
         next.format("%a %-d %b %H:%M").to_string()
     }
 
@@ -192,7 +192,7 @@ mod tests {
         // From 02:00 to 03:00 there is nothing that night.
         assert_eq!(next("Sun 02:30–05", "2026-03-29 00:00"), "Sun 29 Mar 03:00");
         assert_eq!(next("Sun 02–03", "2026-03-29 00:00"), "Sun 5 Apr 02:00");
-        let zone = Los_Angeles;
+        let zone = los_angeles();
         let at: Time = "2026-11-01T07:00:00Z".parse().expect("a time");
         // 01:30 comes twice: the first one.
         let first = hours("Sun 01:30–03").next(at, zone);
@@ -225,9 +225,9 @@ mod tests {
         fn the_next_opening_is_never_before_and_lies_within(minutes in 0_i64..1_000_000) {
             let at = Time::UNIX_EPOCH + Duration::minutes(minutes) + Duration::days(20_000);
             let hours = hours("Mon–Thu 09–17, Fri 09–12");
-            let next = hours.next(at, Berlin);
+            let next = hours.next(at, berlin());
             prop_assert!(next >= at && next - at <= Duration::days(4));
-            prop_assert_eq!(hours.next(next, Berlin), next, "it is open then");
+            prop_assert_eq!(hours.next(next, berlin()), next, "it is open then");
         }
     }
 }

@@ -42,3 +42,4 @@ pub mod state;
 pub mod time;
 pub mod verdict;
 pub mod words;
+pub mod zone;

@@ -8,6 +8,7 @@ use super::ids::{Account, FlagId, ItemId, PersonId, ReleaseId, RunId};
 use super::policy::Policy;
 use super::state::{Release, Room};
 use super::time::Time;
+use crate::domain::zone::Zone;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notice {
@@ -424,7 +425,7 @@ pub enum NoticeKind {
         fixes: usize,
         captain: String,
         start: Time,
-        zone: chrono_tz::Tz,
+        zone: Zone,
     },
     FreezeAdded {
         from: Time,
@@ -500,7 +501,7 @@ pub struct Brief {
     pub kind: super::plan::Kind,
     pub strategy: super::plan::Strategy,
     pub start: Time,
-    pub zone: chrono_tz::Tz,
+    pub zone: Zone,
     pub captain: PersonRef,
     pub deployer: Option<PersonRef>,
     pub oncall: Vec<PersonRef>,

@@ -10,6 +10,7 @@ use super::ids::{ActionName, AnnouncementId, PersonId, Role};
 use super::metric::QueryKind;
 use super::shared::Shared;
 use super::time::{Offset, Span};
+use crate::domain::zone::Zone;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,7 +84,7 @@ pub struct Head {
     pub start: Option<String>,
     /// IANA name. The policy's zone if absent.
     #[serde(default)]
-    pub zone: Option<chrono_tz::Tz>,
+    pub zone: Option<Zone>,
     #[serde(default)]
     pub kind: Kind,
     pub captain: PersonId,

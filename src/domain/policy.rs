@@ -13,11 +13,12 @@ use super::ids::{Account, ActionName, PersonId, Role};
 use super::metric::Query;
 use super::plan::{PlannedAnnouncement, PlannedItem};
 use super::time::Span;
+use crate::domain::zone::Zone;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
     /// Where nothing else says one.
-    pub zone: chrono_tz::Tz,
+    pub zone: Zone,
     pub people: BTreeMap<PersonId, Person>,
     pub roles: BTreeMap<Role, RoleRules>,
     /// What each machine (a token of the API) may do. Never a vote, never an override.

@@ -8,8 +8,8 @@ mod told;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::domain::zone::Zone;
 use chrono::{NaiveDate, NaiveTime};
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::rules::{changed, clean, disagreement, kill, remind, set};
@@ -36,7 +36,7 @@ pub struct Record {
     pub purpose: String,
     pub expires: Option<NaiveDate>,
     /// In which that day is meant.
-    pub zone: Tz,
+    pub zone: Zone,
     pub since: Time,
     /// The releases that have it, the newest last.
     pub releases: Vec<ReleaseId>,

@@ -5,8 +5,8 @@ mod evolve;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::domain::zone::Zone;
 use chrono::NaiveDateTime;
-use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::checklist::Item;
@@ -85,7 +85,7 @@ pub struct Live {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     pub local: NaiveDateTime,
-    pub zone: Tz,
+    pub zone: Zone,
     pub at: Time,
 }
 

@@ -7,8 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::domain::zone::Zone;
 use chrono::{DateTime, Datelike, Duration, NaiveDateTime, SecondsFormat, TimeZone, Utc};
-use chrono_tz::{GapInfo, Tz};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -25,18 +25,18 @@ pub enum Unresolved {
         "{local} does not exist in {zone}: the clocks go forward over it. \
          Say `{earlier}` or `{later}`."
     )]
-    Gap { local: String, zone: Tz, earlier: String, later: String },
+    Gap { local: String, zone: Zone, earlier: String, later: String },
     #[error(
         "{local} happens twice in {zone}: the clocks go back over it. \
          Say `{first}` for the first time, `{second}` for the second."
     )]
-    Fold { local: String, zone: Tz, first: String, second: String },
+    Fold { local: String, zone: Zone, first: String, second: String },
     #[error("{local} is beyond the calendar that I know. Say a date such as `2026-12-01 10:00`.")]
     Beyond { local: String },
 }
 
 /// The instant at which the clocks of a zone show this.
-pub fn resolve(local: NaiveDateTime, zone: Tz) -> Result<DateTime<Utc>, Unresolved> {
+pub fn resolve(local: NaiveDateTime, zone: Zone) -> Result<DateTime<Utc>, Unresolved> {
     if !(1900..=9999).contains(&local.year()) {
         return Err(Unresolved::Beyond { local: local.to_string() });
     }
@@ -53,7 +53,7 @@ pub fn resolve(local: NaiveDateTime, zone: Tz) -> Result<DateTime<Utc>, Unresolv
             second: second.to_rfc3339_opts(SecondsFormat::Secs, false),
         }),
         _ => {
-            let width = gap(local, zone);
+            let width = zone.gap(&local).map_or(Duration::hours(1), |(width, _)| width);
             let typed = |local| typed(local, zone);
             let (earlier, later) = (typed(local - width), typed(local + width));
             Err(Unresolved::Gap { local: named, zone, earlier, later })
@@ -63,20 +63,14 @@ pub fn resolve(local: NaiveDateTime, zone: Tz) -> Result<DateTime<Utc>, Unresolv
 
 /// The same, where somebody has to have one: of two the first, and where the clocks skip it, the first
 /// that they show after it.
-pub fn first_at(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
-    let found = zone.from_local_datetime(&local).earliest();
-    let after = || GapInfo::new(&local, &zone).and_then(|gap| gap.end);
-    found.or_else(after).map_or_else(|| local.and_utc(), |at| at.to_utc())
-}
-
-/// By how much the clocks go forward over a local time that they skip.
-fn gap(local: NaiveDateTime, zone: Tz) -> Duration {
-    let ends = GapInfo::new(&local, &zone).and_then(|gap| Some((gap.begin?.0, gap.end?)));
-    ends.map_or(Duration::hours(1), |(begin, end)| end.naive_local() - begin)
+pub fn first_at(local: NaiveDateTime, zone: Zone) -> DateTime<Utc> {
+    let found = zone.from_local_datetime(&local).earliest().map(|at| at.to_utc());
+    let after = || zone.gap(&local).map(|(_, end)| end);
+    found.or_else(after).unwrap_or_else(|| local.and_utc())
 }
 
 /// A local time exactly as one types it: `2026-12-01 10:00 Europe/Berlin`.
-pub fn typed(local: NaiveDateTime, zone: Tz) -> String {
+pub fn typed(local: NaiveDateTime, zone: Zone) -> String {
     format!("{} {zone}", written(local))
 }
 
@@ -90,20 +84,20 @@ fn written(local: NaiveDateTime) -> String {
 // As people read it
 
 /// `Tue 15 Dec, 10:00 PST`, with the year where it is not the year that is meant anyway.
-pub fn show(at: DateTime<Utc>, zone: Tz, this_year: i32) -> String {
+pub fn show(at: DateTime<Utc>, zone: Zone, this_year: i32) -> String {
     let local = at.with_timezone(&zone);
     let day = if local.year() == this_year { "%a %-d %b" } else { "%a %-d %b %Y" };
     format!("{}, {} {}", local.format(day), local.format("%H:%M"), abbreviation(at, zone))
 }
 
 /// Zones without letters of their own are shown by their offset: `UTC+03`.
-fn abbreviation(at: DateTime<Utc>, zone: Tz) -> String {
+fn abbreviation(at: DateTime<Utc>, zone: Zone) -> String {
     let name = at.with_timezone(&zone).format("%Z").to_string();
     if name.starts_with(['+', '-']) { format!("UTC{name}") } else { name }
 }
 
 /// `10:05`.
-pub fn clock(at: DateTime<Utc>, zone: Tz) -> String {
+pub fn clock(at: DateTime<Utc>, zone: Zone) -> String {
     at.with_timezone(&zone).format("%H:%M").to_string()
 }
 
@@ -376,8 +370,8 @@ impl From<Offset> for String {
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::zone::{berlin, lord_howe, los_angeles};
     use chrono::NaiveDate;
-    use chrono_tz::{America::Los_Angeles, Australia::Lord_Howe, Europe::Berlin};
     use proptest::prelude::*;
 
     use super::*;
@@ -390,7 +384,7 @@ mod tests {
         text.parse().expect("an instant")
     }
 
-    fn refused(text: &str, zone: Tz) -> String {
+    fn refused(text: &str, zone: Zone) -> String {
         resolve(local(text), zone).expect_err("must be refused").to_string()
     }
 
@@ -403,10 +397,10 @@ mod tests {
 
     #[test]
     fn ordinary_local_times_resolve_in_summer_and_in_winter() {
-        assert_eq!(resolve(local("2026-07-01 10:00"), Berlin), Ok(utc("2026-07-01T08:00:00Z")));
-        assert_eq!(resolve(local("2026-12-01 10:00"), Berlin), Ok(utc("2026-12-01T09:00:00Z")));
+        assert_eq!(resolve(local("2026-07-01 10:00"), berlin()), Ok(utc("2026-07-01T08:00:00Z")));
+        assert_eq!(resolve(local("2026-12-01 10:00"), berlin()), Ok(utc("2026-12-01T09:00:00Z")));
         assert_eq!(
-            resolve(local("2026-12-15 10:00"), Los_Angeles),
+            resolve(local("2026-12-15 10:00"), los_angeles()),
             Ok(utc("2026-12-15T18:00:00Z"))
         );
     }
@@ -414,20 +408,20 @@ mod tests {
     #[test]
     fn a_skipped_time_names_both_neighbours() {
         assert_eq!(
-            refused("2026-03-29 02:30", Berlin),
+            refused("2026-03-29 02:30", berlin()),
             "2026-03-29 02:30 does not exist in Europe/Berlin: the clocks go forward over it. \
              Say `2026-03-29 01:30 Europe/Berlin` or `2026-03-29 03:30 Europe/Berlin`."
         );
         assert!(
-            refused("2026-03-08 02:00", Los_Angeles)
+            refused("2026-03-08 02:00", los_angeles())
                 .contains("`2026-03-08 01:00 America/Los_Angeles` or `2026-03-08 03:00 Am")
         );
         assert!(
-            refused("2026-10-04 02:15", Lord_Howe)
+            refused("2026-10-04 02:15", lord_howe())
                 .contains("`2026-10-04 01:45 Australia/Lord_Howe` or `2026-10-04 02:45 Au")
         );
         assert!(
-            refused("2011-12-30 10:00", chrono_tz::Pacific::Apia)
+            refused("2011-12-30 10:00", "Pacific/Apia".parse().expect("a zone"))
                 .contains("`2011-12-29 10:00 Pacific/Apia` or `2011-12-31 10:00 Pacific/Apia`")
         );
     }
@@ -435,15 +429,15 @@ mod tests {
     #[test]
     fn a_doubled_time_names_both_instants() {
         assert_eq!(
-            refused("2026-10-25 02:30", Berlin),
+            refused("2026-10-25 02:30", berlin()),
             "2026-10-25 02:30 happens twice in Europe/Berlin: the clocks go back over it. \
              Say `2026-10-25T02:30:00+02:00` for the first time, \
              `2026-10-25T02:30:00+01:00` for the second."
         );
-        assert!(refused("2026-11-01 01:30", Los_Angeles).contains(
+        assert!(refused("2026-11-01 01:30", los_angeles()).contains(
             "`2026-11-01T01:30:00-07:00` for the first time, `2026-11-01T01:30:00-08:00`"
         ));
-        assert!(refused("2026-04-05 01:45", Lord_Howe).contains(
+        assert!(refused("2026-04-05 01:45", lord_howe()).contains(
             "`2026-04-05T01:45:00+11:00` for the first time, `2026-04-05T01:45:00+10:30`"
         ));
     }
@@ -451,10 +445,13 @@ mod tests {
     #[test]
     fn times_are_shown_in_the_zone_with_the_year_where_it_matters() {
         let at = utc("2026-12-15T18:00:00Z");
-        assert_eq!(show(at, Los_Angeles, 2026), "Tue 15 Dec, 10:00 PST");
-        assert_eq!(show(at, Los_Angeles, 2025), "Tue 15 Dec 2026, 10:00 PST");
-        assert_eq!(show(at, chrono_tz::America::Sao_Paulo, 2026), "Tue 15 Dec, 15:00 UTC-03");
-        assert_eq!(clock(at, Berlin), "19:00");
+        assert_eq!(show(at, los_angeles(), 2026), "Tue 15 Dec, 10:00 PST");
+        assert_eq!(show(at, los_angeles(), 2025), "Tue 15 Dec 2026, 10:00 PST");
+        assert_eq!(
+            show(at, "America/Sao_Paulo".parse().expect("a zone"), 2026),
+            "Tue 15 Dec, 15:00 UTC-03"
+        );
+        assert_eq!(clock(at, berlin()), "19:00");
     }
 
     #[test]
@@ -519,7 +516,7 @@ mod tests {
             seconds in 0u32..86_400,
             zone in any::<prop::sample::Index>(),
         ) {
-            let zone = chrono_tz::TZ_VARIANTS[zone.index(chrono_tz::TZ_VARIANTS.len())];
+            let zone = Zone::all().nth(zone.index(Zone::all().len())).expect("one of them");
             let day = NaiveDate::from_num_days_from_ce_opt(days).expect("in range");
             let local = day.and_time(chrono::NaiveTime::MIN) + Duration::seconds(seconds.into());
             match resolve(local, zone) {

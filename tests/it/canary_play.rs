@@ -1,8 +1,8 @@
 //! The canary template in the program as anybody starts it: its stages move real shares of the
 //! shop's visitors, its numbers follow, and it goes back by itself when they turn red.
 
+use crate::zones::los_angeles;
 use chrono::{Duration, Utc};
-use chrono_tz::America::Los_Angeles;
 use serde_json::Value;
 
 use crate::program::Program;
@@ -21,7 +21,7 @@ async fn share(program: &Program) -> f64 {
 }
 
 async fn to_the_first(program: &Program) {
-    let day = (Utc::now().with_timezone(&Los_Angeles) + Duration::days(3)).date_naive();
+    let day = (Utc::now().with_timezone(&los_angeles()) + Duration::days(3)).date_naive();
     program.say("maria", &format!("schedule canary {day} 10:00 --version v1.3.0")).await;
     program.say("maria", "rollback v1.3.0 --dry-run").await;
     program.until("rehearsed").await;

@@ -9,8 +9,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::LazyLock;
 use std::time::Duration as Wait;
 
+use crate::zones::berlin;
 use chrono::{DateTime, Duration, DurationRound, Utc};
-use chrono_tz::Europe::Berlin;
 use futures_util::{FutureExt, StreamExt, stream};
 use nix::sys::stat::Mode as Bits;
 use nix::unistd::mkfifo;
@@ -206,7 +206,7 @@ pub(crate) const ANNOUNCED: [(i64, &str, &str); 5] = [
 
 async fn announced<C: Screens>(play: &mut Play<C>) {
     let start = play.start;
-    let local = start.with_timezone(&Berlin).format("%Y-%m-%d %H:%M");
+    let local = start.with_timezone(&berlin()).format("%Y-%m-%d %H:%M");
     let line = Typed {
         slack: &format!("schedule web-shop {local}"),
         discord: &format!("schedule plan:web-shop when:{local}"),

@@ -14,6 +14,7 @@ use tminus::domain::ids::{Account, ReleaseId};
 use tminus::domain::plan::Plan;
 use tminus::domain::policy::{Policy, Rules};
 use tminus::domain::state::{Phase, Release, Start};
+use tminus::domain::zone::Zone;
 use tminus::store::{NewEntry, Store, Which};
 use tokio_util::sync::CancellationToken;
 
@@ -88,7 +89,7 @@ async fn house() -> House {
     let (policy, plan) = agreed();
     house.asks(Actor::Operator, Command::Begin { jumpable: false }).await;
     house.asks(Actor::Operator, Command::AdoptPolicy { policy: Box::new(policy) }).await;
-    let zone = chrono_tz::UTC;
+    let zone = Zone::utc();
     let start = Start { local: at.naive_utc(), zone, at };
     let schedule = Command::Schedule { plan: Box::new(plan), start };
     let scheduled = house.asks(person("maria"), schedule).await;

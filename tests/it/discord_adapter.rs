@@ -19,6 +19,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::chat_contract::{Platform, text};
 use crate::discord_world::permissions::{MANAGE_CHANNELS, PIN_MESSAGES};
@@ -1147,13 +1149,11 @@ impl std::io::Write for Ink {
 #[tokio::test]
 async fn no_token_and_no_text_is_logged() {
     let ink = Ink::default();
-    let mut filter = tracing_subscriber::EnvFilter::new("debug");
-    for silent in UNHEARD {
-        filter = filter.add_directive(silent.parse().unwrap());
-    }
+    let silent = UNHEARD.map(|library| (library, LevelFilter::OFF));
+    let filter = Targets::new().with_default(LevelFilter::DEBUG).with_targets(silent);
     let writer = ink.clone();
-    let log = tracing_subscriber::fmt().with_env_filter(filter);
-    let log = log.with_writer(move || writer.clone()).finish();
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+    let log = tracing_subscriber::registry().with(filter).with(lines);
     let logging = tracing::subscriber::set_default(log);
 
     let bot = Bot::start(Mode::Gateway).await;

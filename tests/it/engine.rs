@@ -16,6 +16,7 @@ use tminus::store::{Finding, OpenError, Store, Which, verify};
 
 use crate::program::glances;
 use crate::sample;
+use crate::zones::los_angeles;
 
 const T0: &str = "2026-12-15T18:00:00Z";
 
@@ -54,7 +55,7 @@ async fn house() -> House {
     engine.ask(operator("begin", Command::Begin { jumpable: true })).await.unwrap();
     let policy = Command::AdoptPolicy { policy: Box::new(policy) };
     engine.ask(operator("policy", policy)).await.unwrap();
-    let zone = chrono_tz::America::Los_Angeles;
+    let zone = los_angeles();
     let start = Start { local: at.with_timezone(&zone).naive_local(), zone, at };
     let schedule = Command::Schedule { plan: Box::new(plan), start };
     engine.ask(request("schedule", "maria", schedule)).await.unwrap();

@@ -16,6 +16,7 @@ use tminus::domain::state::{Start, State};
 use tminus::store::{Finding, Store};
 
 use crate::sample;
+use crate::zones::los_angeles;
 
 const NOW: &str = "2026-12-12T18:00:00Z";
 
@@ -62,7 +63,7 @@ async fn begun(dir: &Path, clock: &Clock) -> Engine {
 
 async fn schedules(engine: &Engine, attempt: u32, now: DateTime<Utc>) -> Answer {
     let (_, plan) = sample::policy_and_plan();
-    let zone = chrono_tz::America::Los_Angeles;
+    let zone = los_angeles();
     let at = now + Duration::days(40);
     let start = Start { local: at.with_timezone(&zone).naive_local(), zone, at };
     let plan = Command::Schedule { plan: Box::new(plan), start };

@@ -4,8 +4,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::zones::los_angeles;
 use chrono::{Duration, Utc};
-use chrono_tz::America::Los_Angeles;
 
 use crate::flags_play::{self, share, to_a_few, until_status};
 use crate::installed::{Installed, Running, until};
@@ -66,7 +66,7 @@ async fn told(program: &Program, text: &str) -> usize {
 #[tokio::test]
 async fn its_owner_is_reminded_once_also_across_a_crash_and_not_any_more_once_it_is_gone() {
     let mut program = Program::start().await;
-    let day = (Utc::now().with_timezone(&Los_Angeles) + Duration::days(3)).date_naive();
+    let day = (Utc::now().with_timezone(&los_angeles()) + Duration::days(3)).date_naive();
     program.say("maria", &format!("schedule flag {day} 10:00 --version v1.3.0")).await;
     program.say("maria", "scrub not this year").await;
     let reminder = "The flag new_dashboard expires in 7 days";

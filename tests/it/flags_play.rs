@@ -1,7 +1,7 @@
 //! A release by flag, from its first few users to the kill switch, in the program itself.
 
+use crate::zones::los_angeles;
 use chrono::{Duration, Utc};
-use chrono_tz::America::Los_Angeles;
 use serde_json::Value;
 
 use crate::installed::{Installed, Running};
@@ -22,7 +22,7 @@ pub(crate) fn share(program: &Program) -> Option<u64> {
 }
 
 pub(crate) async fn to_a_few(program: &Program) {
-    let day = (Utc::now().with_timezone(&Los_Angeles) + Duration::days(3)).date_naive();
+    let day = (Utc::now().with_timezone(&los_angeles()) + Duration::days(3)).date_naive();
     program.say("maria", &format!("schedule flag {day} 10:00 --version v1.3.0")).await;
     program.jump_until("go or no-go?").await;
     for person in SEATS {

@@ -68,3 +68,4 @@ mod time_machine;
 mod unleash;
 mod unleash_world;
 mod whole_play;
+mod zones;

@@ -22,6 +22,7 @@ use tminus::domain::time::Time;
 use tminus::domain::{freeze, verdict};
 
 use crate::sample;
+use crate::zones::{berlin, lord_howe, los_angeles};
 
 /// One thing that somebody does.
 #[derive(Debug, Clone)]
@@ -343,11 +344,7 @@ fn person(name: &str) -> Actor {
 
 /// Starts around the hour that the zone skips or doubles, and in between.
 fn starts() -> impl Strategy<Value = Start> {
-    let zone = prop_oneof![
-        Just(chrono_tz::America::Los_Angeles),
-        Just(chrono_tz::Europe::Berlin),
-        Just(chrono_tz::Australia::Lord_Howe),
-    ];
+    let zone = prop_oneof![Just(los_angeles()), Just(berlin()), Just(lord_howe()),];
     let around = prop_oneof![
         Just(Utc.with_ymd_and_hms(2027, 3, 14, 10, 0, 0).unwrap()),
         Just(Utc.with_ymd_and_hms(2027, 3, 28, 1, 0, 0).unwrap()),
@@ -433,7 +430,7 @@ fn a_failed_stage_holds_and_a_rollback_brings_the_old_version_back() {
 /// Through votes, rehearsal and start, as far as it goes when these runs fail.
 fn walked(failing: &[&str]) -> World {
     let (policy, plan) = sample::policy_and_plan();
-    let zone = chrono_tz::America::Los_Angeles;
+    let zone = los_angeles();
     let at = Utc.with_ymd_and_hms(2026, 12, 15, 18, 0, 0).unwrap();
     let start = Start { local: at.with_timezone(&zone).naive_local(), zone, at };
     let mut world = World::open(&plan, &policy, start);

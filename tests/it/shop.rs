@@ -3,8 +3,8 @@
 
 use std::os::unix::fs::symlink;
 
+use crate::zones::berlin;
 use chrono::{DateTime, Duration, DurationRound, Utc};
-use chrono_tz::Europe::Berlin;
 use serde_json::Value;
 
 use crate::discord_world::{APP, GUILD, id};
@@ -59,13 +59,13 @@ pub(crate) async fn log(here: &Installed) -> Vec<String> {
 /// A start this far ahead, to the second, as somebody types it.
 pub(crate) fn at(hours: i64) -> String {
     let at = Utc::now() + Duration::hours(hours) + Duration::milliseconds(2500);
-    at.with_timezone(&Berlin).format("%Y-%m-%d %H:%M:%S").to_string()
+    at.with_timezone(&berlin()).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// What a form shows for an instant: the day and the time in the plan's zone.
 pub(crate) fn picked(from_now: Duration) -> (String, String) {
     let at: DateTime<Utc> = (Utc::now() + from_now).duration_trunc(Duration::minutes(1)).unwrap();
-    let local = at.with_timezone(&Berlin);
+    let local = at.with_timezone(&berlin());
     (local.format("%Y-%m-%d").to_string(), local.format("%H:%M").to_string())
 }
 

@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::chat_contract::{Platform, text};
 use crate::slack_world::{Ephemeral, Fault, Harm, Kind, PATIENCE, Setup, SlackWorld, TEAM};
@@ -830,13 +832,11 @@ impl std::io::Write for Ink {
 #[tokio::test]
 async fn no_token_no_ticket_and_no_text_is_logged() {
     let ink = Ink::default();
-    let mut filter = tracing_subscriber::EnvFilter::new("debug");
-    for silent in tminus::adapters::chat::slack::UNHEARD {
-        filter = filter.add_directive(format!("{silent}=off").parse().unwrap());
-    }
+    let silent = tminus::adapters::chat::slack::UNHEARD.map(|library| (library, LevelFilter::OFF));
+    let filter = Targets::new().with_default(LevelFilter::DEBUG).with_targets(silent);
     let writer = ink.clone();
-    let log = tracing_subscriber::fmt().with_env_filter(filter);
-    let log = log.with_writer(move || writer.clone()).finish();
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+    let log = tracing_subscriber::registry().with(filter).with(lines);
     let logging = tracing::subscriber::set_default(log);
 
     let bot = Bot::start(Mode::Socket, SlackWorld::start().await).await;

@@ -1,7 +1,7 @@
 //! The way of the sample release up to a place where something is to be tried, over HTTP.
 
+use crate::zones::los_angeles;
 use chrono::{Duration, Utc};
-use chrono_tz::America::Los_Angeles;
 
 use crate::program::Program;
 
@@ -9,7 +9,7 @@ pub(crate) const SEATS: [&str; 5] = ["ann", "quinn", "paula", "sam", "sid"];
 
 /// In three days, so that every announcement is ahead whatever day it is.
 pub(crate) fn schedule() -> String {
-    let day = (Utc::now().with_timezone(&Los_Angeles) + Duration::days(3)).date_naive();
+    let day = (Utc::now().with_timezone(&los_angeles()) + Duration::days(3)).date_naive();
     format!("schedule v1.2.0 {day} 10:00")
 }
 

@@ -1,7 +1,7 @@
 //! What became of a request, told to whoever asked: what happened from its events, then where the
 //! release stands now and what happens next.
 
-use chrono_tz::Tz;
+use crate::domain::zone::Zone;
 use serde::Serialize;
 
 use super::prefix::in_full;
@@ -201,7 +201,7 @@ impl After<'_> {
         }
     }
 
-    fn empty(&self, seq: u64, zone: Tz) -> Done {
+    fn empty(&self, seq: u64, zone: Zone) -> Done {
         Done { seq, zone: zone.name().to_owned(), now: Some(self.now), ..Done::default() }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono_tz::Tz;
+use crate::domain::zone::Zone;
 
 use super::find::{self, Room, Unclear};
 use super::forms::{Draft, choice, clock_field, date_field, line_field, text_field};
@@ -343,7 +343,7 @@ impl<'a> Turn<'a> {
     }
 
     /// A time that lies ahead, in the zone that is meant.
-    fn time(&self, said: &str, zone: Tz) -> Result<Start, TimeError> {
+    fn time(&self, said: &str, zone: Zone) -> Result<Start, TimeError> {
         let planned = times::instant(said, self.now, zone)?;
         Ok(Start { local: planned.local, zone: planned.zone, at: planned.at })
     }

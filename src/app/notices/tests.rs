@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::fixture::{World, account, time};
 use crate::domain::ids::PersonId;
 use crate::domain::notice::{PersonRef, ReasonText};
+use crate::domain::zone::los_angeles;
 
 fn who(name: &str) -> PersonRef {
     let accounts = vec![account(name)];
@@ -17,7 +18,7 @@ pub(crate) fn scene() -> Scene<'static> {
         platform: "console",
         tenant: "local",
         now: time("2026-12-15T17:18:00Z"),
-        zone: chrono_tz::America::Los_Angeles,
+        zone: los_angeles(),
         head: Some("#412 sha256:7f3a0c41d2".to_owned()),
         prefix: "/release",
     }
@@ -492,7 +493,7 @@ fn of_the_house() -> Vec<NoticeKind> {
             fixes: 15,
             captain: text("maria"),
             start: time("2026-12-15T18:00:00Z"),
-            zone: chrono_tz::America::Los_Angeles,
+            zone: los_angeles(),
         },
         NoticeKind::FlagChanged {
             at: time("2026-12-15T18:22:00Z"),

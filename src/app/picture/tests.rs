@@ -1,9 +1,11 @@
 //! What a picture shows, found again in its dots and in its text.
 
 use chrono::{DateTime, Utc};
-use resvg::usvg::roxmltree::Document;
+use roxmltree::Document;
+use tiny_skia::PremultipliedColorU8;
 
 use super::*;
+use crate::domain::zone::{Zone, berlin};
 
 fn at(second: i64) -> Time {
     DateTime::<Utc>::from_timestamp(1_767_603_600 + second, 0).expect("a time")
@@ -27,7 +29,7 @@ fn chart() -> Chart {
         baseline,
         hold: Some(Limit::Above(0.33)),
         roll_back: Some(Limit::Above(0.6)),
-        zone: chrono_tz::Europe::Berlin,
+        zone: berlin(),
     }
 }
 
@@ -41,7 +43,7 @@ fn dots(chart: &Chart) -> Pixmap {
 
 /// How many dots have exactly this colour.
 fn count(dots: &Pixmap, colour: RGBColor) -> usize {
-    let is = |dot: &&resvg::tiny_skia::PremultipliedColorU8| {
+    let is = |dot: &&PremultipliedColorU8| {
         (dot.red(), dot.green(), dot.blue()) == (colour.0, colour.1, colour.2)
     };
     dots.pixels().iter().filter(is).count()
@@ -156,20 +158,23 @@ fn any_numbers_have_a_place() {
 
 #[test]
 fn times_are_round_on_the_clock_of_the_reader() {
-    let labels = |from: i64, to: i64, zone: Tz| {
+    let labels = |from: i64, to: i64, zone: Zone| {
         let frame = Frame { times: seconds(at(from))..seconds(at(to)), values: 0.0..1.0 };
         let (ticks, format) = ticks(&frame, zone);
         let label = |at: &Time| at.with_timezone(&zone).format(format).to_string();
         ticks.iter().map(label).collect::<Vec<_>>().join(" ")
     };
-    let utc = chrono_tz::UTC;
+    let utc = Zone::utc();
     assert_eq!(
         labels(0, 30, utc),
         "09:00:00 09:00:05 09:00:10 09:00:15 09:00:20 09:00:25 09:00:30"
     );
     assert_eq!(labels(70, 1800, utc), "09:05 09:10 09:15 09:20 09:25 09:30");
     assert_eq!(labels(0, 86_400, utc), "12:00 18:00 00:00 06:00");
-    assert_eq!(labels(0, 7200, chrono_tz::Asia::Kathmandu), "15:00 15:30 16:00 16:30");
+    assert_eq!(
+        labels(0, 7200, "Asia/Kathmandu".parse().expect("a zone")),
+        "15:00 15:30 16:00 16:30"
+    );
     assert_eq!(labels(0, 5 * 86_400, utc), "6 Jan 7 Jan 8 Jan 9 Jan 10 Jan");
     assert!(!labels(0, 400 * 86_400, utc).is_empty());
 }
@@ -191,7 +196,7 @@ fn pictures_to_look_at() {
         baseline: wave(210.0, 5.0),
         hold: Some(Limit::Below(189.0)),
         roll_back: Some(Limit::Below(184.0)),
-        zone: chrono_tz::America::New_York,
+        zone: "America/New_York".parse().expect("a zone"),
     };
     let single = Chart { baseline: Vec::new(), canary: vec![(at(0), 12.0)], ..orders.clone() };
     let all = [

@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 use super::super::policy::PolicyFreeze;
 use super::super::time::resolve;
 use super::*;
+use crate::domain::zone::los_angeles;
 
 const PLAN: &str = r#"
 [release]
@@ -119,7 +120,7 @@ fn named(found: &[Finding]) -> Vec<String> {
 
 fn start(local: &str) -> Start {
     let local = chrono::NaiveDateTime::parse_from_str(local, "%Y-%m-%d %H:%M").expect("a time");
-    let zone = chrono_tz::America::Los_Angeles;
+    let zone = los_angeles();
     Start { local, zone, at: resolve(local, zone).expect("one instant") }
 }
 

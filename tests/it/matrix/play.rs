@@ -4,8 +4,8 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration as Wait;
 
+use crate::zones::berlin;
 use chrono::{DateTime, Duration, DurationRound, Utc};
-use chrono_tz::Europe::Berlin;
 use futures_util::FutureExt;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode as Bits;
@@ -533,7 +533,7 @@ pub(super) async fn told<C: Troubled>(trouble: Trouble) -> Play<C> {
 
 async fn announced<C: Troubled>(play: &mut Play<C>) {
     let start = play.start;
-    let local = start.with_timezone(&Berlin).format("%Y-%m-%d %H:%M");
+    let local = start.with_timezone(&berlin()).format("%Y-%m-%d %H:%M");
     let lines =
         [format!("schedule web-shop {local}"), format!("schedule plan:web-shop when:{local}")];
     play.types("maria", lines.each_ref().map(String::as_str), "was scheduled for").await;
