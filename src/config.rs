@@ -18,6 +18,7 @@ mod slack;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue, Deserializer};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::problem::Problem;
-use super::translate;
+use super::{translate, tree};
 
 /// A TOML text that can be parsed, with the place of each of its keys.
 pub(super) struct Document<'t> {
@@ -15,7 +15,7 @@ pub(super) struct Document<'t> {
     text: &'t str,
     tree: Spanned<DeTable<'t>>,
     /// Without what could not be read: places in its lists are those of the value that was read.
-    readable: Spanned<DeTable<'t>>,
+    readable: Option<Spanned<DeTable<'t>>>,
 }
 
 /// One step into a document: a key, or a place in a list.
@@ -65,24 +65,24 @@ impl<'t> Document<'t> {
             return Err(syntax(text, file, &errors));
         }
         dates_to_texts(tree.get_mut());
-        let readable = tree.clone();
-        Ok(Self { file: file.to_owned(), text, tree, readable })
+        Ok(Self { file: file.to_owned(), text, tree, readable: None })
     }
 
     /// The value, without the parts that are wrong, and what is wrong with them. A part that is
     /// taken out lets the rest be read, so that one reading finds all mistakes.
     pub(super) fn read<T: DeserializeOwned>(&mut self) -> (Option<T>, Vec<Problem>) {
-        let mut tree = self.tree.clone();
+        let mut rest: Option<Spanned<DeTable<'t>>> = None;
         let mut removed: Vec<Path> = Vec::new();
         let mut problems: Vec<Problem> = Vec::new();
         while problems.len() < ENOUGH {
-            let error = match T::deserialize(Deserializer::from(tree.clone())) {
+            let error = match tree::read::<T>(rest.as_ref().unwrap_or(&self.tree)) {
                 Ok(value) => {
-                    self.readable = tree;
+                    self.readable = rest;
                     return (Some(value), problems);
                 }
                 Err(error) => error,
             };
+            let tree = rest.get_or_insert_with(|| self.tree.clone());
             let at = |tree: &DeTable<'_>| error.span().and_then(|span| locate(tree, &span));
             // Paths are those of the text; what was taken out of a list shifts what is behind it.
             let path = at(self.tree.get_ref()).unwrap_or_default();
@@ -139,7 +139,8 @@ impl<'t> Document<'t> {
     }
 
     fn find(&self, path: &[Step]) -> Option<Range<usize>> {
-        let (mut found, mut table) = (None, Some(self.readable.get_ref()));
+        let readable = self.readable.as_ref().unwrap_or(&self.tree);
+        let (mut found, mut table) = (None, Some(readable.get_ref()));
         let mut list: Option<&DeArray<'_>> = None;
         for step in path {
             let (span, value) = match (step, table, list) {

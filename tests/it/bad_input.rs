@@ -222,6 +222,15 @@ async fn a_second_instance_on_the_same_directory_is_sent_away() {
 }
 
 #[tokio::test]
+async fn a_wrong_filter_of_the_log_is_refused_by_the_name_that_it_came_by() {
+    let here = Installed::demo();
+    let mut serve = here.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let refused = serve.env("TMINUS_LOG", "tminus=wat").output().await.unwrap();
+    Ended::of(refused).expect(1, &["TMINUS_LOG `tminus=wat`"]);
+    assert!(!here.state().exists(), "nothing was begun");
+}
+
+#[tokio::test]
 async fn a_database_of_a_newer_version_is_left_alone() {
     let here = Installed::demo();
     assert!(here.start().await.stopped().await.success());
