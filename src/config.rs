@@ -36,7 +36,7 @@ use crate::domain::policy::Policy;
 
 pub use actions::{Actions, Ending, ProgramAction, WebhookAction};
 pub use discord::{DiscordMode, DiscordRegistration, DiscordTarget};
-pub use file::{Channel, Log, LogFormat, MailTls};
+pub use file::{Channel, Log, LogFormat, MailTls, targets};
 pub use flags::{FlagProgram, FlagProvider, UnleashTarget};
 pub use gates::{FlaggerTarget, GateTargets, GitHubLogin, GitHubRepository, GitHubTarget};
 pub use mail::{Mail, MailList};

@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::Context;
 use tminus::adapters::chat::{discord, slack};
@@ -14,7 +13,7 @@ use tminus::config::{self, Log, LogFormat};
 use tminus::demo;
 use tminus::offline::{self, Rehearsing, Wanted};
 use tminus::serve::{self, End, Options};
-use tracing_subscriber::filter::{Targets, filter_fn};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -202,11 +201,15 @@ fn begin_anew(state: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn begin_logging(log: &Log) -> anyhow::Result<()> {
-    let (name, filter) = match std::env::var("TMINUS_LOG") {
-        Ok(said) => ("TMINUS_LOG", said),
-        Err(_) => ("[log] filter", log.filter.clone()),
+    let said = std::env::var_os("TMINUS_LOG").filter(|said| !said.is_empty());
+    let targets = match &said {
+        Some(said) => config::targets(&said.to_string_lossy()),
+        None => log.targets(),
     };
-    let filter = Targets::from_str(&filter).with_context(|| format!("{name} `{filter}`"))?;
+    let targets = targets.map_err(|piece| {
+        let by = if said.is_some() { "TMINUS_LOG" } else { "[log] filter" };
+        anyhow::anyhow!("{by}: `{piece}` is no filter; write `info`, or `info,tminus=debug`")
+    })?;
     let lines = fmt::layer().with_writer(io::stderr);
     let discreet = filter_fn(|about| !is_talkative(about.target()));
     let lines = match log.format {
@@ -215,7 +218,7 @@ fn begin_logging(log: &Log) -> anyhow::Result<()> {
             lines.with_ansi(io::stderr().is_terminal()).with_filter(discreet).boxed()
         }
     };
-    tracing_subscriber::registry().with(filter).with(lines).init();
+    tracing_subscriber::registry().with(targets).with(lines).init();
     Ok(())
 }
 

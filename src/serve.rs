@@ -109,6 +109,7 @@ pub async fn serve(
     // is started twice hears of the first one.
     let store = Store::open(&config.state).await.map_err(explained)?;
     let listener = listener?;
+    // The demo's addresses are known only now.
     let (config, shop) = match config.demo {
         true => {
             let shop = Shop::open(&config.state, listener.local_addr()?).await?;

@@ -3,13 +3,13 @@
 //! **Invariant:** a button carries a command line that could be typed after the prefix, so that a
 //! click and a line cannot differ.
 
-use crate::domain::zone::Zone;
 use serde_json::{Map, Value, json};
 
 use super::{markup, messages::Messages};
 use crate::domain::ids::{ReleaseId, RunId};
 use crate::domain::notice::{Brief, Notice, NoticeKind, WantedItem};
 use crate::domain::time::Time;
+use crate::domain::zone::Zone;
 use crate::ports::{Button, Message, Style, Tone};
 
 /// For whom and when something is said.

@@ -9,7 +9,6 @@ mod dots;
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use crate::domain::zone::Zone;
 use chrono::{Duration, Offset, TimeZone};
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::Ranged;
@@ -20,6 +19,7 @@ use tiny_skia::Pixmap;
 
 use self::dots::Dots;
 use crate::domain::time::Time;
+use crate::domain::zone::Zone;
 
 /// What a picture shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,7 +171,7 @@ pub fn svg(chart: &Chart) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" \
          viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{says}\">\n\
          <title>{says}</title>\n\
-         <style>polyline{{stroke-linejoin:round;stroke-linecap:round}}\
+         <style>polyline{{stroke-linejoin:round;stroke-linecap:round}}rect{{stroke-width:{FINE}}}\
          @media(prefers-color-scheme:dark){{{dark}}}</style>{body}",
         SIZE.0, SIZE.1
     )

@@ -1,6 +1,5 @@
 //! Read-only answers: what a release waits for, on whom, since when, and what happens next.
 
-use crate::domain::zone::Zone;
 use chrono::Datelike;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -23,6 +22,7 @@ use crate::domain::rollout::{how_it_ended, needs_a_person, wanted_approvals};
 use crate::domain::state::{Phase, Release, RunRecord, Seat, State};
 use crate::domain::time::{Time, show};
 use crate::domain::verdict::{self, Reason};
+use crate::domain::zone::Zone;
 use crate::domain::{rollback, words};
 use crate::ports::{Button, Message};
 

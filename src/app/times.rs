@@ -4,13 +4,13 @@
 //! skip or double, a zone by its ambiguous letters: each is refused with what could be meant,
 //! spelt exactly as one can type it.
 
-use crate::domain::zone::Zone;
 use chrono::{
     DateTime, Datelike, Days, Duration, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc, Weekday,
 };
 
 use crate::domain::time::{Offset, Span, SpanError, Unresolved};
 pub use crate::domain::time::{clock, resolve, show, span, typed};
+use crate::domain::zone::Zone;
 
 /// No time takes more to write.
 const LONGEST: usize = 100;
@@ -516,7 +516,7 @@ mod tests {
 
     use super::*;
 
-    /// Saturday, 21 November 2026, 10:30 in berlin().
+    /// Saturday, 21 November 2026, 10:30 in Berlin.
     fn now() -> DateTime<Utc> {
         "2026-11-21T09:30:15.5Z".parse().expect("an instant")
     }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::domain::checklist::Limit;
 use crate::domain::ids::{Account, PersonId, Role};
@@ -99,8 +101,38 @@ pub(super) struct State {
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     pub format: LogFormat,
-    /// As `tracing` reads it: `info`, `tminus=debug`.
+    /// `info`, `info,tminus=debug`.
     pub filter: String,
+}
+
+impl Log {
+    /// What is logged, or the part of the filter that is none.
+    pub fn targets(&self) -> Result<Targets, String> {
+        targets(&self.filter)
+    }
+}
+
+/// A level for all, and levels of targets. Stricter than `Targets` itself, to which a mistake is the
+/// name of a target that nobody has.
+pub fn targets(filter: &str) -> Result<Targets, String> {
+    let mut targets = Targets::new();
+    let mut is_empty = true;
+    for piece in filter.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {
+        let level = |text: &str| match text.trim() {
+            "" => Err(piece.to_owned()),
+            level => LevelFilter::from_str(level).map_err(|_| piece.to_owned()),
+        };
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "_:-.".contains(c);
+        targets = match piece.split_once('=') {
+            None => targets.with_default(level(piece)?),
+            Some((target, of)) if !target.is_empty() && target.trim().chars().all(is_part) => {
+                targets.with_target(target.trim(), level(of)?)
+            }
+            Some(_) => return Err(piece.to_owned()),
+        };
+        is_empty = false;
+    }
+    if is_empty { Err(filter.to_owned()) } else { Ok(targets) }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
-use tracing_subscriber::filter::Targets;
 
 use super::actions::signing;
 use super::document::Document;
@@ -327,8 +325,8 @@ fn tokens(judge: &mut Judge<'_>, file: &File, machines: &[ApiToken]) -> Vec<(Per
 }
 
 pub(super) fn log(judge: &mut Judge<'_>, log: Log) -> Log {
-    if let Err(why) = Targets::from_str(&log.filter) {
-        let what = format!("`{}` is no filter: {why}", excerpt(&log.filter));
+    if let Err(piece) = log.targets() {
+        let what = format!("`{}` is no filter", excerpt(&piece));
         judge.wrong("log.filter", what, "write `info`, or `info,tminus=debug`");
     }
     log

@@ -4,6 +4,7 @@ use std::fs;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
+use tracing::Level;
 
 use super::*;
 use crate::domain::ids::ActionName;
@@ -631,8 +632,25 @@ fn what_cannot_be_a_port_is_no_address_either() {
 
 #[test]
 fn a_filter_of_the_log_is_judged_before_it_is_used() {
-    let said = wrong("[log]\nfilter = \"tminus=wat\"\n");
-    assert!(said.starts_with("tminus.toml:2: `tminus=wat` is no filter: "), "{said}");
+    for (filter, part) in [
+        ("tminus=wat", "tminus=wat"),
+        ("info,inof", "inof"),
+        ("info, tminus[release]=debug", "tminus[release]=debug"),
+        ("tminus=", "tminus="),
+        ("=debug", "=debug"),
+        (" , ", " , "),
+    ] {
+        let said = wrong(&format!("[log]\nfilter = \"{filter}\"\n"));
+        assert!(said.starts_with(&format!("tminus.toml:2: `{part}` is no filter")), "{said}");
+        assert!(said.contains("write `info`, or `info,tminus=debug`"), "{said}");
+    }
+    let targets = |filter| super::targets(filter).expect("a filter");
+    for spaced in ["info,tminus::app=debug", " info, tminus::app = debug,"] {
+        assert!(targets(spaced).would_enable("tminus::app::engine", &Level::DEBUG), "{spaced}");
+        assert!(targets(spaced).would_enable("h2", &Level::INFO), "{spaced}");
+        assert!(!targets(spaced).would_enable("h2", &Level::DEBUG), "{spaced}");
+    }
+    assert!(!targets("off").would_enable("tminus", &Level::ERROR));
 }
 
 #[test]

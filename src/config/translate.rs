@@ -4,6 +4,7 @@ use toml::de::DeValue;
 
 use super::document::{Step, written};
 use super::problem::{did_you_mean, excerpt, nearest, without_addresses};
+
 use crate::domain::zone::Zone;
 
 /// What is wrong with a text that is not TOML, and what would be right.

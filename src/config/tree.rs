@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess,
-    SeqAccess, VariantAccess, Visitor,
+    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use toml::Spanned;
@@ -49,7 +49,7 @@ impl de::Error for Misread {
 
 pub(super) fn read<T: DeserializeOwned>(tree: &Spanned<DeTable<'_>>) -> Result<T, Misread> {
     let span = tree.span();
-    T::deserialize(Table { entries: tree.get_ref(), span: &span }).map_err(|why| why.within(&span))
+    T::deserialize(Table(tree.get_ref())).map_err(|why| why.within(&span))
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -66,10 +66,16 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
             DeValue::String(text) => visitor.visit_str(text),
             DeValue::Integer(number) => {
                 let (digits, radix) = (number.as_str(), number.radix());
-                match (i64::from_str_radix(digits, radix), u64::from_str_radix(digits, radix)) {
-                    (Ok(number), _) => visitor.visit_i64(number),
-                    (Err(_), Ok(number)) => visitor.visit_u64(number),
-                    (Err(_), Err(_)) => Err(de::Error::custom("integer number overflowed")),
+                if let Ok(number) = i64::from_str_radix(digits, radix) {
+                    visitor.visit_i64(number)
+                } else if let Ok(number) = u64::from_str_radix(digits, radix) {
+                    visitor.visit_u64(number)
+                } else if let Ok(number) = i128::from_str_radix(digits, radix) {
+                    visitor.visit_i128(number)
+                } else if let Ok(number) = u128::from_str_radix(digits, radix) {
+                    visitor.visit_u128(number)
+                } else {
+                    Err(de::Error::custom("integer number overflowed"))
                 }
             }
             DeValue::Float(number) => match float(number) {
@@ -99,25 +105,20 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
         visitor.visit_newtype_struct(self).map_err(|why| why.within(&span))
     }
 
+    /// None of ours brings anything along with its name.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
-        variants: &'static [&'static str],
+        _: &'static str,
+        _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misread> {
         let span = self.0.span();
-        let read = match self.0.get_ref() {
-            DeValue::String(text) => visitor.visit_enum(text.as_ref().into_deserializer()),
-            DeValue::Table(entries) => {
-                Table { entries, span: &span }.deserialize_enum(name, variants, visitor)
-            }
-            DeValue::Integer(_)
-            | DeValue::Float(_)
-            | DeValue::Boolean(_)
-            | DeValue::Datetime(_)
-            | DeValue::Array(_) => Err(de::Error::custom("wanted string or table")),
+        let value = self.0.get_ref();
+        let read = match value.as_str() {
+            Some(name) => visitor.visit_enum(name.into_deserializer()),
+            None => Err(de::Error::invalid_type(Unexpected::Other(value.type_str()), &"a string")),
         };
-        read.map_err(|why| why.within(&span))
+        read.map_err(|why: Misread| why.within(&span))
     }
 
     forward_to_deserialize_any! {
@@ -152,38 +153,20 @@ impl<'de> SeqAccess<'de> for Items<'_, '_> {
 // ---------------------------------------------------------------------------------------------
 // Tables
 
-/// A table that has a place of its own: the whole document, or a choice with what belongs to it.
-struct Table<'a, 't> {
-    entries: &'a DeTable<'t>,
-    span: &'a Range<usize>,
-}
+/// The whole document.
+struct Table<'a, 't>(&'a DeTable<'t>);
 
 impl<'de> Deserializer<'de> for Table<'_, '_> {
     type Error = Misread;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misread> {
-        visitor.visit_map(Entries::of(self.entries))
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Misread> {
-        let mut entries = self.entries.iter();
-        match (entries.next(), entries.next()) {
-            (Some((key, value)), None) => visitor.visit_enum(Choice { key, value: Value(value) }),
-            (Some(_), Some(_)) | (None, _) => {
-                let why: Misread = de::Error::custom("wanted a table with exactly one entry");
-                Err(why.within(self.span))
-            }
-        }
+        visitor.visit_map(Entries::of(self.0))
     }
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
+        ignored_any
     }
 }
 
@@ -209,7 +192,8 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
     ) -> Result<Option<S::Value>, Misread> {
         let Some((key, value)) = self.left.next() else { return Ok(None) };
         self.value = Some(value);
-        named(key, seed).map(Some)
+        let name: StrDeserializer<'_, Misread> = key.get_ref().as_ref().into_deserializer();
+        seed.deserialize(name).map(Some).map_err(|why| why.within(&key.span()))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misread> {
@@ -219,56 +203,6 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
 
     fn size_hint(&self) -> Option<usize> {
         Some(self.left.len())
-    }
-}
-
-fn named<'de, S: DeserializeSeed<'de>>(
-    key: &Spanned<DeString<'_>>,
-    seed: S,
-) -> Result<S::Value, Misread> {
-    let name: StrDeserializer<'_, Misread> = key.get_ref().as_ref().into_deserializer();
-    seed.deserialize(name).map_err(|why| why.within(&key.span()))
-}
-
-/// `{ env = "NAME" }` where one of several is chosen by its name.
-struct Choice<'a, 't> {
-    key: &'a Spanned<DeString<'t>>,
-    value: Value<'a, 't>,
-}
-
-impl<'de, 'a, 't> EnumAccess<'de> for Choice<'a, 't> {
-    type Error = Misread;
-    type Variant = Value<'a, 't>;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(
-        self,
-        seed: S,
-    ) -> Result<(S::Value, Value<'a, 't>), Misread> {
-        Ok((named(self.key, seed)?, self.value))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Value<'_, '_> {
-    type Error = Misread;
-
-    fn unit_variant(self) -> Result<(), Misread> {
-        de::Deserialize::deserialize(self)
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Misread> {
-        seed.deserialize(self)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misread> {
-        self.deserialize_any(visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Misread> {
-        self.deserialize_any(visitor)
     }
 }
 
@@ -313,9 +247,7 @@ mod tests {
     #[serde(rename_all = "kebab-case")]
     enum Choice {
         Plain,
-        Number(i64),
-        Both(i64, i64),
-        Full { needed: i64 },
+        Other,
     }
 
     /// What toml's own reader says, and where.
@@ -337,7 +269,7 @@ mod tests {
             "number = inf",
             "number = -inf",
             "[inner.a]\nneeded = 1\n[inner.b]\nneeded = -2",
-            "list = [\"plain\", { number = 1 }, { both = [1, 2] }, { full = { needed = 3 } }]",
+            "list = [\"plain\", \"other\"]",
             "inner = { a = { needed = 1 } }\nlist = []",
         ] {
             assert!(ours(text).is_ok(), "{text}: {:?}", ours(text));
@@ -361,21 +293,19 @@ mod tests {
             "[inner]\na = 1",
             "[inner.a]\n",
             "[inner.a]\nneeded = \"1\"",
-            "list = [\"plain\", \"other\"]",
-            "list = [{ number = \"1\" }]",
-            "list = [{ other = 1 }]",
-            "list = [{ full = { } }]",
-            "list = [1]",
+            "big = 18446744073709551616",
+            "text = 99999999999999999999",
+            "text = -99999999999999999999999999999999999999",
+            "list = [\"plain\", \"none\"]",
             "list = 1",
         ] {
             assert!(ours(text).is_err(), "{text}: {:?}", ours(text));
             assert_eq!(ours(text), library(text), "{text}");
         }
-        // These are told apart there.
-        for text in ["list = [{ }]", "list = [{ number = 1, full = 2 }]"] {
-            let (message, span) = ours(text).expect_err("it is no choice");
-            assert_eq!(message, "wanted a table with exactly one entry");
-            assert_eq!(span, library(text).expect_err("it is none there").1, "{text}");
+        for text in ["list = [1]", "list = [{ plain = 1 }]", "list = [{ }]"] {
+            let (message, span) = ours(text).expect_err("it is no name");
+            assert!(message.ends_with("expected a string"), "{message}");
+            assert_eq!(span, Some(8..text.len() - 1), "{text}");
         }
     }
 }

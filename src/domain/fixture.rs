@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::zone::los_angeles;
 use chrono::{Duration, NaiveDate};
 
 use super::agenda::{agenda, scopes};
@@ -22,6 +21,7 @@ use super::policy::{
 use super::react::react;
 use super::state::{Release, Room, Start, State};
 use super::time::{Span, Time};
+use super::zone::los_angeles;
 
 pub(crate) fn time(text: &str) -> Time {
     text.parse().expect("an instant, as RFC 3339 writes it")

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::domain::zone::Zone;
 use chrono::{Datelike, Duration, NaiveDate, NaiveTime, Weekday};
 use serde::{Deserialize, Serialize};
 
 use super::time::{Time, first_at};
+use super::zone::Zone;
 
 /// Local time, in a zone that is said beside it. An end is not part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

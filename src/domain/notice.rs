@@ -8,7 +8,7 @@ use super::ids::{Account, FlagId, ItemId, PersonId, ReleaseId, RunId};
 use super::policy::Policy;
 use super::state::{Release, Room};
 use super::time::Time;
-use crate::domain::zone::Zone;
+use super::zone::Zone;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notice {

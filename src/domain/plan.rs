@@ -10,7 +10,7 @@ use super::ids::{ActionName, AnnouncementId, PersonId, Role};
 use super::metric::QueryKind;
 use super::shared::Shared;
 use super::time::{Offset, Span};
-use crate::domain::zone::Zone;
+use super::zone::Zone;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -13,7 +13,7 @@ use super::ids::{Account, ActionName, PersonId, Role};
 use super::metric::Query;
 use super::plan::{PlannedAnnouncement, PlannedItem};
 use super::time::Span;
-use crate::domain::zone::Zone;
+use super::zone::Zone;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Policy {

@@ -8,7 +8,6 @@ mod told;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::zone::Zone;
 use chrono::{NaiveDate, NaiveTime};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +23,7 @@ use super::plan::Flag;
 use super::policy::Policy;
 use super::state::{House, Release, RunRecord, State, Step};
 use super::time::{Span, Time};
+use super::zone::Zone;
 
 /// A flag, as far as the log knows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

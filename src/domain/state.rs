@@ -5,7 +5,6 @@ mod evolve;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::domain::zone::Zone;
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +20,7 @@ use super::plan::{EvidenceKind, ItemPhase, Plan};
 use super::policy::{Destination, Policy};
 use super::report::Result as ReleaseResult;
 use super::time::Time;
+use super::zone::Zone;
 
 /// Everything that the bot believes. Parts are shared, so that a draft costs what it touches.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

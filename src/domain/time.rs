@@ -7,10 +7,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::domain::zone::Zone;
 use chrono::{DateTime, Datelike, Duration, NaiveDateTime, SecondsFormat, TimeZone, Utc};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+
+use super::zone::Zone;
 
 /// An instant. The log stores it in UTC.
 pub type Time = DateTime<Utc>;

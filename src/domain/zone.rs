@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn rules_of_this_year_are_known() {
-        // Since November 2026 they stay on what was their summer time.
+        // Two that stay on what was their summer time since November 2026, and one that left it.
         assert_eq!(
             shown("America/Vancouver", "2026-12-01T18:00:00Z"),
             "2026-12-01 11:00 -07:00 MST"

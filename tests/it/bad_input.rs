@@ -226,7 +226,7 @@ async fn a_wrong_filter_of_the_log_is_refused_by_the_name_that_it_came_by() {
     let here = Installed::demo();
     let mut serve = here.command(&["serve", "--listen", "127.0.0.1:0"]);
     let refused = serve.env("TMINUS_LOG", "tminus=wat").output().await.unwrap();
-    Ended::of(refused).expect(1, &["TMINUS_LOG `tminus=wat`"]);
+    Ended::of(refused).expect(1, &["TMINUS_LOG: `tminus=wat` is no filter", "write `info`"]);
     assert!(!here.state().exists(), "nothing was begun");
 }
 

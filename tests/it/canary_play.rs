@@ -1,11 +1,11 @@
 //! The canary template in the program as anybody starts it: its stages move real shares of the
 //! shop's visitors, its numbers follow, and it goes back by itself when they turn red.
 
-use crate::zones::los_angeles;
 use chrono::{Duration, Utc};
 use serde_json::Value;
 
 use crate::program::Program;
+use crate::zones::los_angeles;
 
 const EVIDENCE: [&str; 7] =
     ["staging", "review", "tests", "coverage", "open-bugs", "security-scan", "infrastructure"];

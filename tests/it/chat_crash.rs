@@ -9,7 +9,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::LazyLock;
 use std::time::Duration as Wait;
 
-use crate::zones::berlin;
 use chrono::{DateTime, Duration, DurationRound, Utc};
 use futures_util::{FutureExt, StreamExt, stream};
 use nix::sys::stat::Mode as Bits;
@@ -23,6 +22,7 @@ use crate::operation::quiet;
 use crate::program::glances;
 use crate::slack_world::SlackWorld;
 use crate::stage::Stage;
+use crate::zones::berlin;
 
 const DRAWN: usize = 10;
 const AT_ONCE: usize = 2;

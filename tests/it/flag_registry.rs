@@ -4,13 +4,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::zones::los_angeles;
 use chrono::{Duration, Utc};
 
 use crate::flags_play::{self, share, to_a_few, until_status};
 use crate::installed::{Installed, Running, until};
 use crate::operation::{MARIA, said};
 use crate::program::Program;
+use crate::zones::los_angeles;
 
 const FLAG: &str = "new_dashboard";
 

@@ -1,6 +1,5 @@
 //! A release by flag, from its first few users to the kill switch, in the program itself.
 
-use crate::zones::los_angeles;
 use chrono::{Duration, Utc};
 use serde_json::Value;
 
@@ -9,6 +8,7 @@ use crate::operation::{MARIA, said};
 use crate::program::Program;
 use crate::shop;
 use crate::unleash_world::{USERS, UnleashWorld};
+use crate::zones::los_angeles;
 
 const SEATS: [&str; 4] = ["ann", "quinn", "paula", "sam"];
 const EVIDENCE: [&str; 6] =

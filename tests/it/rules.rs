@@ -344,7 +344,7 @@ fn person(name: &str) -> Actor {
 
 /// Starts around the hour that the zone skips or doubles, and in between.
 fn starts() -> impl Strategy<Value = Start> {
-    let zone = prop_oneof![Just(los_angeles()), Just(berlin()), Just(lord_howe()),];
+    let zone = prop_oneof![Just(los_angeles()), Just(berlin()), Just(lord_howe())];
     let around = prop_oneof![
         Just(Utc.with_ymd_and_hms(2027, 3, 14, 10, 0, 0).unwrap()),
         Just(Utc.with_ymd_and_hms(2027, 3, 28, 1, 0, 0).unwrap()),

@@ -3,12 +3,12 @@
 
 use std::os::unix::fs::symlink;
 
-use crate::zones::berlin;
 use chrono::{DateTime, Duration, DurationRound, Utc};
 use serde_json::Value;
 
 use crate::discord_world::{APP, GUILD, id};
 use crate::installed::Installed;
+use crate::zones::berlin;
 
 /// A file of the installation, as it is for Slack.
 pub(crate) fn prop(name: &str) -> String {

@@ -1,9 +1,9 @@
 //! The way of the sample release up to a place where something is to be tried, over HTTP.
 
-use crate::zones::los_angeles;
 use chrono::{Duration, Utc};
 
 use crate::program::Program;
+use crate::zones::los_angeles;
 
 pub(crate) const SEATS: [&str; 5] = ["ann", "quinn", "paula", "sam", "sid"];
 

@@ -1,7 +1,6 @@
 //! What became of a request, told to whoever asked: what happened from its events, then where the
 //! release stands now and what happens next.
 
-use crate::domain::zone::Zone;
 use serde::Serialize;
 
 use super::prefix::in_full;
@@ -21,6 +20,7 @@ use crate::domain::report::step_name;
 use crate::domain::state::{Phase, Release, State};
 use crate::domain::time::Time;
 use crate::domain::verdict::{self, Reason};
+use crate::domain::zone::Zone;
 use crate::ports::{Button, Message, Style, Tone};
 
 /// Deadlines that a confirmation names.

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::zone::Zone;
-
 use super::find::{self, Room, Unclear};
 use super::forms::{Draft, choice, clock_field, date_field, line_field, text_field};
 use super::say::{self, Words};
@@ -27,6 +25,7 @@ use crate::domain::rollout::right_to_settle;
 use crate::domain::state::{Phase, Release, Start, State};
 use crate::domain::time::Time;
 use crate::domain::verdict;
+use crate::domain::zone::Zone;
 use crate::ports::{Button, Field, Message, Reply, Style};
 
 /// The version that a template of a plan has, until somebody says one.

@@ -11,6 +11,7 @@ use tiny_skia::{
     Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, Rect, Stroke, Transform,
 };
 use ttf_parser::{Face, OutlineBuilder};
+use unicode_width::UnicodeWidthChar;
 
 type Drawn = Result<(), DrawingErrorKind<Infallible>>;
 
@@ -176,6 +177,11 @@ impl DrawingBackend for Dots<'_> {
     }
 }
 
+/// Marks and joiners have no place of their own, and the font has none of them.
+fn has_place(letter: char) -> bool {
+    letter != '\u{ad}' && letter.width() != Some(0)
+}
+
 /// The outline of letters, from where a line of text begins.
 struct Letters {
     path: PathBuilder,
@@ -190,7 +196,7 @@ impl Letters {
     fn of(text: &str, em: f32) -> (Option<Path>, f32) {
         let scale = em / f32::from(FONT.units_per_em());
         let mut letters = Self { path: PathBuilder::new(), scale, pen: 0.0 };
-        for letter in text.chars() {
+        for letter in text.chars().filter(|letter| has_place(*letter)) {
             let glyph = FONT.glyph_index(letter).unwrap_or_default();
             // A space has no outline.
             FONT.outline_glyph(glyph, &mut letters);

@@ -5,6 +5,7 @@ use roxmltree::Document;
 use tiny_skia::PremultipliedColorU8;
 
 use super::*;
+
 use crate::domain::zone::{Zone, berlin};
 
 fn at(second: i64) -> Time {
@@ -152,8 +153,19 @@ fn any_numbers_have_a_place() {
             let chart = Chart { canary, hold, ..empty() };
             Document::parse(&svg(&chart)).expect("well-formed");
             assert!(!sentence(&chart).is_empty());
+            // Dots take their time.
+            if first.total_cmp(&second).is_eq() || (first, second) == (f64::MAX, f64::MIN) {
+                assert_eq!(dots(&chart).width(), 1280);
+            }
         }
     }
+}
+
+#[test]
+fn marks_and_joiners_are_no_boxes() {
+    let titled = |title: &str| png(&Chart { title: title.to_owned(), ..chart() });
+    assert_eq!(titled("Gro\u{308}\u{200b}\u{ad}ße\u{fe0f}"), titled("Große"));
+    assert_ne!(titled("Größe"), titled("Große"));
 }
 
 #[test]

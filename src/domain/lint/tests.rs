@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 use super::super::policy::PolicyFreeze;
 use super::super::time::resolve;
 use super::*;
+
 use crate::domain::zone::los_angeles;
 
 const PLAN: &str = r#"

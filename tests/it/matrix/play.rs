@@ -4,7 +4,6 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration as Wait;
 
-use crate::zones::berlin;
 use chrono::{DateTime, Duration, DurationRound, Utc};
 use futures_util::FutureExt;
 use nix::sys::signal::{Signal, kill};
@@ -25,6 +24,7 @@ use crate::chats::ROOM;
 use crate::program::glances;
 use crate::shop;
 use crate::stage::Stage;
+use crate::zones::berlin;
 
 /// A chat that fails eight times in a row is asked again after more than two minutes, all in all.
 const PATIENCE: Wait = Wait::from_secs(240);
