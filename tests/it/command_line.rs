@@ -305,7 +305,7 @@ async fn verbs_go_to_the_running_bot_and_end_as_they_were_answered() {
     let running = here.start().await;
     here.cli(&["list"]).await.expect(0, &["No release is open"]);
     here.cli(&["status"]).await.expect(1, &["There is no release yet"]);
-    here.cli(&["schedule", "web-shop-v1.2.0", "tuesday 10:00"]).await.expect(0, &["is scheduled"]);
+    here.cli(&["schedule", "web-shop-v1.2.0", "in 80h"]).await.expect(0, &["is scheduled"]);
     here.cli(&["status", "v1.2.0"]).await.expect(0, &["waits for 5 sign-offs"]);
     here.cli(&["agenda"]).await.expect(0, &["announce T-48h", "announce T-24h"]);
     let status = here.cli(&["status", "--json"]).await.expect(0, &[]).json();
