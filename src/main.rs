@@ -202,13 +202,10 @@ fn begin_anew(state: &Path) -> anyhow::Result<ExitCode> {
 
 fn begin_logging(log: &Log) -> anyhow::Result<()> {
     let said = std::env::var_os("TMINUS_LOG").filter(|said| !said.is_empty());
-    let targets = match &said {
-        Some(said) => config::targets(&said.to_string_lossy()),
-        None => log.targets(),
-    };
-    let targets = targets.map_err(|piece| {
-        let by = if said.is_some() { "TMINUS_LOG" } else { "[log] filter" };
-        anyhow::anyhow!("{by}: `{piece}` is no filter; write `info`, or `info,tminus=debug`")
+    let filter = said.as_ref().map_or(log.filter.as_str().into(), |said| said.to_string_lossy());
+    // That of the configuration was judged with it.
+    let targets = config::targets(&filter).map_err(|piece| {
+        anyhow::anyhow!("TMINUS_LOG: `{piece}` is no filter; write `info`, or `info,tminus=debug`")
     })?;
     let lines = fmt::layer().with_writer(io::stderr);
     let discreet = filter_fn(|about| !is_talkative(about.target()));

@@ -498,12 +498,12 @@ fn did_you_mean<'a>(said: &str, known: impl Iterator<Item = &'a str>) -> String 
 mod filters {
     //! What makes marks. Each escapes what it was given.
 
-    use crate::domain::zone::Zone;
     use chrono::{DateTime, Datelike, Duration, Utc};
     use minijinja::{Environment, Error, ErrorKind, State, Value};
 
     use super::{markup, written};
     use crate::domain::time::{self, Span};
+    use crate::domain::zone::Zone;
 
     pub(super) fn add(env: &mut Environment<'static>) {
         env.add_filter("time", time);

@@ -1,8 +1,8 @@
 //! One measurement as a small picture: the canary, what it is compared with, and the limits.
 //!
-//! It is drawn in one way, as SVG and as dots. Nothing is told by colour alone: the
-//! lines have names, weights and dashes of their own, and `sentence` says it all in words. The SVG
-//! is for `<img>`, where its own style sheet follows the reader's dark scheme.
+//! It is drawn in one way, as SVG and as dots. Nothing is told by colour alone: the lines have names,
+//! weights and dashes of their own, and `sentence` says it all in words. The SVG is for `<img>`,
+//! where its own style sheet follows the reader's dark scheme.
 
 mod dots;
 

@@ -511,10 +511,10 @@ fn excerpt(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::zone::{berlin, lord_howe, los_angeles};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::zone::{berlin, lord_howe, los_angeles};
 
     /// Saturday, 21 November 2026, 10:30 in Berlin.
     fn now() -> DateTime<Utc> {

@@ -105,15 +105,8 @@ pub struct Log {
     pub filter: String,
 }
 
-impl Log {
-    /// What is logged, or the part of the filter that is none.
-    pub fn targets(&self) -> Result<Targets, String> {
-        targets(&self.filter)
-    }
-}
-
-/// A level for all, and levels of targets. Stricter than `Targets` itself, to which a mistake is the
-/// name of a target that nobody has.
+/// What a filter lets through, or the part of it that is none: a level for all, and levels of targets.
+/// Stricter than `Targets` itself, to which a mistake is the name of a target that nobody has.
 pub fn targets(filter: &str) -> Result<Targets, String> {
     let mut targets = Targets::new();
     let mut is_empty = true;

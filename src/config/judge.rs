@@ -325,7 +325,7 @@ fn tokens(judge: &mut Judge<'_>, file: &File, machines: &[ApiToken]) -> Vec<(Per
 }
 
 pub(super) fn log(judge: &mut Judge<'_>, log: Log) -> Log {
-    if let Err(piece) = log.targets() {
+    if let Err(piece) = file::targets(&log.filter) {
         let what = format!("`{}` is no filter", excerpt(&piece));
         judge.wrong("log.filter", what, "write `info`, or `info,tminus=debug`");
     }

@@ -154,10 +154,10 @@ impl fmt::Display for Hours {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::zone::{berlin, los_angeles};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::zone::{berlin, los_angeles};
 
     fn hours(text: &str) -> Hours {
         text.parse().unwrap_or_else(|why| panic!("{text}: {why}"))

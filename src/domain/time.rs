@@ -371,11 +371,11 @@ impl From<Offset> for String {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::zone::{berlin, lord_howe, los_angeles};
     use chrono::NaiveDate;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::zone::{berlin, lord_howe, los_angeles};
 
     fn local(text: &str) -> NaiveDateTime {
         NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").expect("a local time")
