@@ -192,6 +192,7 @@ async fn rollbacks(
     let begun = Instant::now();
     let mut line = TcpStream::connect(("127.0.0.1", port)).await?;
     line.set_nodelay(true)?;
+    let http = reqwest::Client::new();
     let (mut reached, mut acknowledged, mut answer) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..ROLLED_OUT {
         let clicked = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
@@ -210,6 +211,7 @@ async fn rollbacks(
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
         reached.push((at.saturating_sub(clicked)) as f64 / 1e6);
+        is_over(&http, port, n).await?;
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     let mut many = 0;
@@ -224,6 +226,20 @@ async fn rollbacks(
          click to the backend's process p50 {p50:.1} ms, p99 {p99:.1} ms; acknowledged p99 {ack:.1} ms"
     ));
     Ok(())
+}
+
+/// Until a rollback has ended, whose other steps would else go ahead of the next one's click.
+async fn is_over(http: &reqwest::Client, port: u16, n: u64) -> anyhow::Result<()> {
+    let status = format!("status shop-{n}/production/v1.2.0");
+    let waited = Instant::now();
+    loop {
+        let told = typed_on(http, port, &status).await?.to_string();
+        if told.contains("rolled back") {
+            return Ok(());
+        }
+        anyhow::ensure!(waited.elapsed() < Duration::from_secs(30), "not rolled back: {told}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ async fn due(releases: u64, pending: u64) -> anyhow::Result<()> {
     let planned = start.at - chrono::Duration::hours(48);
     let mut commits = engine.commits();
     while engine.next_due().is_some_and(|next| next.due.at <= planned) {
-        let _ = tokio::time::timeout(Duration::from_secs(1), commits.recv()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), commits.changed()).await;
     }
     let durable = Utc::now() - planned;
     stop.cancel();

@@ -5,23 +5,21 @@ mod lane;
 mod perform;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error};
 
-use super::engine::Engine;
+use super::engine::{Engine, Wanted};
 use super::messages::Messages;
 use super::people::People;
 use crate::domain::ids::RunId;
 use crate::domain::state::Card;
 use crate::ports::{Chat, Courier, Deployer, Gatekeeper, Message};
-use crate::store::{self, Waiting};
+use crate::store::{CardWish, Claim, Waiting};
 
 /// Those who do what we ask, by the names under which the effects know them.
 #[derive(Clone)]
@@ -76,8 +74,8 @@ struct Inner {
     stopped: Mutex<Vec<RunId>>,
     /// The lanes whose neighbour does not let us in, and why.
     shut: Mutex<BTreeMap<String, String>>,
-    /// The last batch whose effects are in the lanes.
-    followed: AtomicU64,
+    /// What was committed while the outbox was read: it comes after what was there before.
+    early: Mutex<Option<Vec<Wanted>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
     /// Told whenever a lane runs dry.
@@ -97,7 +95,8 @@ struct Lane {
 }
 
 enum Job {
-    Effect(Waiting),
+    /// What is urgent was claimed as soon as it was asked for.
+    Effect(Waiting, Option<Claim>),
     Card(Card),
 }
 
@@ -117,7 +116,6 @@ impl Delivery {
         prefixes: BTreeMap<String, String>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let engine_batches = engine.batches();
         let homes = engine.state().house.policy().rooms.clone();
         let delivery = Self(Arc::new(Inner {
             engine,
@@ -130,86 +128,66 @@ impl Delivery {
             output: Mutex::default(),
             stopped: Mutex::default(),
             shut: Mutex::default(),
-            followed: AtomicU64::new(engine_batches),
+            early: Mutex::new(Some(Vec::new())),
             tasks: TaskTracker::new(),
             stop,
             quiet: Notify::new(),
         }));
-        let commits = delivery.0.engine.commits();
+        // The engine ends when its last handle is gone, and we hold one.
+        let follower = Arc::downgrade(&delivery.0);
+        delivery.0.engine.followed_by(move |wanted| {
+            if let Some(inner) = follower.upgrade() {
+                Self(inner).follow(wanted);
+            }
+        });
         delivery.take_up().await?;
-        let follower = delivery.clone();
-        delivery.0.tasks.spawn(async move { follower.follow(commits).await });
         Ok(delivery)
     }
 
     /// What was being tried when we stopped has an unknown outcome: its lane looks first.
     async fn take_up(&self) -> anyhow::Result<()> {
         for waiting in self.0.engine.store().outbox().await? {
-            self.push(waiting.lane.clone(), Job::Effect(waiting));
+            self.push(waiting.lane.clone(), Job::Effect(waiting, None));
         }
         for row in self.0.engine.store().cards_behind().await? {
             self.push_card(&row.key);
         }
-        Ok(())
-    }
-
-    async fn follow(
-        &self,
-        mut commits: tokio::sync::broadcast::Receiver<super::engine::Committed>,
-    ) {
-        loop {
-            let next = tokio::select! {
-                () = self.0.stop.cancelled() => return,
-                next = commits.recv() => next,
-            };
-            match next {
-                Ok(committed) => {
-                    for waiting in committed.effects {
-                        self.push(waiting.lane.clone(), Job::Effect(waiting));
-                    }
-                    for wish in committed.cards {
-                        self.push_card(&wish.key);
-                    }
-                    self.0.followed.fetch_max(committed.batch, Ordering::AcqRel);
-                    self.0.quiet.notify_waiters();
-                }
-                Err(RecvError::Lagged(_)) => {
-                    let before = self.0.engine.batches();
-                    debug!("the outbox is read anew: commits came faster than they were followed");
-                    if let Err(why) = self.take_up_missed().await {
-                        error!(%why, "the outbox cannot be read: {why}");
-                    }
-                    self.0.followed.fetch_max(before, Ordering::AcqRel);
-                    self.0.quiet.notify_waiters();
-                }
-                Err(RecvError::Closed) => return,
-            }
-        }
-    }
-
-    /// Only what nobody here knows of yet.
-    async fn take_up_missed(&self) -> anyhow::Result<()> {
-        let waiting = self.0.engine.store().outbox().await?;
-        for waiting in waiting {
-            if waiting.state == store::Delivery::Pending && !self.knows(&waiting) {
-                self.push(waiting.lane.clone(), Job::Effect(waiting));
-            }
-        }
-        for row in self.0.engine.store().cards_behind().await? {
-            self.push_card(&row.key);
+        let mut early = self.0.early.lock().expect("never held in a panic");
+        for Wanted { effects, urgent, cards } in early.take().unwrap_or_default() {
+            // What the outbox showed us as well is claimed once.
+            self.queue(urgent.into_iter().chain(effects).map(|waiting| (waiting, None)), &cards);
         }
         Ok(())
     }
 
-    fn knows(&self, waiting: &Waiting) -> bool {
-        let lanes = self.0.lanes.lock().expect("never held in a panic");
-        let lane = lanes.get(&waiting.lane);
-        lane.is_some_and(|lane| {
-            lane.jobs.iter().any(|job| match job {
-                Job::Effect(known) => known.key == waiting.key,
-                Job::Card(_) => false,
-            })
-        })
+    /// Each commit, before anybody else is told of it. Nothing new begins once we are to stop: it waits
+    /// in the outbox.
+    fn follow(&self, wanted: Wanted) {
+        let mut early = self.0.early.lock().expect("never held in a panic");
+        if let Some(early) = early.as_mut() {
+            early.push(wanted);
+            return;
+        }
+        drop(early);
+        if self.0.stop.is_cancelled() {
+            return;
+        }
+        let Wanted { effects, urgent, cards } = wanted;
+        let store = self.0.engine.store();
+        let urgent = urgent.into_iter().map(|waiting| {
+            let claim = store.claim_soon(&waiting.key);
+            (waiting, Some(claim))
+        });
+        self.queue(urgent.chain(effects.into_iter().map(|waiting| (waiting, None))), &cards);
+    }
+
+    fn queue(&self, effects: impl Iterator<Item = (Waiting, Option<Claim>)>, cards: &[CardWish]) {
+        for (waiting, claim) in effects {
+            self.push(waiting.lane.clone(), Job::Effect(waiting, claim));
+        }
+        for wish in cards {
+            self.push_card(&wish.key);
+        }
     }
 
     fn push_card(&self, key: &str) {
@@ -266,9 +244,7 @@ impl Delivery {
 
     /// Nothing waits and nothing is under way.
     pub fn is_quiet(&self) -> bool {
-        let followed = self.0.followed.load(Ordering::Acquire);
-        followed >= self.0.engine.batches()
-            && self.0.lanes.lock().expect("never held in a panic").is_empty()
+        self.lanes() == 0
     }
 
     /// Until nothing waits and nothing is under way.

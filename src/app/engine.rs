@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tracing::{debug, error, info};
 
 use super::clock::Clock;
@@ -23,7 +23,7 @@ use crate::domain::state::{Release, State};
 use crate::domain::time::Time;
 use crate::store::{
     Asked as Saying, Batch, CardWish, CommitError, Entry, Finding, Hash, Head, NewEffect, NewEntry,
-    ReadError, Store, Waiting,
+    ReadError, Store, Turn, Waiting,
 };
 
 /// Once so many share a commit, nobody else joins it.
@@ -64,7 +64,8 @@ struct Inner {
     snapshot: AtomicU64,
     agenda: Mutex<Index>,
     agenda_changed: Notify,
-    committed: broadcast::Sender<Committed>,
+    committed: watch::Sender<Head>,
+    follower: Mutex<Option<Follower>>,
     stuck: AtomicBool,
     asked: AtomicU64,
     refused: AtomicU64,
@@ -72,17 +73,17 @@ struct Inner {
     batches: AtomicU64,
 }
 
-/// What one commit put into the world, for those who deliver it.
-#[derive(Debug, Clone)]
-pub struct Committed {
-    /// Counts up, so that a follower can tell whether it has seen everything.
-    pub batch: u64,
-    pub head: Head,
+/// What a commit wants done.
+#[derive(Debug, Default)]
+pub struct Wanted {
     pub effects: Vec<Waiting>,
+    /// Those that are done ahead of all that is asked meanwhile.
+    pub urgent: Vec<Waiting>,
     pub cards: Vec<CardWish>,
-    /// Something in the state changed.
-    pub changed: bool,
 }
+
+/// Told of each commit, before those who asked for it are.
+type Follower = Box<dyn Fn(Wanted) + Send>;
 
 /// The events of one request, with their places in the log. The same request gets the same again.
 #[derive(Debug, Clone, PartialEq)]
@@ -212,7 +213,8 @@ impl Engine {
             snapshot: AtomicU64::new(snapshot.map_or(0, |head| head.seq)),
             agenda: Mutex::new(index),
             agenda_changed: Notify::new(),
-            committed: broadcast::channel(1024).0,
+            committed: watch::Sender::new(head),
+            follower: Mutex::default(),
             stuck: AtomicBool::new(false),
             asked: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -370,11 +372,17 @@ impl Engine {
 
     /// How many batches were published.
     pub fn batches(&self) -> u64 {
-        self.inner.batches.load(Ordering::Acquire)
+        self.inner.batches.load(Ordering::Relaxed)
     }
 
-    pub fn commits(&self) -> broadcast::Receiver<Committed> {
+    /// Where the log ends, whenever something was committed.
+    pub fn commits(&self) -> watch::Receiver<Head> {
         self.inner.committed.subscribe()
+    }
+
+    /// Who does what the commits ask for, from now on.
+    pub fn followed_by(&self, follower: impl Fn(Wanted) + Send + 'static) {
+        *self.inner.follower.lock().expect("no follower panics") = Some(Box::new(follower));
     }
 
     pub fn next_due(&self) -> Option<Due> {
@@ -454,7 +462,7 @@ struct Writer {
 #[derive(Default)]
 struct Drafted {
     batch: Batch,
-    effects: Vec<Waiting>,
+    wanted: Wanted,
     touched: BTreeSet<ReleaseId>,
     scopes: BTreeSet<Scope>,
     policy: bool,
@@ -594,7 +602,9 @@ struct Unsure;
 impl Writer {
     async fn batch(&mut self, together: Together, queues: &mut Queues) -> Result<(), Unsure> {
         let Together { asked, at_least } = together;
-        let (answered, said) = match self.known(&asked).await {
+        let inner = Arc::clone(&self.inner);
+        let mut turn = inner.store.turn().await;
+        let (answered, said) = match known(&inner.store, &mut turn, &asked).await {
             Ok(known) => known,
             Err(why) => {
                 let lost = Lost::NotRecorded(why.to_string());
@@ -637,22 +647,7 @@ impl Writer {
             let same = Answer { repeated: true, ..drafted.answers[first].1.clone() };
             drafted.answers.push((answer, same));
         }
-        self.commit(drafted).await
-    }
-
-    /// What these requests have left before, and what was said under their ids.
-    async fn known(&self, asked: &[Asked]) -> Result<Known, ReadError> {
-        let (mut ids, mut bound) = (Vec::with_capacity(asked.len()), Vec::new());
-        for asked in asked {
-            let Work::Request { request, said, .. } = &asked.work else { continue };
-            if let Some(said) = said {
-                bound.push(request.id.clone());
-                ids.push(id_of_its_own(&request.id, said));
-            }
-            ids.push(request.id.clone());
-        }
-        let store = &self.inner.store;
-        Ok((store.answered(&ids).await?, store.asked(&bound).await?))
+        self.commit(drafted, turn).await
     }
 
     /// `taken` is the id under which something else was said before.
@@ -694,13 +689,9 @@ impl Writer {
         drafted.answers.push((answer, Answer { events, repeated: false }));
     }
 
-    async fn commit(&mut self, drafted: Drafted) -> Result<(), Unsure> {
-        let committed = match drafted.batch.is_empty() {
-            true => Ok(Vec::new()),
-            false => self.inner.store.commit(&drafted.batch).await,
-        };
-        match committed {
-            Ok(_) => self.publish(drafted),
+    async fn commit(&mut self, drafted: Drafted, turn: Turn<'_>) -> Result<(), Unsure> {
+        match turn.commit(&drafted.batch).await {
+            Ok(_) => self.publish(drafted).await,
             Err(CommitError::NotRecorded(why)) => {
                 error!(%why, "a batch was not recorded, and nothing changed: {why}");
                 self.discard(&drafted);
@@ -726,8 +717,7 @@ impl Writer {
         take_over(&mut self.draft, &published, &drafted.touched);
     }
 
-    fn publish(&self, drafted: Drafted) {
-        let changed = !drafted.batch.entries.is_empty();
+    async fn publish(&self, mut drafted: Drafted) {
         {
             let mut published = self.inner.published.write().expect("readers do not panic");
             published.house = self.draft.house.clone();
@@ -738,20 +728,23 @@ impl Writer {
                 self.inner.store.head();
         }
         self.renew_agenda(&drafted);
+        self.inner.batches.fetch_add(1, Ordering::Relaxed);
+        self.inner.committed.send_replace(self.inner.store.head());
+        drafted.wanted.cards = drafted.batch.cards;
+        let is_urgent = !drafted.wanted.urgent.is_empty();
         // Before the answers, so that whoever has one can wait until its effects are done.
-        let batch = self.inner.batches.fetch_add(1, Ordering::AcqRel) + 1;
-        let _ = self.inner.committed.send(Committed {
-            batch,
-            head: self.inner.store.head(),
-            effects: drafted.effects,
-            cards: drafted.batch.cards,
-            changed,
-        });
+        if let Some(follower) = &*self.inner.follower.lock().expect("no follower panics") {
+            follower(drafted.wanted);
+        }
         for (answer, answered) in drafted.answers {
             let _ = answer.send(Ok(answered));
         }
         for (seq, request, event) in &drafted.notes {
             self.note(*seq, request, event);
+        }
+        if is_urgent {
+            // Who was told has claimed them by now.
+            self.inner.store.write_waiting().await;
         }
     }
 
@@ -827,6 +820,20 @@ impl Work {
 /// By request: the entries that it has left, and what was said under it.
 type Known = (HashMap<String, Vec<Entry>>, HashMap<String, Hash>);
 
+/// What these requests have left before, and what was said under their ids.
+async fn known(store: &Store, turn: &mut Turn<'_>, asked: &[Asked]) -> Result<Known, ReadError> {
+    let (mut ids, mut bound) = (Vec::with_capacity(asked.len()), Vec::new());
+    for asked in asked {
+        let Work::Request { request, said, .. } = &asked.work else { continue };
+        if let Some(said) = said {
+            bound.push(request.id.clone());
+            ids.push(id_of_its_own(&request.id, said));
+        }
+        ids.push(request.id.clone());
+    }
+    Ok((turn.answered(&ids).await?, store.asked(&bound).await?))
+}
+
 /// Under which the other words are refused: the same each time, so that one entry tells it.
 fn id_of_its_own(id: &str, said: &Hash) -> String {
     format!("{id}#{said:.16}")
@@ -890,7 +897,9 @@ impl Drafted {
         let text = serde_json::to_string(effect).expect("an effect is plain data");
         let lane = effect.lane();
         let new = NewEffect { key, lane, seq, effect: text };
-        self.effects.push(waiting(&new));
+        let wanted = &mut self.wanted;
+        let queue = if effect.is_urgent() { &mut wanted.urgent } else { &mut wanted.effects };
+        queue.push(waiting(&new));
         self.batch.effects.push(new);
     }
 }

@@ -101,9 +101,8 @@ impl Gauges {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = &mut pause, if !before.releases.is_empty() => break,
-                    commit = commits.recv() => {
-                        use tokio::sync::broadcast::error::RecvError;
-                        if matches!(commit, Err(RecvError::Closed)) {
+                    commit = commits.changed() => {
+                        if commit.is_err() {
                             return;
                         }
                         if self.watch_list() != before {

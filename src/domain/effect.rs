@@ -111,6 +111,21 @@ pub fn pictures(platform: &str, channel: &str) -> String {
 }
 
 impl Effect {
+    /// Whether it changes what users meet: done ahead of all that is asked meanwhile. Whoever rolls
+    /// back waits for nobody's click.
+    pub fn is_urgent(&self) -> bool {
+        match self {
+            Self::Run { .. } | Self::Stop { .. } | Self::Flag { .. } => true,
+            Self::Say { .. }
+            | Self::Refresh { .. }
+            | Self::Pin { .. }
+            | Self::OpenRoom { .. }
+            | Self::Archive { .. }
+            | Self::Look { .. }
+            | Self::AnswerGate { .. } => false,
+        }
+    }
+
     /// What shares a lane is done in order, one at a time; what does not, does not wait for it.
     pub fn lane(&self) -> String {
         match self {

@@ -21,7 +21,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
 use fault::fault;
@@ -30,7 +30,7 @@ pub use asked::Asked;
 pub use inbox::Kept;
 pub use log::{Entry, Hash, Head, NewEntry, Pages, ReadError, Reader, Which};
 pub use open::OpenError;
-pub use outbox::{CardRow, CardWish, Delivery, NewEffect, Waiting};
+pub use outbox::{CardRow, CardWish, Claim, Delivery, NewEffect, Waiting};
 pub use snapshot::Snapshot;
 pub use verify::{Finding, Witness, damaged, verify};
 
@@ -136,52 +136,22 @@ impl Store {
         snapshot::write(&self.dir, &text).map(|()| taken.digest)
     }
 
-    /// One transaction and one sync for the whole batch; answers the numbers and the hashes of the
-    /// entries when they are on the disk. A call that is abandoned half-way leaves the store unable
-    /// to tell, see [`CommitError::Uncertain`].
-    pub async fn commit(&self, batch: &Batch) -> Result<Vec<(u64, Hash)>, CommitError> {
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut writer = self.writer.lock().await;
-        let links = log::chain(writer.head, &batch.entries).map_err(CommitError::NotRecorded)?;
-        let written: Vec<_> = links.iter().map(|link| (link.seq, link.hash)).collect();
-        let head = written.last().map_or(writer.head, |&(seq, hash)| Head { seq, hash });
-
-        let (small, waiting) = shared::apart(self.gathering.take_along());
-        let statements = batch.statements() + shared::statements(&small);
-        let write =
-            async |conn: &mut SqliteConnection| write(conn, batch, &links, head.seq, &small).await;
-        match writer.transaction(statements, head, write).await {
-            Ok(changed) => {
-                self.head.send_replace(head);
-                shared::tell(waiting, Ok(&changed));
-                Ok(written)
-            }
-            Err(why @ CommitError::NotRecorded(_)) => {
-                self.gathering.put_back(small.into_iter().zip(waiting).collect());
-                Err(why)
-            }
-            Err(why @ CommitError::Uncertain(_)) => {
-                shared::tell(waiting, Err(&why));
-                Err(why)
-            }
-        }
+    /// When nobody else writes.
+    pub async fn turn(&self) -> Turn<'_> {
+        Turn { store: self, writer: self.writer.lock().await }
     }
 
-    /// The entries that these requests have left already. Asked by the writer's own connection, which
-    /// is at hand: a pool's costs more than the question.
+    /// As [`Turn::answered`], for who has nothing to commit.
     pub async fn answered(
         &self,
         requests: &[String],
     ) -> Result<HashMap<String, Vec<Entry>>, ReadError> {
-        let mut writer = self.writer.lock().await;
-        if writer.unsettled {
-            // What it sees may not be on the disk.
-            let mut conn = self.reader.pool.acquire().await?;
-            return log::answered(&mut conn, requests).await;
-        }
-        log::answered(&mut writer.conn, requests).await
+        self.turn().await.answered(requests).await
+    }
+
+    /// As [`Turn::commit`], for who has nothing to look up before.
+    pub async fn commit(&self, batch: &Batch) -> Result<Vec<(u64, Hash)>, CommitError> {
+        self.turn().await.commit(batch).await
     }
 
     /// Writes, to know that the disk takes it.
@@ -205,6 +175,62 @@ impl Store {
         self.reader.close().await;
         if let Err(error) = self.writer.into_inner().conn.close().await {
             tracing::warn!(%error, "the database did not close well; the next start puts it right");
+        }
+    }
+}
+
+/// The writer, for as long as it takes to look and to commit: nobody comes in between, and whatever
+/// small is to be written meanwhile goes along.
+pub struct Turn<'s> {
+    store: &'s Store,
+    writer: MutexGuard<'s, Writer>,
+}
+
+impl Turn<'_> {
+    /// The entries that these requests have left already. Asked by the writer's own connection, which
+    /// is at hand: a pool's costs more than the question.
+    pub async fn answered(
+        &mut self,
+        requests: &[String],
+    ) -> Result<HashMap<String, Vec<Entry>>, ReadError> {
+        if self.writer.unsettled {
+            // What it sees may not be on the disk.
+            let mut conn = self.store.reader.pool.acquire().await?;
+            return log::answered(&mut conn, requests).await;
+        }
+        log::answered(&mut self.writer.conn, requests).await
+    }
+
+    /// One transaction and one sync for the whole batch; answers the numbers and the hashes of the
+    /// entries when they are on the disk. A call that is abandoned half-way leaves the store unable
+    /// to tell, see [`CommitError::Uncertain`].
+    pub async fn commit(self, batch: &Batch) -> Result<Vec<(u64, Hash)>, CommitError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Self { store, mut writer } = self;
+        let links = log::chain(writer.head, &batch.entries).map_err(CommitError::NotRecorded)?;
+        let written: Vec<_> = links.iter().map(|link| (link.seq, link.hash)).collect();
+        let head = written.last().map_or(writer.head, |&(seq, hash)| Head { seq, hash });
+
+        let (small, waiting) = shared::apart(store.gathering.take_along());
+        let statements = batch.statements() + shared::statements(&small);
+        let write =
+            async |conn: &mut SqliteConnection| write(conn, batch, &links, head.seq, &small).await;
+        match writer.transaction(statements, head, write).await {
+            Ok(changed) => {
+                store.head.send_replace(head);
+                shared::tell(waiting, Ok(&changed));
+                Ok(written)
+            }
+            Err(why @ CommitError::NotRecorded(_)) => {
+                store.gathering.put_back(small.into_iter().zip(waiting).collect());
+                Err(why)
+            }
+            Err(why @ CommitError::Uncertain(_)) => {
+                shared::tell(waiting, Err(&why));
+                Err(why)
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteQueryResult, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::log::{instant, parse_instant, signed};
-use super::shared::Small;
+use super::shared::{Small, Told};
 use super::{CHUNK, CommitError, ReadError, Store};
 
 /// What an entry wants done.
@@ -62,11 +62,23 @@ pub struct CardRow {
     pub written_seq: u64,
 }
 
+/// A claim on its way to the disk.
+pub struct Claim(Told);
+
 impl Store {
     /// Marks the effect as being tried, on the disk before the call. False if it is not there or
     /// somebody has claimed it already: then do not call.
     pub async fn claim(&self, key: &str) -> Result<bool, CommitError> {
-        self.together(Small::Claim(key.to_owned())).await
+        self.claimed(self.claim_soon(key)).await
+    }
+
+    /// The same, before anybody waits for it: it goes with whatever is written next.
+    pub fn claim_soon(&self, key: &str) -> Claim {
+        Claim(self.gathering.join(Small::Claim(key.to_owned())))
+    }
+
+    pub async fn claimed(&self, claim: Claim) -> Result<bool, CommitError> {
+        self.told(claim.0).await
     }
 
     /// The try certainly did not do it: it waits for the next one. False if it was not being tried.

@@ -21,8 +21,12 @@ pub(super) enum Small {
     CardWritten { key: String, seq: u64 },
 }
 
-/// What waits for the writer, and who waits for it: whether the write changed anything.
-pub(super) type Gathered = (Small, oneshot::Sender<Result<bool, CommitError>>);
+/// Whether the write changed anything.
+type Tell = oneshot::Sender<Result<bool, CommitError>>;
+pub(super) type Told = oneshot::Receiver<Result<bool, CommitError>>;
+
+/// What waits for the writer, and who waits for it.
+pub(super) type Gathered = (Small, Tell);
 
 /// Those who wait to be written together. One of them waits for the writer, for all: whoever else
 /// needs the writer stands behind one of them, and not behind each.
@@ -40,7 +44,7 @@ struct Waiting {
 }
 
 impl Gathering {
-    fn join(&self, small: Small) -> oneshot::Receiver<Result<bool, CommitError>> {
+    pub(super) fn join(&self, small: Small) -> Told {
         let (tell, told) = oneshot::channel();
         self.waiting().all.push((small, tell));
         told
@@ -92,7 +96,10 @@ impl Drop for Leader<'_> {
 impl Store {
     /// Answers when it is on the disk.
     pub(super) async fn together(&self, small: Small) -> Result<bool, CommitError> {
-        let mut told = self.gathering.join(small);
+        self.told(self.gathering.join(small)).await
+    }
+
+    pub(super) async fn told(&self, mut told: Told) -> Result<bool, CommitError> {
         loop {
             if let Some(leader) = self.gathering.lead() {
                 let mut writer = self.writer.lock().await;
@@ -106,6 +113,12 @@ impl Store {
                 () = self.gathering.leaderless.notified() => {}
             }
         }
+    }
+
+    /// All that waits, now.
+    pub async fn write_waiting(&self) {
+        let mut writer = self.writer.lock().await;
+        writer.write_all(self.gathering.take_along()).await;
     }
 }
 
@@ -126,8 +139,6 @@ impl Writer {
         self.transaction(statements, head, write).await
     }
 }
-
-type Tell = oneshot::Sender<Result<bool, CommitError>>;
 
 pub(super) fn apart(gathered: Vec<Gathered>) -> (Vec<Small>, Vec<Tell>) {
     gathered.into_iter().unzip()

@@ -119,7 +119,7 @@ impl House {
         let mut commits = self.engine.commits();
         let seen = async {
             while !holds(&self.release()) {
-                commits.recv().await.unwrap();
+                commits.changed().await.unwrap();
             }
         };
         let found = tokio::time::timeout(PATIENCE, seen).await;
@@ -208,7 +208,7 @@ async fn a_clock_that_is_set_back_is_noticed_and_time_stands_until_it_has_caught
     house.wakes().await;
     let mut commits = house.engine.commits();
     while house.leaps().await.is_empty() {
-        tokio::time::timeout(PATIENCE, commits.recv()).await.unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, commits.changed()).await.unwrap().unwrap();
     }
     assert_eq!(house.leaps().await, [-Duration::hours(3)]);
     assert!(house.engine.now() >= before);

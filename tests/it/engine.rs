@@ -12,7 +12,7 @@ use tminus::domain::event::{Event, Happened};
 use tminus::domain::ids::{Account, ReleaseId};
 use tminus::domain::refusal::Refusal;
 use tminus::domain::state::Start;
-use tminus::store::{Finding, OpenError, Store, Which, verify};
+use tminus::store::{Delivery, Finding, OpenError, Store, Which, verify};
 
 use crate::program::glances;
 use crate::sample;
@@ -333,4 +333,33 @@ async fn nobody_holds_the_store_when_the_last_handle_is_gone() {
         }
     }
     panic!("the writer never let go of the store");
+}
+
+#[tokio::test]
+async fn what_is_urgent_is_claimed_before_the_next_request_though_nobody_waits_for_it() {
+    let house = house().await;
+    let engine = house.engine.clone();
+    house.engine.followed_by(move |wanted| {
+        for effect in wanted.urgent.iter().chain(&wanted.effects) {
+            drop(engine.store().claim_soon(&effect.key));
+        }
+    });
+    let states = async |lane: &str| {
+        let outbox = house.engine.store().outbox().await.unwrap();
+        let of_lane = outbox.iter().filter(|waiting| waiting.lane.starts_with(lane));
+        of_lane.map(|waiting| waiting.state).collect::<Vec<_>>()
+    };
+    let rehearse = Command::RehearseRollback { release: house.release.clone() };
+    house.engine.ask(request("dry", "john", rehearse)).await.unwrap();
+    let claimed = async {
+        while states("run/").await != [Delivery::Trying] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), claimed).await.expect("the writer does it");
+    // Words can wait for whoever writes next.
+    let voted = vote(&house.release, "the cart is broken");
+    house.engine.ask(request("no", "quinn", voted)).await.unwrap();
+    let words = states("console/").await;
+    assert_eq!(words.last(), Some(&Delivery::Pending));
 }

@@ -11,7 +11,7 @@ use crate::app::engine::Lost;
 use crate::domain::command::{Command, RunEnd, RunOutcome};
 use crate::domain::effect::Effect;
 use crate::ports::Failure;
-use crate::store::{self, CommitError, Waiting};
+use crate::store::{self, Claim, CommitError, Waiting};
 
 /// Between two tries, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ impl Delivery {
     pub(super) async fn work(&self, lane: String) {
         while let Some(job) = self.next(&lane) {
             match job {
-                Job::Effect(waiting) => self.effect(waiting).await,
+                Job::Effect(waiting, claim) => self.effect(waiting, claim).await,
                 Job::Card(card) => self.card(card).await,
             }
         }
@@ -40,17 +40,17 @@ impl Delivery {
     fn next(&self, lane: &str) -> Option<Job> {
         let mut lanes = self.0.lanes.lock().expect("never held in a panic");
         let queue = lanes.get_mut(lane)?;
-        let job = match self.0.stop.is_cancelled() {
-            true => None,
-            false => queue.jobs.pop_front(),
-        };
+        // What is claimed is under way.
+        let may_begin = !self.0.stop.is_cancelled()
+            || matches!(queue.jobs.front(), Some(Job::Effect(_, Some(_))));
+        let job = may_begin.then(|| queue.jobs.pop_front()).flatten();
         if job.is_none() {
             lanes.remove(lane);
         }
         job
     }
 
-    async fn effect(&self, mut waiting: Waiting) {
+    async fn effect(&self, mut waiting: Waiting, mut claim: Option<Claim>) {
         let effect: Effect = match serde_json::from_str(&waiting.effect) {
             Ok(effect) => effect,
             Err(why) => {
@@ -59,11 +59,11 @@ impl Delivery {
             }
         };
         loop {
-            if self.0.stop.is_cancelled() {
+            if self.0.stop.is_cancelled() && claim.is_none() {
                 return;
             }
             let found = waiting.state == store::Delivery::Trying;
-            if !found && !self.claimed(&waiting.key).await {
+            if !found && !self.claimed(&waiting.key, claim.take()).await {
                 return;
             }
             let tried = match found {
@@ -91,9 +91,14 @@ impl Delivery {
     }
 
     /// Durable before the call.
-    async fn claimed(&self, key: &str) -> bool {
+    async fn claimed(&self, key: &str, mut under_way: Option<Claim>) -> bool {
+        let store = self.0.engine.store();
         loop {
-            let why = match self.0.engine.store().claim(key).await {
+            let claimed = match under_way.take() {
+                Some(claim) => store.claimed(claim).await,
+                None => store.claim(key).await,
+            };
+            let why = match claimed {
                 Ok(claimed) => return claimed,
                 Err(why) => why,
             };
