@@ -133,7 +133,6 @@ impl Delivery {
             stop,
             quiet: Notify::new(),
         }));
-        // The engine ends when its last handle is gone, and we hold one.
         let follower = Arc::downgrade(&delivery.0);
         delivery.0.engine.followed_by(move |wanted| {
             if let Some(inner) = follower.upgrade() {
@@ -160,7 +159,7 @@ impl Delivery {
         Ok(())
     }
 
-    /// Each commit, before anybody else is told of it. Nothing new begins once we are to stop: it waits
+    /// Each commit, before those who asked are answered. Nothing new begins once we are to stop: it waits
     /// in the outbox.
     fn follow(&self, wanted: Wanted) {
         let mut early = self.0.early.lock().expect("never held in a panic");
@@ -242,17 +241,12 @@ impl Delivery {
         }
     }
 
-    /// Nothing waits and nothing is under way.
-    pub fn is_quiet(&self) -> bool {
-        self.lanes() == 0
-    }
-
     /// Until nothing waits and nothing is under way.
     pub async fn quiet(&self) {
         loop {
             let mut told = std::pin::pin!(self.0.quiet.notified());
             told.as_mut().enable();
-            if self.is_quiet() {
+            if self.lanes() == 0 {
                 return;
             }
             told.await;

@@ -70,7 +70,6 @@ struct Inner {
     asked: AtomicU64,
     refused: AtomicU64,
     decided: AtomicU64,
-    batches: AtomicU64,
 }
 
 /// What a commit wants done.
@@ -219,7 +218,6 @@ impl Engine {
             asked: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             decided: AtomicU64::new(0),
-            batches: AtomicU64::new(0),
         });
         let queues = Queues { asked, first: going_first, left: Vec::new(), crowd: false };
         tokio::spawn(write(Writer { inner: inner.clone(), draft: state }, queues));
@@ -370,17 +368,12 @@ impl Engine {
         &self.inner.store
     }
 
-    /// How many batches were published.
-    pub fn batches(&self) -> u64 {
-        self.inner.batches.load(Ordering::Relaxed)
-    }
-
     /// Where the log ends, whenever something was committed.
     pub fn commits(&self) -> watch::Receiver<Head> {
         self.inner.committed.subscribe()
     }
 
-    /// Who does what the commits ask for, from now on.
+    /// Who does what the commits ask for, from now on. It holds no handle on us: we would never end.
     pub fn followed_by(&self, follower: impl Fn(Wanted) + Send + 'static) {
         *self.inner.follower.lock().expect("no follower panics") = Some(Box::new(follower));
     }
@@ -603,8 +596,7 @@ impl Writer {
     async fn batch(&mut self, together: Together, queues: &mut Queues) -> Result<(), Unsure> {
         let Together { asked, at_least } = together;
         let inner = Arc::clone(&self.inner);
-        let mut turn = inner.store.turn().await;
-        let (answered, said) = match known(&inner.store, &mut turn, &asked).await {
+        let (turn, Known { answered, said }) = match known(&inner.store, &asked).await {
             Ok(known) => known,
             Err(why) => {
                 let lost = Lost::NotRecorded(why.to_string());
@@ -728,23 +720,21 @@ impl Writer {
                 self.inner.store.head();
         }
         self.renew_agenda(&drafted);
-        self.inner.batches.fetch_add(1, Ordering::Relaxed);
-        self.inner.committed.send_replace(self.inner.store.head());
         drafted.wanted.cards = drafted.batch.cards;
         let is_urgent = !drafted.wanted.urgent.is_empty();
         // Before the answers, so that whoever has one can wait until its effects are done.
         if let Some(follower) = &*self.inner.follower.lock().expect("no follower panics") {
             follower(drafted.wanted);
         }
+        self.inner.committed.send_replace(self.inner.store.head());
         for (answer, answered) in drafted.answers {
             let _ = answer.send(Ok(answered));
         }
+        if is_urgent {
+            self.inner.store.write_waiting().await;
+        }
         for (seq, request, event) in &drafted.notes {
             self.note(*seq, request, event);
-        }
-        if is_urgent {
-            // Who was told has claimed them by now.
-            self.inner.store.write_waiting().await;
         }
     }
 
@@ -817,11 +807,16 @@ impl Work {
     }
 }
 
-/// By request: the entries that it has left, and what was said under it.
-type Known = (HashMap<String, Vec<Entry>>, HashMap<String, Hash>);
+/// What is known of requests, by their ids.
+struct Known {
+    /// The entries that they have left.
+    answered: HashMap<String, Vec<Entry>>,
+    /// What was said under them.
+    said: HashMap<String, Hash>,
+}
 
-/// What these requests have left before, and what was said under their ids.
-async fn known(store: &Store, turn: &mut Turn<'_>, asked: &[Asked]) -> Result<Known, ReadError> {
+/// What these requests have left before, and the turn to decide them.
+async fn known<'s>(store: &'s Store, asked: &[Asked]) -> Result<(Turn<'s>, Known), ReadError> {
     let (mut ids, mut bound) = (Vec::with_capacity(asked.len()), Vec::new());
     for asked in asked {
         let Work::Request { request, said, .. } = &asked.work else { continue };
@@ -831,7 +826,11 @@ async fn known(store: &Store, turn: &mut Turn<'_>, asked: &[Asked]) -> Result<Kn
         }
         ids.push(request.id.clone());
     }
-    Ok((turn.answered(&ids).await?, store.asked(&bound).await?))
+    // Before the turn: readers may all be busy for long.
+    let said = store.asked(&bound).await?;
+    let mut turn = store.turn().await;
+    let answered = turn.answered(&ids).await?;
+    Ok((turn, Known { answered, said }))
 }
 
 /// Under which the other words are refused: the same each time, so that one entry tells it.

@@ -100,13 +100,17 @@ impl Store {
     }
 
     pub(super) async fn told(&self, mut told: Told) -> Result<bool, CommitError> {
+        // Answered by whoever held the writer, unless they were abandoned half-way.
+        let abandoned = |_| CommitError::Uncertain("the write was abandoned half-way".into());
         loop {
             if let Some(leader) = self.gathering.lead() {
-                let mut writer = self.writer.lock().await;
-                writer.write_all(leader.take_all()).await;
+                tokio::select! {
+                    biased;
+                    // Whoever has the answer waits for nobody's writes any more.
+                    told = &mut told => return told.map_err(abandoned)?,
+                    mut writer = self.writer.lock() => writer.write_all(leader.take_all()).await,
+                }
             }
-            // Answered by whoever held the writer, unless they were abandoned half-way.
-            let abandoned = |_| CommitError::Uncertain("the write was abandoned half-way".into());
             tokio::select! {
                 biased;
                 told = &mut told => return told.map_err(abandoned)?,

@@ -1,18 +1,25 @@
 //! The single writer: once only, all or nothing, and seen by readers only when it is durable.
 
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::future::join_all;
 use tempfile::TempDir;
 use tminus::app::clock::Clock;
+use tminus::app::delivery::{Delivery, Neighbours, World};
 use tminus::app::engine::{Answer, Engine};
+use tminus::app::messages::Messages;
 use tminus::app::replay::replay;
 use tminus::domain::command::{Actor, Claims, Command, Commitment, Request, Vote};
 use tminus::domain::event::{Event, Happened};
 use tminus::domain::ids::{Account, ReleaseId};
 use tminus::domain::refusal::Refusal;
 use tminus::domain::state::Start;
-use tminus::store::{Delivery, Finding, OpenError, Store, Which, verify};
+use tminus::ports::{Deployer, Failure, Line, Outcome, Ran, Run, Sighting};
+use tminus::store::{Delivery as Tried, Finding, OpenError, Store, Which, verify};
+use tokio_util::sync::CancellationToken;
 
 use crate::program::glances;
 use crate::sample;
@@ -288,13 +295,14 @@ async fn what_readers_see_is_what_the_log_replays_to_after_a_thousand_clicks_at_
 #[tokio::test]
 async fn what_is_asked_in_one_piece_shares_one_commit() {
     let house = house().await;
-    let before = house.engine.batches();
+    let (tell, commits) = std::sync::mpsc::channel();
+    house.engine.followed_by(move |_| tell.send(()).unwrap());
     let clicks = (0..1_000).map(|n| {
         request(&format!("click-{n}"), "quinn", vote(&house.release, &format!("reason {n}")))
     });
     let answers = house.engine.ask_all(clicks.collect()).await;
     assert!(answers.iter().all(Result::is_ok));
-    assert_eq!(house.engine.batches() - before, 1);
+    assert_eq!(commits.try_iter().count(), 1);
     let seqs = answers.iter().flatten().map(|answer| answer.events[0].0);
     assert!(seqs.is_sorted(), "in the order in which it was asked");
 }
@@ -335,31 +343,106 @@ async fn nobody_holds_the_store_when_the_last_handle_is_gone() {
     panic!("the writer never let go of the store");
 }
 
+/// Every deploy works at once; the keys under which they were asked for.
+#[derive(Default)]
+struct Deploys(Mutex<Vec<String>>);
+
+#[async_trait]
+impl Deployer for Deploys {
+    async fn run(&self, run: &Run, _: &Line<'_>) -> Result<Ran, Failure> {
+        self.0.lock().unwrap().push(run.key.clone());
+        let (tail, digest, took) = (String::new(), String::new(), Duration::ZERO);
+        Ok(Ran { outcome: Outcome::Worked, tail, digest, took })
+    }
+
+    async fn stop(&self, _: &Run) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn look(&self, _: &Run) -> Result<Sighting, Failure> {
+        Ok(Sighting::Unknown("nobody saw it".into()))
+    }
+}
+
+impl House {
+    async fn delivery(&self, deploys: &Arc<Deploys>, stop: &CancellationToken) -> Delivery {
+        let world = World::Real(Neighbours {
+            chats: BTreeMap::new(),
+            couriers: BTreeMap::new(),
+            deployer: deploys.clone(),
+            gates: BTreeMap::new(),
+            people: Arc::default(),
+        });
+        let messages = Arc::new(Messages::built_in(&[]));
+        let (engine, prefixes) = (self.engine.clone(), BTreeMap::new());
+        Delivery::start(engine, world, messages, prefixes, stop.clone()).await.unwrap()
+    }
+
+    /// A dry run of the rollback is a deploy that anybody may ask for at any time.
+    async fn asks_for_a_deploy(&self) {
+        let rehearse = Command::RehearseRollback { release: self.release.clone() };
+        self.engine.ask(request("dry", "john", rehearse)).await.unwrap();
+    }
+
+    async fn deploys_waiting(&self) -> Vec<Tried> {
+        let outbox = self.engine.store().outbox().await.unwrap();
+        let runs = outbox.iter().filter(|waiting| waiting.lane.starts_with("run/"));
+        runs.map(|waiting| waiting.state).collect()
+    }
+}
+
 #[tokio::test]
-async fn what_is_urgent_is_claimed_before_the_next_request_though_nobody_waits_for_it() {
+async fn a_deploy_is_claimed_by_the_writer_though_nobody_waits_for_it() {
     let house = house().await;
+    // It holds itself, and never ends.
     let engine = house.engine.clone();
     house.engine.followed_by(move |wanted| {
-        for effect in wanted.urgent.iter().chain(&wanted.effects) {
-            drop(engine.store().claim_soon(&effect.key));
-        }
+        wanted.urgent.iter().for_each(|effect| drop(engine.store().claim_soon(&effect.key)));
     });
-    let states = async |lane: &str| {
-        let outbox = house.engine.store().outbox().await.unwrap();
-        let of_lane = outbox.iter().filter(|waiting| waiting.lane.starts_with(lane));
-        of_lane.map(|waiting| waiting.state).collect::<Vec<_>>()
-    };
-    let rehearse = Command::RehearseRollback { release: house.release.clone() };
-    house.engine.ask(request("dry", "john", rehearse)).await.unwrap();
+    house.asks_for_a_deploy().await;
     let claimed = async {
-        while states("run/").await != [Delivery::Trying] {
+        while house.deploys_waiting().await != [Tried::Trying] {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), claimed).await.expect("the writer does it");
-    // Words can wait for whoever writes next.
-    let voted = vote(&house.release, "the cart is broken");
-    house.engine.ask(request("no", "quinn", voted)).await.unwrap();
-    let words = states("console/").await;
-    assert_eq!(words.last(), Some(&Delivery::Pending));
+}
+
+/// None if the deploy began before we stopped, as it may on a busy machine.
+async fn stopped_before_a_deploy_begins() -> Option<(House, Arc<Deploys>)> {
+    let house = house().await;
+    let (deploys, stop) = (Arc::new(Deploys::default()), CancellationToken::new());
+    let delivery = house.delivery(&deploys, &stop).await;
+    let (mut commits, stops) = (house.engine.commits(), stop.clone());
+    // On the one thread of a test this comes right after its lane, which waits for the disk.
+    let stopped = tokio::spawn(async move {
+        commits.changed().await.unwrap();
+        stops.cancel();
+    });
+    house.asks_for_a_deploy().await;
+    stopped.await.unwrap();
+    delivery.finish().await;
+    let none_began = deploys.0.lock().unwrap().is_empty();
+    none_began.then_some((house, deploys))
+}
+
+#[tokio::test]
+async fn a_deploy_that_has_not_begun_when_we_stop_waits_for_the_next_start_and_is_not_in_doubt() {
+    let (house, deploys) = loop {
+        if let Some(stopped) = stopped_before_a_deploy_begins().await {
+            break stopped;
+        }
+    };
+    assert_eq!(house.deploys_waiting().await, [Tried::Pending]);
+    let delivery = house.delivery(&deploys, &CancellationToken::new()).await;
+    let done = async {
+        while !house.deploys_waiting().await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), done).await.expect("it begins");
+    let began = std::mem::take(&mut *deploys.0.lock().unwrap());
+    let steps: HashSet<_> = began.iter().collect();
+    assert!(!steps.is_empty() && steps.len() == began.len(), "each once: {began:?}");
+    delivery.finish().await;
 }

@@ -40,10 +40,11 @@ impl Delivery {
     fn next(&self, lane: &str) -> Option<Job> {
         let mut lanes = self.0.lanes.lock().expect("never held in a panic");
         let queue = lanes.get_mut(lane)?;
-        // What is claimed is under way.
-        let may_begin = !self.0.stop.is_cancelled()
-            || matches!(queue.jobs.front(), Some(Job::Effect(_, Some(_))));
-        let job = may_begin.then(|| queue.jobs.pop_front()).flatten();
+        if self.0.stop.is_cancelled() {
+            // What is claimed is given back.
+            queue.jobs.retain(|job| matches!(job, Job::Effect(_, Some(_))));
+        }
+        let job = queue.jobs.pop_front();
         if job.is_none() {
             lanes.remove(lane);
         }
@@ -63,8 +64,13 @@ impl Delivery {
                 return;
             }
             let found = waiting.state == store::Delivery::Trying;
-            if !found && !self.claimed(&waiting.key, claim.take()).await {
-                return;
+            if !found {
+                if !self.claimed(&waiting.key, claim.take()).await {
+                    return;
+                }
+                if self.0.stop.is_cancelled() {
+                    return self.give_back(&waiting).await;
+                }
             }
             let tried = match found {
                 true => self.look(&waiting, &effect).await,
@@ -107,6 +113,13 @@ impl Delivery {
                 return false;
             }
         }
+    }
+
+    /// It has not begun: the next start need not look for it.
+    async fn give_back(&self, waiting: &Waiting) {
+        let (key, due_at) = (&waiting.key, waiting.due_at.unwrap_or_else(Utc::now));
+        let why = waiting.last_failure.as_deref().unwrap_or("it was to begin when I was stopped");
+        self.postponed(key, waiting.tries, due_at, why).await;
     }
 
     async fn settle(&self, key: &str, outcome: Option<Command>) {
