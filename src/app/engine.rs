@@ -10,6 +10,7 @@ use tracing::{debug, error, info};
 
 use super::clock::Clock;
 use super::replay::{self, Replayed, event_of};
+use super::way::Way;
 use crate::domain::agenda::{self, Scope};
 use crate::domain::command::{Actor, Command, Request};
 use crate::domain::decide::{decide, refused};
@@ -66,6 +67,7 @@ struct Inner {
     agenda_changed: Notify,
     committed: watch::Sender<Head>,
     follower: Mutex<Option<Follower>>,
+    way: Arc<Way>,
     stuck: AtomicBool,
     asked: AtomicU64,
     refused: AtomicU64,
@@ -204,6 +206,7 @@ impl Engine {
         }
         let (inbox, asked) = mpsc::channel(4 * BATCH);
         let (first, going_first) = mpsc::channel(4 * BATCH);
+        let way = Arc::<Way>::default();
         let inner = Arc::new(Inner {
             store,
             clock,
@@ -214,12 +217,13 @@ impl Engine {
             agenda_changed: Notify::new(),
             committed: watch::Sender::new(head),
             follower: Mutex::default(),
+            way: Arc::clone(&way),
             stuck: AtomicBool::new(false),
             asked: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             decided: AtomicU64::new(0),
         });
-        let queues = Queues { asked, first: going_first, left: Vec::new(), crowd: false };
+        let queues = Queues { asked, first: going_first, left: Vec::new(), crowd: false, way };
         tokio::spawn(write(Writer { inner: inner.clone(), draft: state }, queues));
         Ok(Self { inner, inbox, first })
     }
@@ -290,16 +294,29 @@ impl Engine {
     }
 
     fn asked(&self, work: Work) -> (Asked, oneshot::Receiver<Result<Answer, Lost>>) {
+        if work.clears_the_way() {
+            self.inner.way.clear();
+        }
         let (answer, answered) = oneshot::channel();
         let nth = self.inner.asked.fetch_add(1, Ordering::Relaxed);
         (Asked { nth, work, answer }, answered)
     }
 
     async fn send(&self, work: Work) -> Result<Answer, Lost> {
-        let queue = if work.goes_first() { &self.first } else { &self.inbox };
+        let goes_first = work.goes_first();
+        let queue = if goes_first { &self.first } else { &self.inbox };
         let (asked, answered) = self.asked(work);
         queue.send(vec![asked]).await.map_err(|_| Lost::Stopping)?;
-        answered.await.map_err(|_| Lost::Stopping)?
+        let answer = answered.await.map_err(|_| Lost::Stopping)?;
+        if !goes_first {
+            self.stand_aside().await;
+        }
+        answer
+    }
+
+    /// For a moment, if a rollback is on its way: whoever does something that can wait asks before it.
+    pub(super) async fn stand_aside(&self) {
+        self.inner.way.stand_aside().await;
     }
 
     /// The committed state, for as short as possible.
@@ -497,6 +514,7 @@ struct Queues {
     left: Vec<Asked>,
     /// Several have shared the last commit.
     crowd: bool,
+    way: Arc<Way>,
 }
 
 /// Who shares a commit.
@@ -516,6 +534,13 @@ impl Queues {
                 Some(came) = self.first.recv() => first.extend(came),
                 // Both queues end at once, when the last handle goes.
                 came = self.asked.recv() => self.left.extend(came?),
+            }
+        }
+        if first.is_empty() {
+            tokio::select! {
+                biased;
+                Some(came) = self.first.recv() => first.extend(came),
+                () = self.way.stand_aside() => {}
             }
         }
         if self.crowd && first.is_empty() && self.left.len() < BATCH {
@@ -795,6 +820,13 @@ impl Work {
         }
     }
 
+    fn clears_the_way(&self) -> bool {
+        match self {
+            Self::Request { request, .. } => request.command.clears_the_way(),
+            Self::End(_) => false,
+        }
+    }
+
     fn release(&self) -> Option<&ReleaseId> {
         match self {
             Self::Request { request, .. } => request.command.release(),
@@ -947,9 +979,14 @@ mod tests {
     }
 
     /// Who shares a commit, if one has asked and another does while the queues are looked at.
-    async fn together(crowd: bool, goes_first: bool) -> Vec<u64> {
-        let ((inbox, asked_later), (first, going_first)) = (mpsc::channel(8), mpsc::channel(8));
-        let mut queues = Queues { asked: asked_later, first: going_first, left: Vec::new(), crowd };
+    async fn together(crowd: bool, goes_first: bool, cleared: bool) -> Vec<u64> {
+        let ((inbox, others), (first, going_first)) = (mpsc::channel(8), mpsc::channel(8));
+        let way = Arc::<Way>::default();
+        if cleared {
+            way.clear();
+        }
+        let left = Vec::new();
+        let mut queues = Queues { asked: others, first: going_first, left, crowd, way };
         inbox.send(vec![asked(1)]).await.expect("there is room");
         let other = if goes_first { first.clone() } else { inbox.clone() };
         let next = tokio::join!(queues.next(), async {
@@ -962,8 +999,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_crowd_shares_a_commit_and_who_comes_alone_does_not_wait() {
-        assert_eq!(together(false, false).await, [1]);
-        assert_eq!(together(true, false).await, [1, 2]);
-        assert_eq!(together(true, true).await, [2, 1], "ahead, and at once");
+        assert_eq!(together(false, false, false).await, [1]);
+        assert_eq!(together(true, false, false).await, [1, 2]);
+        assert_eq!(together(true, true, false).await, [2, 1], "ahead, and at once");
+    }
+
+    #[tokio::test]
+    async fn while_a_rollback_is_on_its_way_nothing_is_decided_that_can_wait() {
+        assert_eq!(together(false, true, false).await, [1], "it came too late for this one");
+        assert_eq!(together(false, true, true).await, [2, 1]);
+        assert_eq!(together(false, false, true).await, [1, 2], "all who came meanwhile");
     }
 }

@@ -22,4 +22,5 @@ pub mod rehearsal;
 pub mod replay;
 pub mod status;
 pub mod times;
+mod way;
 pub mod words;

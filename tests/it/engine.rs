@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -96,6 +96,22 @@ async fn the_same_request_twice_within_one_batch_acts_once() {
     let entries = house.engine.store().reader().entries(&which).await.unwrap();
     assert_eq!(entries.len(), answers[0].events.len());
     assert_eq!(answers[0].events.iter().filter(|(_, event)| cast(event)).count(), 1);
+}
+
+/// Asked while a hold is on its way, somebody's word has its answer when the hold's moment is over.
+#[tokio::test]
+async fn what_can_wait_stands_aside_for_a_hold() {
+    let house = house().await;
+    let begun = Instant::now();
+    let hold = Command::Hold { release: house.release.clone(), reason: "errors".into() };
+    let hold = house.engine.ask(request("hold-1", "john", hold));
+    let word = house.engine.ask(request("vote-1", "quinn", vote(&house.release, "not yet")));
+    let ((), ()) = tokio::join!(async { drop(hold.await.unwrap()) }, async {
+        word.await.unwrap();
+        let moment = Duration::from_millis(15);
+        assert!(begun.elapsed() >= moment, "{:?}", begun.elapsed());
+    });
+    assert_eq!(order(&house).await, [("hold".into(), 1), ("vote".into(), 1)]);
 }
 
 /// How many requests of a kind follow each other in the log, by the first words of their ids.

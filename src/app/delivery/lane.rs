@@ -28,6 +28,9 @@ const MOST_UNHEARD: u32 = 3;
 impl Delivery {
     pub(super) async fn work(&self, lane: String) {
         while let Some(job) = self.next(&lane) {
+            if !job.is_urgent() {
+                self.0.engine.stand_aside().await;
+            }
             match job {
                 Job::Effect(waiting, claim) => self.effect(waiting, claim).await,
                 Job::Card(card) => self.card(card).await,
