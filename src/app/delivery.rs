@@ -100,12 +100,6 @@ enum Job {
     Card(Card),
 }
 
-impl Job {
-    fn is_urgent(&self) -> bool {
-        matches!(self, Self::Effect(_, Some(_)))
-    }
-}
-
 #[derive(Default)]
 struct CardState {
     /// What it says, as far as we know.

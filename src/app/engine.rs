@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tracing::{debug, error, info};
 
@@ -265,15 +266,12 @@ impl Engine {
         let goes_first = |asked: &Asked| asked.work.goes_first();
         let (first, others): (Vec<_>, Vec<_>) = asked.into_iter().partition(goes_first);
         // Whoever goes first takes along what was asked before it, and so that is there by then.
-        for (queue, asked) in [(&self.inbox, others), (&self.first, first)] {
-            let mut asked = asked.into_iter();
-            loop {
-                let together: Vec<Asked> = asked.by_ref().take(TOGETHER).collect();
-                // Whoever is turned away hears it, since the answer's other end is gone.
-                if together.is_empty() || queue.send(together).await.is_err() {
-                    break;
-                }
-            }
+        // Whoever is turned away hears it, since the answer's other end is gone.
+        for together in pieces(others) {
+            let _ = self.inbox.send(together).await;
+        }
+        for together in pieces(first) {
+            let _ = self.send_first(together).await;
         }
         let mut results = Vec::with_capacity(answers.len());
         for answered in answers {
@@ -294,9 +292,6 @@ impl Engine {
     }
 
     fn asked(&self, work: Work) -> (Asked, oneshot::Receiver<Result<Answer, Lost>>) {
-        if work.clears_the_way() {
-            self.inner.way.clear();
-        }
         let (answer, answered) = oneshot::channel();
         let nth = self.inner.asked.fetch_add(1, Ordering::Relaxed);
         (Asked { nth, work, answer }, answered)
@@ -304,14 +299,24 @@ impl Engine {
 
     async fn send(&self, work: Work) -> Result<Answer, Lost> {
         let goes_first = work.goes_first();
-        let queue = if goes_first { &self.first } else { &self.inbox };
         let (asked, answered) = self.asked(work);
-        queue.send(vec![asked]).await.map_err(|_| Lost::Stopping)?;
+        match goes_first {
+            true => self.send_first(vec![asked]).await,
+            false => self.inbox.send(vec![asked]).await,
+        }
+        .map_err(|_| Lost::Stopping)?;
         let answer = answered.await.map_err(|_| Lost::Stopping)?;
         if !goes_first {
             self.stand_aside().await;
         }
         answer
+    }
+
+    async fn send_first(&self, asked: Vec<Asked>) -> Result<(), SendError<Vec<Asked>>> {
+        if asked.iter().any(|asked| asked.work.clears_the_way()) {
+            self.inner.way.clear();
+        }
+        self.first.send(asked).await
     }
 
     /// For a moment, if a rollback is on its way: whoever does something that can wait asks before it.
@@ -462,6 +467,15 @@ fn due(scope: Scope, due: agenda::Due) -> Due {
     Due { id, scope, due }
 }
 
+/// What may share a commit.
+fn pieces(asked: Vec<Asked>) -> impl Iterator<Item = Vec<Asked>> {
+    let mut asked = asked.into_iter();
+    std::iter::from_fn(move || {
+        let piece: Vec<_> = asked.by_ref().take(TOGETHER).collect();
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 struct Writer {
     inner: Arc<Inner>,
     /// Ahead of what is published by what is being decided.
@@ -537,11 +551,7 @@ impl Queues {
             }
         }
         if first.is_empty() {
-            tokio::select! {
-                biased;
-                Some(came) = self.first.recv() => first.extend(came),
-                () = self.way.stand_aside() => {}
-            }
+            self.stand_aside(&mut first).await;
         }
         if self.crowd && first.is_empty() && self.left.len() < BATCH {
             tokio::select! {
@@ -566,6 +576,23 @@ impl Queues {
         first.extend(self.left.drain(..self.left.len().min(most)));
         self.crowd = first.len() > 1;
         Some(Together { asked: first, at_least })
+    }
+
+    /// While a rollback is on its way nothing is decided that can wait, but with what goes first. Who asks
+    /// meanwhile is heard, so that nothing overtakes what was asked of its release before.
+    async fn stand_aside(&mut self, first: &mut Vec<Asked>) {
+        let way = Arc::clone(&self.way);
+        let mut clear = std::pin::pin!(way.stand_aside());
+        loop {
+            tokio::select! {
+                biased;
+                Some(came) = self.first.recv() => return first.extend(came),
+                () = &mut clear => return,
+                Some(came) = self.asked.recv(), if self.left.len() < TOGETHER => {
+                    self.left.extend(came);
+                }
+            }
+        }
     }
 
     /// **Invariant:** what is asked of one release, or of the house, is decided in the order in which
@@ -972,6 +999,11 @@ fn micros(at: Time) -> Time {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use futures_util::poll;
+    use tokio::time::Instant;
+
     use super::*;
 
     fn asked(nth: u64) -> Asked {
@@ -979,13 +1011,9 @@ mod tests {
     }
 
     /// Who shares a commit, if one has asked and another does while the queues are looked at.
-    async fn together(crowd: bool, goes_first: bool, cleared: bool) -> Vec<u64> {
+    async fn together(crowd: bool, goes_first: bool) -> Vec<u64> {
         let ((inbox, others), (first, going_first)) = (mpsc::channel(8), mpsc::channel(8));
-        let way = Arc::<Way>::default();
-        if cleared {
-            way.clear();
-        }
-        let left = Vec::new();
+        let (left, way) = (Vec::new(), Arc::default());
         let mut queues = Queues { asked: others, first: going_first, left, crowd, way };
         inbox.send(vec![asked(1)]).await.expect("there is room");
         let other = if goes_first { first.clone() } else { inbox.clone() };
@@ -999,15 +1027,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_crowd_shares_a_commit_and_who_comes_alone_does_not_wait() {
-        assert_eq!(together(false, false, false).await, [1]);
-        assert_eq!(together(true, false, false).await, [1, 2]);
-        assert_eq!(together(true, true, false).await, [2, 1], "ahead, and at once");
+        assert_eq!(together(false, false).await, [1]);
+        assert_eq!(together(true, false).await, [1, 2]);
+        assert_eq!(together(true, true).await, [2, 1], "ahead, and at once");
     }
 
     #[tokio::test]
     async fn while_a_rollback_is_on_its_way_nothing_is_decided_that_can_wait() {
-        assert_eq!(together(false, true, false).await, [1], "it came too late for this one");
-        assert_eq!(together(false, true, true).await, [2, 1]);
-        assert_eq!(together(false, false, true).await, [1, 2], "all who came meanwhile");
+        let ((inbox, others), (first, going_first)) = (mpsc::channel(8), mpsc::channel(8));
+        let (left, way) = (Vec::new(), Arc::<Way>::default());
+        way.clear_at(Instant::now() + Duration::from_secs(600));
+        let mut queues = Queues { asked: others, first: going_first, left, crowd: false, way };
+        let together = {
+            let mut next = std::pin::pin!(queues.next());
+            for nth in [1, 2] {
+                inbox.send(vec![asked(nth)]).await.expect("there is room");
+                assert!(poll!(&mut next).is_pending(), "it stands aside");
+            }
+            first.send(vec![asked(3)]).await.expect("there is room");
+            next.await.expect("somebody may still ask")
+        };
+        let order: Vec<_> = together.asked.iter().map(|asked| asked.nth).collect();
+        assert_eq!(order, [3, 1, 2]);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// It takes less from the click to the backend's process, where nothing is in the way.
+/// From here to the backend's process it takes less, where nothing is in the way.
 const CLEAR: Duration = Duration::from_millis(15);
 /// Then the others go on for at least so long, whoever clicks: nobody can hold them up all the time.
 const REST: Duration = Duration::from_millis(60);
@@ -20,7 +20,7 @@ impl Way {
         self.clear_at(Instant::now());
     }
 
-    fn clear_at(&self, now: Instant) {
+    pub(super) fn clear_at(&self, now: Instant) {
         let mut cleared = self.0.lock().expect("never held in a panic");
         if cleared.is_none_or(|at| now >= at + CLEAR + REST) {
             *cleared = Some(now);

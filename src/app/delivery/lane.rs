@@ -27,16 +27,24 @@ const MOST_UNHEARD: u32 = 3;
 
 impl Delivery {
     pub(super) async fn work(&self, lane: String) {
-        while let Some(job) = self.next(&lane) {
-            if !job.is_urgent() {
+        loop {
+            if self.can_wait(&lane) {
                 self.0.engine.stand_aside().await;
             }
+            let Some(job) = self.next(&lane) else { break };
             match job {
                 Job::Effect(waiting, claim) => self.effect(waiting, claim).await,
                 Job::Card(card) => self.card(card).await,
             }
         }
         self.0.quiet.notify_waiters();
+    }
+
+    /// Whether what comes next was not claimed ahead.
+    fn can_wait(&self, lane: &str) -> bool {
+        let lanes = self.0.lanes.lock().expect("never held in a panic");
+        let next = lanes.get(lane).and_then(|lane| lane.jobs.front());
+        matches!(next, Some(Job::Card(_) | Job::Effect(_, None)))
     }
 
     /// The lane goes when it is dry, so that a million finished releases cost nothing here.
