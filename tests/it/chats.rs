@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -17,6 +17,15 @@ pub(crate) const ROOM: &str = "release-v1-2-0";
 
 /// Where it says that it is reached: whoever calls it by signed HTTP is told where it really is.
 pub(crate) const PUBLIC: &str = "public_url = \"http://127.0.0.1:9\"";
+
+/// As long as a call and an answer to another can miss each other on the way.
+const CROSSING: Duration = Duration::from_millis(100);
+pub(crate) const CROSSED: &str = ", as another was told to";
+
+/// Of a call that did not wait: what was on its way when another was told is no worse than that.
+pub(crate) fn crossed(said: Instant) -> &'static str {
+    if said.elapsed() < CROSSING { CROSSED } else { "" }
+}
 
 /// Where, what, and how often.
 pub(crate) type Said = BTreeMap<(String, String), usize>;

@@ -1,7 +1,9 @@
 //! Rate limits: one bucket for each route and place, one for everything, and the headers.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::chats::crossed;
 
 /// Calls, and the seconds in which they may be made.
 type Allowance = (u32, f64);
@@ -36,8 +38,8 @@ struct Window {
 #[derive(Default)]
 pub(super) struct Rates {
     windows: BTreeMap<String, Window>,
-    /// Until when the bot was told to wait.
-    told: BTreeMap<String, Duration>,
+    /// Until when the bot was told to wait, and when that was said.
+    told: BTreeMap<String, (Duration, Instant)>,
 }
 
 /// What the headers say.
@@ -111,13 +113,17 @@ impl Rates {
     }
 
     pub(super) fn tell(&mut self, bucket: &str, wait: f64, now: Duration) {
-        self.told.insert(bucket.to_owned(), now + Duration::from_secs_f64(wait));
+        let until = now + Duration::from_secs_f64(wait);
+        self.told.insert(bucket.to_owned(), (until, Instant::now()));
     }
 
-    /// It was told to wait, and is here all the same. Clocks may differ by a moment.
-    pub(super) fn impatient(&self, operation: &str, bucket: &str, now: Duration) -> bool {
+    /// The objection to a call that was told to wait, and is here all the same. Clocks may differ by a
+    /// moment.
+    pub(super) fn impatient(&self, operation: &str, bucket: &str, now: Duration) -> Option<String> {
         let moment = Duration::from_millis(20);
-        let early = |name: &str| self.told.get(name).is_some_and(|until| now + moment < *until);
-        early(bucket) || (early("global") && !is_answer(operation))
+        let early = |name: &str| self.told.get(name).filter(|(until, _)| now + moment < *until);
+        let everywhere = || early("global").filter(|_| !is_answer(operation));
+        let (_, said) = early(bucket).or_else(everywhere)?;
+        Some(format!("{operation}: did not wait for `retry_after`{}", crossed(*said)))
     }
 }

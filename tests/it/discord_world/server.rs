@@ -166,8 +166,8 @@ fn acted(
     token: &str,
     place: Place<'_>,
 ) -> (Reply, Option<Standing>) {
-    if state.rates.impatient(&request.operation, &request.bucket, place.now) {
-        state.violated(format!("{}: did not wait for `retry_after`", request.operation));
+    if let Some(why) = state.rates.impatient(&request.operation, &request.bucket, place.now) {
+        state.violated(why);
     }
     let mut standing = None;
     if state.setup.rate_limits {
@@ -277,8 +277,8 @@ fn told_to_wait(
     let now = world.clock.now();
     let bucket = if scope == Scope::Global { "global" } else { &request.bucket };
     world.change(|state| {
-        if state.rates.impatient(&request.operation, bucket, now) {
-            state.violated(format!("{}: did not wait for `retry_after`", request.operation));
+        if let Some(why) = state.rates.impatient(&request.operation, bucket, now) {
+            state.violated(why);
         }
         state.rates.tell(bucket, wait, now);
     });

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration as Wait;
 
 use crate::both_stage::{self, Both};
-use crate::chats::Chat;
+use crate::chats::{CROSSED, Chat};
 use crate::discord_world::{self, DiscordWorld};
 use crate::slack_world::{self, SlackWorld};
 
@@ -120,7 +120,8 @@ macro_rules! troubled {
             let waits = ["not acknowledged in time", "not answered within three seconds"];
             // Killed between what it keeps on disk and what it says, it cannot know that it did not.
             let also: &[&str] = $also;
-            for it in waits.iter().chain(also).chain(&["before the interaction was answered"]) {
+            let others = [CROSSED, "before the interaction was answered"];
+            for it in waits.iter().chain(also).chain(&others) {
                 self.overlooks(it);
             }
         }
@@ -131,7 +132,7 @@ macro_rules! troubled {
 const STALL: Wait = Wait::from_secs(12);
 
 impl Troubled for SlackWorld {
-    troubled!(slack_world, 0, holds_envelopes, back_in_slack, &[slack_world::CROSSED]);
+    troubled!(slack_world, 0, holds_envelopes, back_in_slack, &[]);
 
     const PLACE: Place = Place::Slack;
 }

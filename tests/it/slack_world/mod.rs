@@ -46,7 +46,6 @@ pub(crate) use clock::{Clock, wall};
 pub(crate) use delivery::Outcome;
 pub(crate) use faults::{Fault, Harm};
 pub(crate) use person::{Gesture, Person};
-pub(crate) use rates::CROSSED;
 pub(crate) use screen::{Post, Sheet, Whisper};
 pub(crate) use setup::{SCOPES, Setup};
 pub(crate) use signed::Signed;

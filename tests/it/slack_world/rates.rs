@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::chats::crossed;
+
 static TIERS: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../specs/slack/rate_limit_tiers.json"))
         .expect("the published tiers are JSON")
@@ -14,10 +16,6 @@ static TIERS: LazyLock<Value> = LazyLock::new(|| {
 const MINUTE: Duration = Duration::from_secs(60);
 /// How many messages a channel takes at once before it insists on one a second.
 const BURST: usize = 3;
-
-/// As long as a call and an answer to another can miss each other on the way.
-const CROSSING: Duration = Duration::from_millis(100);
-pub(crate) const CROSSED: &str = ", as another was told to";
 
 #[derive(Default)]
 pub(super) struct Rates {
@@ -42,11 +40,9 @@ impl Rates {
         (*opens > now).then(|| seconds(*opens - now))
     }
 
-    /// As an objection: what was on its way when another was told is no worse than that.
+    /// As an objection.
     pub(super) fn crossed(&self, method: &str, channel: &str) -> &'static str {
-        let told = self.closed.get(&bucket(method, channel));
-        let just_now = told.is_some_and(|(_, said)| said.elapsed() < CROSSING);
-        if just_now { CROSSED } else { "" }
+        self.closed.get(&bucket(method, channel)).map_or("", |(_, said)| crossed(*said))
     }
 
     pub(super) fn tell(&mut self, method: &str, channel: &str, wait: u64, now: Duration) {
