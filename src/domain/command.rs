@@ -416,8 +416,8 @@ impl Command {
         )
     }
 
-    /// Whether all that can wait a moment does, so that nothing slows it down: it goes first, and somebody
-    /// or something has just said that users are to be spared.
+    /// Whether what can wait stands aside for a moment: it goes first, and somebody or something has just
+    /// said that users are to be spared.
     pub fn clears_the_way(&self) -> bool {
         self.goes_first() && !matches!(self, Self::Ended { .. })
     }
