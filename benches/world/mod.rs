@@ -6,8 +6,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -21,6 +21,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) const SECRET: &str = "a-signing-secret-0123456789abcdef";
+/// The card that asks for go or no-go, as Slack keeps it.
+const CARD: &str = include_str!("card.json");
 const SAMPLE: &str = include_str!("../../config/plans/web-shop-v1.2.0.toml");
 pub(crate) const TOKEN: &str = "token-of-maria-0123456789-0123456789-0123456789";
 static SERIAL: AtomicU64 = AtomicU64::new(1);
@@ -104,21 +106,33 @@ pub(crate) fn program(dir: &Path) -> Command {
 // ---------------------------------------------------------------------------------------------
 // Those who click
 
-/// A press of a button, as Slack posts and signs it.
+/// A press of a button, as Slack posts and signs it: with the card that it is on.
 pub(crate) fn click(user: &str, command: &str) -> Vec<u8> {
-    // Written out: to build a tree of it costs whoever clicks more than to sign it.
-    let press = format!(
-        r#"{{"type": "block_actions", "team": {{"id": "T0123", "domain": "acme"}}, "token": "old",
-        "trigger_id": "{}.1.bench", "api_app_id": "A1", "container": {{"type": "message"}},
-        "user": {{"id": "{user}", "team_id": "T0123", "username": "somebody"}},
-        "channel": {{"id": "C1", "name": "releases"}}, "actions": [{{"type": "button",
-        "block_id": "row-0", "action_id": "press-0", "value": {}, "action_ts": "1.1",
-        "text": {{"type": "plain_text", "text": "GO"}}}}]}}"#,
-        serial(),
-        Value::from(command),
-    );
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    let body = form.append_pair("payload", &press).finish();
+    // What is the same each time is encoded once, since those who click share the machine.
+    static AROUND: LazyLock<String> = LazyLock::new(|| {
+        let card: Value = serde_json::from_str(CARD).expect("it is in the repository");
+        let around = json!({
+            "type": "block_actions", "api_app_id": "A1", "token": "old", "enterprise": null,
+            "container": {"type": "message", "message_ts": card["ts"], "channel_id": "C1"},
+            "team": {"id": "T0123", "domain": "acme"}, "state": {"values": {}}, "message": card,
+            "channel": {"id": "C1", "name": "releases"}, "is_enterprise_install": false,
+        });
+        let around = around.to_string();
+        encoded(around.strip_suffix('}').expect("an object"))
+    });
+    let (n, around, value) = (serial(), &*AROUND, Value::from(command));
+    let pressed = encoded(&format!(
+        concat!(
+            r#","trigger_id":"{n}.1.bench","user":{{"id":"{user}","username":"somebody","#,
+            r#""team_id":"T0123"}},"actions":[{{"action_id":"press-0","block_id":"row-0","#,
+            r#""text":{{"type":"plain_text","text":"GO","emoji":true}},"value":{value},"#,
+            r#""type":"button","action_ts":"1763800001.000100"}}]}}"#
+        ),
+        n = n,
+        user = user,
+        value = value
+    ));
+    let body = format!("payload={around}{pressed}");
     let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any length");
     mac.update(format!("v0:{time}:{body}").as_bytes());
@@ -130,6 +144,10 @@ pub(crate) fn click(user: &str, command: &str) -> Vec<u8> {
          x-slack-request-timestamp: {time}\r\nx-slack-signature: v0={hex}\r\n\r\n{body}"
     )
     .into_bytes()
+}
+
+fn encoded(json: &str) -> String {
+    form_urlencoded::byte_serialize(json.as_bytes()).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -198,10 +198,10 @@ impl Conversation {
             }
         };
         let now = self.engine.now();
-        // Nobody waits to publish what comes next while this is put into words.
+        // What comes next is published without a copy while this is put into words.
         let state = match answer.events.first().and_then(|(_, event)| event.of_release()) {
             Some((release, _)) => self.engine.state().narrowed(release),
-            None => self.engine.state().clone(),
+            None => State::clone(&self.engine.state()),
         };
         let policy = state.house.policy();
         let after = After { words: self.words(), state: &state, policy, now };
@@ -216,7 +216,7 @@ impl Conversation {
         for id in meant {
             match self.engine.release(&id).await {
                 Ok(Some(release)) => {
-                    let state = state.get_or_insert_with(|| self.engine.state().clone());
+                    let state = state.get_or_insert_with(|| State::clone(&self.engine.state()));
                     state.releases.insert(id, release);
                 }
                 Ok(None) => {}
@@ -264,7 +264,7 @@ impl Conversation {
         let known = |word: &str| grammar::looks_like_a_release(word) || find::is_known(state, word);
         let said = read(&spoken.said, &known)
             .map_err(|wrong| refused(turn::misunderstood(self.words(), &wrong)))?;
-        // Not `Engine::now`, which would wait for the state that we hold.
+        // Not behind the state that we look at.
         let now = self.engine.clock().now();
         let now = state.last_at.map_or(now, |last| last.max(now));
         let turn = Turn {

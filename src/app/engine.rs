@@ -58,8 +58,9 @@ pub struct Engine {
 struct Inner {
     store: Store,
     clock: Clock,
-    /// What readers see: committed, never a draft.
-    published: RwLock<State>,
+    /// What readers see: committed, never a draft. Who reads takes it along, however long they look
+    /// at it: nobody holds the lock for longer than that takes.
+    published: RwLock<Arc<State>>,
     /// Up to which entry. Written while `published` is.
     published_head: Mutex<Head>,
     /// The entry of the last snapshot.
@@ -73,6 +74,12 @@ struct Inner {
     asked: AtomicU64,
     refused: AtomicU64,
     decided: AtomicU64,
+}
+
+impl Inner {
+    fn published(&self) -> RwLockReadGuard<'_, Arc<State>> {
+        self.published.read().expect("the writer does not panic while it publishes")
+    }
 }
 
 /// What a commit wants done.
@@ -211,7 +218,7 @@ impl Engine {
         let inner = Arc::new(Inner {
             store,
             clock,
-            published: RwLock::new(state.clone()),
+            published: RwLock::new(Arc::new(state.clone())),
             published_head: Mutex::new(head),
             snapshot: AtomicU64::new(snapshot.map_or(0, |head| head.seq)),
             agenda: Mutex::new(index),
@@ -324,9 +331,9 @@ impl Engine {
         self.inner.way.stand_aside().await;
     }
 
-    /// The committed state, for as short as possible.
-    pub fn state(&self) -> RwLockReadGuard<'_, State> {
-        self.inner.published.read().expect("the writer does not panic while it publishes")
+    /// The committed state as it is now. Who keeps it for long costs the next commit a copy.
+    pub fn state(&self) -> Arc<State> {
+        Arc::clone(&self.inner.published())
     }
 
     /// A release of any age: from memory, or, where it was filed away, from the log.
@@ -342,11 +349,11 @@ impl Engine {
         replay::release(self.inner.store.reader(), id, house).await
     }
 
-    /// The committed state and the entry up to which it adds up, to look at for longer.
-    pub fn still(&self) -> (State, Head) {
-        let state = self.state();
+    /// The committed state and the entry up to which it adds up.
+    pub fn still(&self) -> (Arc<State>, Head) {
+        let state = self.inner.published();
         let head = *self.inner.published_head.lock().expect("never held in a panic");
-        (state.clone(), head)
+        (Arc::clone(&state), head)
     }
 
     /// How many entries a start would have to add to the last snapshot.
@@ -754,7 +761,7 @@ impl Writer {
 
     /// The draft goes back to what readers see.
     fn discard(&mut self, drafted: &Drafted) {
-        let published = self.inner.published.read().expect("only this task writes it");
+        let published = self.inner.published();
         self.draft.house = published.house.clone();
         self.draft.last_at = published.last_at;
         self.draft.filed = published.filed.clone();
@@ -764,10 +771,11 @@ impl Writer {
     async fn publish(&self, mut drafted: Drafted) {
         {
             let mut published = self.inner.published.write().expect("readers do not panic");
+            let published = Arc::make_mut(&mut published);
             published.house = self.draft.house.clone();
             published.last_at = self.draft.last_at;
             published.filed = self.draft.filed.clone();
-            take_over(&mut published, &self.draft, &drafted.touched);
+            take_over(published, &self.draft, &drafted.touched);
             *self.inner.published_head.lock().expect("held by nobody else") =
                 self.inner.store.head();
         }

@@ -40,33 +40,41 @@ pub(crate) fn guard(text: &str) -> String {
     let first = text.len() - text.trim_start_matches(' ').len();
     let last = text.trim_end_matches(' ').len();
     let mut escaped = String::with_capacity(text.len() + 8);
-    for (at, c) in text.char_indices() {
-        match c {
-            ' ' if at < first || at >= last => escaped.push_str("&#32;"),
+    // Only ASCII speaks, and what lies between is copied as it is: each answer is escaped.
+    let mut copied = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let (instead, over) = match byte {
+            b' ' if at < first || at >= last => ("&#32;", 1),
             // As entities, since the cells of a table are split before backslashes are read.
-            '\\' => escaped.push_str("&#92;"),
-            '|' => escaped.push_str("&#124;"),
-            _ if speaks_markdown(c) || (c.is_ascii_punctuation() && starts_line(&text[..at])) => {
-                escaped.push('\\');
-                escaped.push(c);
-            }
-            _ => escaped.push(c),
-        }
+            b'\\' => ("&#92;", 1),
+            b'|' => ("&#124;", 1),
+            _ if speaks_markdown(byte) => ("\\", 0),
+            _ if byte.is_ascii_punctuation() && starts_line(&text[..at]) => ("\\", 0),
+            _ => continue,
+        };
+        escaped.push_str(&text[copied..at]);
+        escaped.push_str(instead);
+        copied = at + over;
     }
+    escaped.push_str(&text[copied..]);
     escaped
 }
 
-fn speaks_markdown(c: char) -> bool {
-    "`*_[]()<>&~!{}#".contains(c)
+fn speaks_markdown(byte: u8) -> bool {
+    matches!(byte, b'`' | b'*' | b'_' | b'[' | b']' | b'(' | b')' | b'<' | b'>' | b'&' | b'~')
+        || matches!(byte, b'!' | b'{' | b'}' | b'#')
 }
 
 /// Only here do dashes, pluses, colons and `1.` mean something.
 fn starts_line(before: &str) -> bool {
-    before.chars().all(|c| c == ' ' || c.is_ascii_digit())
+    before.bytes().all(|byte| byte == b' ' || byte.is_ascii_digit())
 }
 
 /// One line without control characters: what [`escape`] keeps of a text.
 pub(crate) fn clean(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.replace("\r\n", "\n")
         .chars()
         .filter_map(|c| match c {
@@ -115,7 +123,8 @@ fn is_line_break(c: char) -> bool {
 }
 
 pub(crate) fn isolate(text: String) -> String {
-    if text.chars().any(is_right_to_left) { format!("\u{2068}{text}\u{2069}") } else { text }
+    let has_some = !text.is_ascii() && text.chars().any(is_right_to_left);
+    if has_some { format!("\u{2068}{text}\u{2069}") } else { text }
 }
 
 /// The blocks of Unicode whose letters run from right to left.

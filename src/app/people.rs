@@ -132,6 +132,7 @@ impl People {
             return Vec::new();
         }
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '/'));
+        let words = words.filter(|word| word.contains('/'));
         let accounts = words.filter_map(|word| word.parse::<Account>().ok());
         accounts.filter(|account| self.directories.contains_key(&account.platform)).collect()
     }

@@ -25,7 +25,7 @@ use crate::domain::plan::{Finding, Plan};
 use crate::domain::policy::{Policy, Right};
 use crate::domain::refusal::Refusal;
 use crate::domain::rollout::wanted_approvals;
-use crate::domain::state::{Phase, Rehearsal, Release, Start};
+use crate::domain::state::{Phase, Rehearsal, Release, Start, State};
 use crate::domain::time::Time;
 use crate::domain::verdict::{self, Reason};
 use crate::store::Store;
@@ -74,7 +74,7 @@ pub struct Rehearsed {
     pub launched: bool,
     /// Why it would not have launched.
     pub obstacles: Vec<String>,
-    pub state: crate::domain::state::State,
+    pub state: Arc<State>,
     pub entries: Vec<crate::store::Entry>,
 }
 
@@ -421,7 +421,7 @@ impl Play {
 
     async fn end(self, id: &ReleaseId) -> anyhow::Result<Rehearsed> {
         let release = Release::clone(&self.release(id));
-        let state = self.engine.state().clone();
+        let state = self.engine.state();
         let launched = release.started_at.is_some();
         let reasons = verdict::reasons(&release, state.house.policy());
         let texts = reasons.iter();

@@ -53,7 +53,9 @@ pub struct Next {
 
 /// In every phase and under every hold: what for, on whom, since when, and what comes next.
 pub fn waits_for(release: &Release, policy: &Policy, now: Time) -> Waits {
-    let (on, summary) = waits(release, policy, now);
+    let look = Look { release, policy, now };
+    let on = look.on();
+    let summary = look.counted().unwrap_or_else(|| listed(&on));
     let due = agenda::next_of_release(release, policy);
     let next = due.map(|due| Next { about: due.about, at: due.at.max(now) });
     Waits { summary, on, next }
@@ -61,20 +63,12 @@ pub fn waits_for(release: &Release, policy: &Policy, now: Time) -> Waits {
 
 /// The same in a few words.
 pub fn summary(release: &Release, policy: &Policy, now: Time) -> String {
-    waits(release, policy, now).1
+    let look = Look { release, policy, now };
+    look.counted().unwrap_or_else(|| listed(&look.on()))
 }
 
-fn waits(release: &Release, policy: &Policy, now: Time) -> (Vec<Wait>, String) {
-    let look = Look { release, policy, now };
-    let on = match &release.held {
-        Some(hold) => look.held(hold.at),
-        None => look.of_phase(),
-    };
-    let summary = match (&release.held, release.phase) {
-        (None, Phase::CountingDown) => counted(&verdict::reasons(release, policy)),
-        _ => words::and(&on.iter().map(|wait| wait.what.clone()).collect::<Vec<_>>()),
-    };
-    (on, summary)
+fn listed(on: &[Wait]) -> String {
+    words::and(&on.iter().map(|wait| wait.what.clone()).collect::<Vec<_>>())
 }
 
 /// `2 sign-offs and 1 checklist item`.
@@ -110,6 +104,19 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    fn on(&self) -> Vec<Wait> {
+        match &self.release.held {
+            Some(hold) => self.held(hold.at),
+            None => self.of_phase(),
+        }
+    }
+
+    /// Before the start there are too many to be named.
+    fn counted(&self) -> Option<String> {
+        let counts = self.release.held.is_none() && self.release.phase == Phase::CountingDown;
+        counts.then(|| counted(&verdict::reasons(self.release, self.policy)))
+    }
+
     fn of_phase(&self) -> Vec<Wait> {
         let release = self.release;
         match release.phase {

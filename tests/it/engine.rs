@@ -16,7 +16,7 @@ use tminus::domain::command::{Actor, Claims, Command, Commitment, Request, Vote}
 use tminus::domain::event::{Event, Happened};
 use tminus::domain::ids::{Account, ReleaseId};
 use tminus::domain::refusal::Refusal;
-use tminus::domain::state::Start;
+use tminus::domain::state::{Start, State};
 use tminus::ports::{Deployer, Failure, Line, Outcome, Ran, Run, Sighting};
 use tminus::store::{Delivery as Tried, Finding, OpenError, Store, Which, verify};
 use tokio_util::sync::CancellationToken;
@@ -112,6 +112,17 @@ async fn what_can_wait_stands_aside_for_a_hold() {
         assert!(begun.elapsed() >= moment, "{:?}", begun.elapsed());
     });
     assert_eq!(order(&house).await, [("hold".into(), 1), ("vote".into(), 1)]);
+}
+
+#[tokio::test]
+async fn who_looks_at_the_state_keeps_nobody_from_changing_it() {
+    let house = house().await;
+    let votes = |state: &State| state.releases[&house.release].seats[1].ballots.len();
+    let looked_at = house.engine.state();
+    let word = house.engine.ask(request("vote-1", "quinn", vote(&house.release, "not yet")));
+    let answered = tokio::time::timeout(Duration::from_secs(20), word).await;
+    answered.expect("it waits for nobody").unwrap();
+    assert_eq!((votes(&looked_at), votes(&house.engine.state())), (0, 1));
 }
 
 /// How many requests of a kind follow each other in the log, by the first words of their ids.

@@ -1,7 +1,9 @@
 //! What is over for good costs nothing any more: it is filed away and read from the log, and a start
 //! goes on from a snapshot that the hash chain covers.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 use tempfile::TempDir;
@@ -111,7 +113,7 @@ fn what_is_over_for_good_is_filed_and_still_read() {
 }
 
 /// A log with a snapshot in its middle and entries after it; what it adds up to.
-fn with_a_snapshot(dir: &Path) -> State {
+fn with_a_snapshot(dir: &Path) -> Arc<State> {
     let clock = clock();
     life(async {
         let engine = begun(dir, &clock).await;
@@ -244,9 +246,9 @@ fn a_snapshot_that_is_not_what_the_log_adds_up_to_is_found_by_proving() {
     with_a_snapshot(dir.path());
     let found = life(async {
         let engine = opened(dir.path(), &clock()).await.unwrap();
-        let (mut state, head) = engine.still();
-        state.releases.clear();
-        let body = replay::body(&state).unwrap();
+        let (state, head) = engine.still();
+        let emptied = State { releases: BTreeMap::new(), ..State::clone(&state) };
+        let body = replay::body(&emptied).unwrap();
         let digest = engine.store().keep_snapshot(head, replay::SHAPE, &body).unwrap();
         let note = Command::NoteSnapshot { seq: head.seq, digest: digest.to_string() };
         asked(&engine, "forged", Actor::Clock, note).await;

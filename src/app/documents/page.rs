@@ -8,18 +8,30 @@ pub(super) fn text(written: &str) -> String {
     let line = markup::isolate(markup::clean(written));
     let line = line.trim();
     let mut safe = String::with_capacity(line.len() + 8);
-    for (at, c) in line.char_indices() {
+    // Only ASCII means something, and what lies between is copied as it is.
+    let mut copied = 0;
+    for (at, byte) in line.bytes().enumerate() {
         let within = |side: Option<char>| side.is_some_and(char::is_alphanumeric);
-        let in_word = c == '_'
-            && within(line[..at].chars().next_back())
-            && within(line[at + 1..].chars().next());
-        // Only at the start of a line do these mean something.
-        let opens = "#-+=:.)".contains(c) && line[..at].chars().all(|c| c.is_ascii_digit());
-        if ("\\`*_[]<>&~|".contains(c) && !in_word) || opens {
+        let means_something = match byte {
+            b'_' => {
+                let (before, after) =
+                    (line[..at].chars().next_back(), line[at + 1..].chars().next());
+                !(within(before) && within(after))
+            }
+            b'\\' | b'`' | b'*' | b'[' | b']' | b'<' | b'>' | b'&' | b'~' | b'|' => true,
+            // Only at the start of a line.
+            b'#' | b'-' | b'+' | b'=' | b':' | b'.' | b')' => {
+                line.bytes().take(at).all(|byte| byte.is_ascii_digit())
+            }
+            _ => false,
+        };
+        if means_something {
+            safe.push_str(&line[copied..at]);
             safe.push('\\');
+            copied = at;
         }
-        safe.push(c);
     }
+    safe.push_str(&line[copied..]);
     safe
 }
 

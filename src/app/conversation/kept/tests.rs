@@ -173,8 +173,8 @@ impl House {
         standings.insert(user.to_owned(), standing);
     }
 
-    fn state(&self) -> State {
-        self.talk.engine.state().clone()
+    fn state(&self) -> Arc<State> {
+        self.talk.engine.state()
     }
 }
 

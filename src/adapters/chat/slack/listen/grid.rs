@@ -37,9 +37,9 @@ pub(super) fn at_home(asked: Asked, delivered: &Delivered<'_>, settings: &SlackS
 }
 
 fn is_ours(payload: &Value, settings: &SlackSettings) -> bool {
+    let Some(ours) = settings.organisation() else { return false };
     let mut named = NAMED.iter().map(|pointer| text(payload, pointer));
-    let named = named.find(|id| !id.is_empty());
-    settings.organisation().is_some() && settings.organisation() == named
+    named.find(|id| !id.is_empty()) == Some(ours)
 }
 
 #[cfg(test)]

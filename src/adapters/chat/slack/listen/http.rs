@@ -17,8 +17,8 @@ use tracing::warn;
 
 use super::super::api::text;
 use super::super::lock;
-use super::Listener;
 use super::payload::Delivered;
+use super::{Listener, lean};
 use crate::adapters::chat::hidden::Hidden;
 use crate::adapters::chat::recent::Recent;
 
@@ -85,8 +85,11 @@ async fn interactions(State(door): State<Arc<Door>>, request: Request) -> Respon
         Ok(passed) => passed,
         Err(status) => return status.into_response(),
     };
-    let fields = Value::Object(form(&body));
-    let Ok(payload) = serde_json::from_str(text(&fields, "/payload")) else { return unreadable() };
+    let mut fields = form_urlencoded::parse(body.as_bytes());
+    let payload = fields.find(|(name, _)| name == "payload");
+    let Some(Ok(payload)) = payload.map(|(_, json)| lean::read(&json)) else {
+        return unreadable();
+    };
     door.take(Delivered::Interaction { payload: &payload, id: &id }).await
 }
 
@@ -95,7 +98,7 @@ async fn events(State(door): State<Arc<Door>>, request: Request) -> Response {
         Ok(passed) => passed,
         Err(status) => return status.into_response(),
     };
-    let Ok(payload) = serde_json::from_str::<Value>(&body) else { return unreadable() };
+    let Ok(payload) = lean::read(&body) else { return unreadable() };
     if text(&payload, "/type") == "url_verification" {
         return Json(serde_json::json!({"challenge": payload["challenge"]})).into_response();
     }

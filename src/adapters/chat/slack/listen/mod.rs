@@ -7,6 +7,7 @@
 
 mod grid;
 mod http;
+mod lean;
 mod payload;
 mod socket;
 

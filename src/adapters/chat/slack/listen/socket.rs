@@ -21,8 +21,8 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{error, info, warn};
 
 use super::super::api::{self, Fault, Twice, text};
-use super::Listener;
 use super::payload::Delivered;
+use super::{Listener, lean};
 use crate::adapters::chat::backoff::{LONGEST_WAIT, backoff};
 
 /// From Slack's address to its greeting.
@@ -325,7 +325,7 @@ impl Wire {
     /// Whoever clicks waits for nobody else: each frame is heard beside the others.
     fn heard(&self, frame: &Frame) {
         let Frame::Text(frame) = frame else { return };
-        let Ok(frame) = serde_json::from_str::<Value>(frame) else {
+        let Ok(frame) = lean::read(frame) else {
             return warn!("Slack sent a frame that cannot be read");
         };
         match text(&frame, "/type") {

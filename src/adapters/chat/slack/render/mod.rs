@@ -384,12 +384,13 @@ fn parts_of(pieces: Vec<Piece>, first: Space) -> Vec<Vec<Piece>> {
             true => first,
             false => Space { blocks: BLOCKS, text: PART_TEXT },
         };
-        let is_full = part.len() == space.blocks || size + piece.length() > space.text;
+        let length = piece.length();
+        let is_full = part.len() == space.blocks || size + length > space.text;
         if is_full && !part.is_empty() {
             parts.push(std::mem::take(&mut part));
             size = 0;
         }
-        size += piece.length();
+        size += length;
         part.push(piece);
     }
     parts.push(part);

@@ -1,5 +1,7 @@
 //! Runs of text within a block: what rich text is made of, and where it may be split.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use crate::ports::Inline;
@@ -37,7 +39,7 @@ const LAST_SECOND: i64 = 9_999_999_999;
 
 /// As Slack counts: an emoji outside of the first plane is two.
 pub(super) fn length(text: &str) -> usize {
-    text.encode_utf16().count()
+    if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
 }
 
 impl Run {
@@ -55,15 +57,15 @@ impl Run {
     }
 
     /// As it reads without Slack.
-    fn plain(&self) -> String {
+    fn plain(&self) -> Cow<'_, str> {
         match &self.what {
-            What::Text(text) | What::Time { text, .. } => text.clone(),
-            What::Link { url, text } if url == text => url.clone(),
-            What::Link { url, text } => format!("{text} ({url})"),
+            What::Text(text) | What::Time { text, .. } => text.into(),
+            What::Link { url, text } if url == text => url.into(),
+            What::Link { url, text } => format!("{text} ({url})").into(),
             What::Person { name, .. } | What::Group { name, .. } => {
-                format!("@{}", name.trim_start_matches('@'))
+                format!("@{}", name.trim_start_matches('@')).into()
             }
-            What::Channel { name, .. } => format!("#{}", name.trim_start_matches('#')),
+            What::Channel { name, .. } => format!("#{}", name.trim_start_matches('#')).into(),
         }
     }
 
@@ -211,7 +213,7 @@ fn halves(run: Run, limit: usize) -> Vec<Run> {
     let looks = run.looks;
     let text = run.plain();
     let mut found = Vec::new();
-    let mut rest = text.as_str();
+    let mut rest = text.as_ref();
     while !rest.is_empty() {
         let (head, tail) = rest.split_at(break_at(rest, limit));
         found.push(Run { what: What::Text(head.to_owned()), looks });
