@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 pub(crate) struct TimeMachine {
@@ -48,6 +50,29 @@ impl TimeMachine {
         let beside = self.dir.path().join("passed.new");
         std::fs::write(&beside, format!("+{}", passed.as_secs())).unwrap();
         std::fs::rename(beside, self.file()).unwrap();
+    }
+}
+
+impl Drop for TimeMachine {
+    /// What the library keeps in shared memory for a program stays there when the program is killed:
+    /// ours have been by now, and may be about to end.
+    fn drop(&mut self) {
+        let ours = self.file().display().to_string();
+        for kept in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            let name = kept.file_name().display().to_string();
+            let id = match name.rsplit_once('_') {
+                Some(("faketime_shm" | "sem.faketime_sem", id)) => id.parse::<i32>(),
+                _ => continue,
+            };
+            let Ok(id) = id else { continue };
+            let process = PathBuf::from(format!("/proc/{id}"));
+            if std::fs::read_to_string(process.join("environ")).is_ok_and(|it| it.contains(&ours)) {
+                let _ = waitpid(Pid::from_raw(id), None);
+            }
+            if process.join("exe").read_link().is_err() {
+                let _ = std::fs::remove_file(kept.path());
+            }
+        }
     }
 }
 
