@@ -401,10 +401,10 @@ impl Conversation {
                 return (Came::Lost, Reply::Private(message));
             }
         };
-        let state = self.engine.state();
-        let markdown = reads::document(&release, state.house.policy(), paper, &entries);
-        let version = &release.plan.release.version;
-        (Came::Through, Reply::Private(self.words().document(markdown, version, paper)))
+        let house = self.engine.state().house.clone();
+        let version = release.plan.release.version.clone();
+        let said = reads::said(release, house, paper, entries).await;
+        (Came::Through, Reply::Private(self.words().document(said, &version, paper)))
     }
 
     async fn audit(&self, spoken: &Spoken, release: Option<ReleaseId>, last: u32) -> (Came, Reply) {

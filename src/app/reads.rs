@@ -1,5 +1,7 @@
 //! What is answered without changing anything: where a release stands, its documents, its log.
 
+use std::sync::Arc;
+
 use chrono::Datelike;
 
 use super::documents::{self, ReportEntry};
@@ -14,7 +16,7 @@ use crate::domain::notice::{Brief, Notice, NoticeKind};
 use crate::domain::policy::Policy;
 use crate::domain::react::CUSTOMERS;
 use crate::domain::registry::Record;
-use crate::domain::state::{Release, State};
+use crate::domain::state::{House, Release, State};
 use crate::domain::time::{Time, show};
 use crate::domain::words;
 use crate::ports::{Block, File, Inline, Message};
@@ -153,13 +155,28 @@ pub fn document(release: &Release, policy: &Policy, paper: Paper, entries: &[Ent
     }
 }
 
+/// The same as it is said, written beside those who hear people: of a long log that takes a while, and
+/// whoever clicks meanwhile waits for none of it.
+pub async fn said(
+    release: Arc<Release>,
+    house: Arc<House>,
+    paper: Paper,
+    entries: Vec<Entry>,
+) -> (Vec<Block>, Option<File>) {
+    let written = tokio::task::spawn_blocking(move || {
+        let markdown = document(&release, house.policy(), paper, &entries);
+        as_said(markdown, &release.plan.release.version, paper)
+    });
+    written.await.expect("nobody cancels it, and it does not panic")
+}
+
 /// A document of at most so many characters is read where it is said.
 const SHORT: usize = 5_000;
 /// A longer one only begins there: about two screens of a phone.
 const BEGINNING: usize = 2_500;
 
 /// What is said of a document, and the whole of it where that is only its beginning.
-pub fn as_said(markdown: String, version: &str, paper: Paper) -> (Vec<Block>, Option<File>) {
+fn as_said(markdown: String, version: &str, paper: Paper) -> (Vec<Block>, Option<File>) {
     let whole = super::markup::parse(&markdown);
     if whole.iter().map(length).sum::<usize>() <= SHORT {
         return (whole, None);

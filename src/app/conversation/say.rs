@@ -9,7 +9,6 @@ use super::turn::Stop;
 use crate::app::grammar::{self, Guide, Paper, Wrong};
 use crate::app::markup;
 use crate::app::messages::Messages;
-use crate::app::reads;
 use crate::domain::flag;
 use crate::domain::plan::RollbackPlan;
 use crate::domain::policy::Policy;
@@ -19,7 +18,7 @@ use crate::domain::rollout::how_it_ended;
 use crate::domain::state::{Release, RunRecord};
 use crate::domain::time::span;
 use crate::domain::words;
-use crate::ports::{Block, Button, Form, Message, Reply, Style, Tone};
+use crate::ports::{Block, Button, File, Form, Message, Reply, Style, Tone};
 
 #[derive(Clone, Copy)]
 pub(super) struct Words<'a>(pub &'a Messages);
@@ -141,13 +140,17 @@ impl Words<'_> {
     }
 
     /// A document as a message: a long one begins there, and is a file as a whole.
-    pub(super) fn document(self, markdown: String, version: &str, paper: Paper) -> Message {
+    pub(super) fn document(
+        self,
+        (mut body, file): (Vec<Block>, Option<File>),
+        version: &str,
+        paper: Paper,
+    ) -> Message {
         #[derive(Serialize)]
         struct Cut {
             file: String,
             command: String,
         }
-        let (mut body, file) = reads::as_said(markdown, version, paper);
         if let Some(file) = &file {
             let command = format!("tminus document {} {version}", paper.name());
             body.extend(self.blocks("answer-cut.md", &Cut { file: file.name.clone(), command }));

@@ -277,10 +277,9 @@ impl Delivery {
         let Ok(Some(release)) = self.0.engine.release(id).await else {
             return (Vec::new(), None);
         };
-        let state = self.0.engine.state();
-        let markdown = reads::document(&release, state.house.policy(), Paper::Report, &entries);
-        let version = &release.plan.release.version;
-        let (mut body, file) = reads::as_said(markdown, version, Paper::Report);
+        let house = self.0.engine.state().house.clone();
+        let version = release.plan.release.version.clone();
+        let (mut body, file) = reads::said(release, house, Paper::Report, entries).await;
         if let Some(file) = &file {
             let command = format!("tminus document {} {version}", Paper::Report.name());
             let cut = json!({"file": file.name, "command": command});
