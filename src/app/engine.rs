@@ -58,8 +58,8 @@ pub struct Engine {
 struct Inner {
     store: Store,
     clock: Clock,
-    /// What readers see: committed, never a draft. Who reads takes it along, however long they look
-    /// at it: nobody holds the lock for longer than that takes.
+    /// What readers see: committed, never a draft. Who reads takes it along and looks at it for as long
+    /// as they like, so that no reader holds the lock.
     published: RwLock<Arc<State>>,
     /// Up to which entry. Written while `published` is.
     published_head: Mutex<Head>,
@@ -331,7 +331,8 @@ impl Engine {
         self.inner.way.stand_aside().await;
     }
 
-    /// The committed state as it is now. Who keeps it for long costs the next commit a copy.
+    /// The committed state as it is now. Whoever still has it when the next commit comes costs that a
+    /// copy of the map of releases.
     pub fn state(&self) -> Arc<State> {
         Arc::clone(&self.inner.published())
     }

@@ -168,8 +168,7 @@ async fn passes_measured(demo: &Demo, to: Time) -> bool {
 fn next_look(engine: &Engine) -> Option<Time> {
     let state = engine.state();
     let policy = state.house.policy.as_deref()?;
-    // Not `Engine::now`, which would wait for the state that is held here.
-    let now = engine.clock().now();
+    let now = engine.now();
     let looks = state.releases.values().filter_map(|release| {
         let again = health::looks_again_at(release, policy);
         again.into_iter().chain(health::next_sample_at(release, policy, now)).min()

@@ -114,7 +114,8 @@ async fn what_can_wait_stands_aside_for_a_hold() {
     assert_eq!(order(&house).await, [("hold".into(), 1), ("vote".into(), 1)]);
 }
 
-#[tokio::test]
+/// On two threads: whoever waits for a lock holds up the thread that it is on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_looks_at_the_state_keeps_nobody_from_changing_it() {
     let house = house().await;
     let votes = |state: &State| state.releases[&house.release].seats[1].ballots.len();

@@ -606,12 +606,12 @@ impl Delivery {
         let (message, seq, posted, archived) = {
             let scene = self.scene(&card.platform, None);
             let lines = self.lines(&card);
-            let state = self.0.engine.state();
+            let (state, head) = self.0.engine.still();
             let message = cards::render(&self.0.messages, &state, &card, lines.as_deref(), &scene);
             let release = state.releases.get(&card.release);
             let posted = release.and_then(|release| release.cards.get(&card).cloned());
             let archived = release.is_some_and(|release| release.room.closed);
-            (message, self.0.engine.store().head().seq, posted, archived)
+            (message, head.seq, posted, archived)
         };
         let message = match message {
             Some(mut message) => {
